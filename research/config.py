@@ -1,0 +1,59 @@
+"""Settings shared by the studies: frozen dataclasses whose field docstrings are the flags' help."""
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from research.paths import DATA
+
+DatasetName = Literal["mnist", "cifar10", "folder", "mnist-sample", "photos"]
+
+
+@dataclass(frozen=True)
+class Data:
+    name: DatasetName = "photos"
+    """Data set: mnist, cifar10 (downloaded), folder (your own), mnist-sample, photos (offline)."""
+    root: Path = DATA
+    """Folder of downloaded data, or of train/<class>/ and test/<class>/ for the set `folder`."""
+    size: int | None = None
+    """Side length in pixels to which images are resized or cropped; the set's own when absent."""
+
+
+@dataclass(frozen=True)
+class Train:
+    epochs: int = 10
+    """Passes over the training set."""
+    batch: int = 64
+    """Images per step."""
+    lr: float = 1e-3
+    """Learning rate."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1 or mps; auto takes CUDA where it is present."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Arithmetic of the forward pass; auto is bfloat16 autocast on CUDA and float32 elsewhere."""
+
+
+def flatten(config: Any) -> dict[str, Any]:
+    """The settings as `{"train.lr": 0.001, …}`, spelt like the flags, in the order of the fields."""
+    flat: dict[str, Any] = {}
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            flat |= {f"{field.name}.{key}": inner for key, inner in flatten(value).items()}
+        else:
+            flat[field.name] = value
+    return flat
+
+
+def digest(config: Any) -> str:
+    """sha256 over the flattened settings: equal for equal experiments, whatever the machine's paths.
+
+    The data root and the device are left out: they say where a run happened, not what it was. The
+    data are identified by their own sha256.
+    """
+    machine = {"data.root", "train.device"}
+    items = {key: str(value) for key, value in flatten(config).items() if key not in machine}
+    return hashlib.sha256(json.dumps(items, sort_keys=True).encode()).hexdigest()

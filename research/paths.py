@@ -1,0 +1,10 @@
+"""Where things lie. A variable of the environment moves what is not part of the checkout."""
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PAPER = ROOT / "paper"
+TEMPLATES = ROOT / "templates"
+RUNS = Path(os.environ.get("RESEARCH_RUNS", ROOT / "runs")).absolute()
+DATA = Path(os.environ.get("RESEARCH_DATA", ROOT / "data")).absolute()
