@@ -32,12 +32,13 @@ class Train:
     """Learning rate."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1 or mps; auto takes CUDA where it is present."""
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Arithmetic of the forward pass; auto is bfloat16 autocast on CUDA and float32 elsewhere."""
+    precision: Literal["auto", "float32", "tf32", "bfloat16"] = "auto"
+    """Arithmetic of the forward pass: auto is bfloat16 autocast on CUDA and float32 elsewhere;
+    tf32 allows it in matrix products and convolutions, float32 does not."""
 
 
 def flatten(config: Any) -> dict[str, Any]:
-    """The settings as `{"train.lr": 0.001, …}`, spelt like the flags, in the order of the fields."""
+    """The settings as `{"train.lr": 0.001, …}`, spelt like the flags, in the fields' order."""
     flat: dict[str, Any] = {}
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
@@ -48,12 +49,17 @@ def flatten(config: Any) -> dict[str, Any]:
     return flat
 
 
-def digest(config: Any) -> str:
-    """sha256 over the flattened settings: equal for equal experiments, whatever the machine's paths.
+MACHINE = frozenset({"data.root", "train.device"})
+"""Settings that say where a run happened, not what it was; the data have a sha256 of their own."""
 
-    The data root and the device are left out: they say where a run happened, not what it was. The
-    data are identified by their own sha256.
-    """
-    machine = {"data.root", "train.device"}
-    items = {key: str(value) for key, value in flatten(config).items() if key not in machine}
+
+def digest(config: Any) -> str:
+    """sha256 over the settings but for `MACHINE`: equal for equal experiments on any machine."""
+    items = {key: str(value) for key, value in flatten(config).items() if key not in MACHINE}
     return hashlib.sha256(json.dumps(items, sort_keys=True).encode()).hexdigest()
+
+
+def changes(preset: Any, config: Any) -> dict[str, Any]:
+    """The settings, but for `MACHINE`, in which `config` departs from its preset."""
+    former, now = flatten(preset), flatten(config)
+    return {key: now[key] for key in now if key not in MACHINE and now[key] != former[key]}

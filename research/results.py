@@ -61,7 +61,7 @@ class Table:
         for row in self.rows:
             if len(row) != len(self.columns):
                 raise ValueError(
-                    f"each row needs {len(self.columns)} cells {self.columns}, got {len(row)}: {row}"
+                    f"a row needs {len(self.columns)} cells {self.columns}, got {len(row)}: {row}"
                 )
 
     @classmethod
@@ -115,6 +115,8 @@ class Run:
     seconds: dict[str, float] = field(default_factory=dict)
     """wall time of each part: data, training, …"""
     findings: tuple[str, ...] = ()
+    changed: dict[str, Any] = field(default_factory=dict)
+    """the settings in which the run departs from its preset"""
 
 
 @dataclass
@@ -160,12 +162,20 @@ def load(folder: Path) -> Results:
 # --- the files of a record -----------------------------------------------------------------------
 
 
+def write_json(path: Path, value: Any) -> None:
+    """Writes whole or not at all, so that a killed run leaves no half file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(path.suffix + ".part")
+    part.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    part.replace(path)
+
+
 def write_run(folder: Path, run: Run) -> None:
-    _write_json(folder / "run.json", dataclasses.asdict(run))
+    write_json(folder / "run.json", dataclasses.asdict(run))
 
 
 def write_numbers(folder: Path, numbers: Mapping[str, Number]) -> None:
-    _write_json(folder / "numbers.json", {k: dataclasses.asdict(v) for k, v in numbers.items()})
+    write_json(folder / "numbers.json", {k: dataclasses.asdict(v) for k, v in numbers.items()})
 
 
 def read_numbers(folder: Path) -> dict[str, Number]:
@@ -177,7 +187,7 @@ def read_numbers(folder: Path) -> dict[str, Number]:
 
 def write_table(folder: Path, name: str, table: Table) -> None:
     rows = [[_plain(cell) for cell in row] for row in table.rows]
-    _write_json(folder / f"tables/{name}.json", {"columns": list(table.columns), "rows": rows})
+    write_json(folder / f"tables/{name}.json", {"columns": list(table.columns), "rows": rows})
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(table.columns)
@@ -199,13 +209,13 @@ def write_arrays(folder: Path, name: str, arrays: Mapping[str, Array]) -> None:
 
 
 def write_drawing(folder: Path, name: str, drawing: Drawing) -> None:
-    _write_json(folder / f"figures/{name}.json", dataclasses.asdict(drawing))
+    write_json(folder / f"figures/{name}.json", dataclasses.asdict(drawing))
 
 
 def write_manifest(folder: Path, leave_out: Sequence[str] = ("manifest.json", "report")) -> None:
     """Lists every file's sha256, but for those whose first path component is in `leave_out`."""
     digests = {path: sha256(folder / path) for path in _files(folder, leave_out)}
-    _write_json(folder / "manifest.json", digests)
+    write_json(folder / "manifest.json", digests)
 
 
 def read_manifest(folder: Path) -> dict[str, str]:
@@ -230,11 +240,3 @@ def _plain(cell: Cell) -> Any:
 
 def _tupled(raw: dict[str, Any]) -> dict[str, Any]:
     return {key: tuple(v) if isinstance(v, list) else v for key, v in raw.items()}
-
-
-def _write_json(path: Path, value: Any) -> None:
-    """Writes whole or not at all, so that a killed run leaves no half file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(path.suffix + ".part")
-    part.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    part.replace(path)

@@ -1,0 +1,72 @@
+# Every verb sets up what it needs; `make` alone explains them.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+STUDIES := $(basename $(notdir $(filter-out %/__init__.py,$(wildcard research/studies/*.py))))
+# flags for the study behind the verb: make run-ae FLAGS="--preset full --train.epochs 50"
+FLAGS ?=
+
+.PHONY: help setup test check bench ui studies lock clean
+
+help:
+	@echo "make report-STUDY    builds paper/STUDY.pdf; trains first if there is no finished run"
+	@echo "make run-STUDY       trains and measures anew      (FLAGS=\"--preset full --train.epochs 50\")"
+	@echo "make redraw-STUDY    draws the figures again from stored results, without training"
+	@echo "make studies         lists the studies, their newest runs and whether the PDFs are up to date"
+	@echo "make ui              shows the runs in MLflow at http://127.0.0.1:5000"
+	@echo "make test            runs the tests, offline"
+	@echo "make check           ruff and mypy --strict"
+	@echo "make bench           measures speed against the course's way of training"
+	@echo "make setup           creates .venv from the hash-pinned requirements.lock"
+	@echo "make lock            renews requirements.lock from pyproject.toml"
+	@echo "make clean           removes .venv and caches; runs, data and papers stay"
+	@echo
+	@echo "studies: $(STUDIES)"
+
+setup: $(READY)
+
+# uv itself comes from the same lock, checked against the same hashes
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+	  { echo "Python 3.11 to 3.13 is required, $$($(PYTHON) --version) was found: make PYTHON=python3.12 …"; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > $(VENV)/uv.lock
+	@$(BIN)/python -m pip install --quiet --require-hashes -r $(VENV)/uv.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+report-%: $(READY)
+	@$(BIN)/research report $* $(FLAGS)
+
+run-%: $(READY)
+	@$(BIN)/research run $* $(FLAGS)
+
+redraw-%: $(READY)
+	@$(BIN)/research redraw $* $(FLAGS)
+
+studies: $(READY)
+	@$(BIN)/research studies
+
+ui: $(READY)
+	@$(BIN)/research ui $(FLAGS)
+
+test: $(READY)
+	@$(BIN)/python -m pytest -q $(FLAGS)
+
+check: $(READY)
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+
+bench: $(READY)
+	@for bench in tests/bench_*.py; do $(BIN)/python $$bench || exit 1; done
+
+lock: $(READY)
+	@$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
+	  --generate-hashes --no-header --no-annotate --quiet --upgrade -o requirements.lock
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache *.egg-info

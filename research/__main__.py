@@ -1,0 +1,271 @@
+"""The command line: run, report, redraw, studies, sync, ui.
+
+What a verb does not need is not imported: a write-up is built without torch or MLflow.
+"""
+
+import io
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import tyro
+
+from research import studies
+from research.errors import UserError
+from research.paths import PAPER, TEMPLATES
+from research.tracking import Store, Summary, open_store, serve, sync
+
+if TYPE_CHECKING:
+    from research.launch import Options
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a verb; 0, or 2 for a user's mistake, of which one line tells on standard error."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    try:
+        verb = _choose(args)
+        verb(args[1:])
+    except UserError as error:
+        print(f"research: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("research: stopped; --resume continues the run", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _choose(args: list[str]) -> Callable[[list[str]], None]:
+    if not args or args[0] in ("-h", "--help"):
+        print(__doc__.splitlines()[0], "\n")
+        for name, verb in VERBS.items():
+            print(f"  research {name:8} {(verb.__doc__ or '').splitlines()[0]}")
+        print("\nEach explains its flags with --help.")
+        return lambda rest: None
+    if args[0] in VERBS:
+        return VERBS[args[0]]
+    nearest = studies.nearest(args[0], VERBS)
+    raise UserError(f"there is no verb '{args[0]}': {nearest}")
+
+
+# --- verbs ---------------------------------------------------------------------------------------
+
+
+def run(args: list[str]) -> None:
+    """Trains and measures: research run ae --preset full --train.epochs 50"""
+    entry = studies.entry(_positional(args, "research run STUDY"))
+    _run(entry, args[1:])
+
+
+def _run(entry: studies.Entry, args: list[str]) -> Summary:
+    from research import launch
+
+    study = launch.study_of(entry)
+    preset = _value_of("--preset", args) or launch.default_preset()
+    if preset not in study.PRESETS:
+        raise UserError(f"there is no preset '{preset}': {studies.nearest(preset, study.PRESETS)}")
+    config, options = _settings(study.PRESETS[preset], launch.Options(preset), entry, args)
+    store = open_store(options.log)
+    changed = " with changed settings" if config != study.PRESETS[preset] else ""
+    print(f"{entry.slug}: preset {preset}{changed}, device {config.train.device}", file=sys.stderr)
+    start = time.perf_counter()
+    done = store.find(launch.launch(entry, config, options, store))
+    print(f"run {done.id} finished in {time.perf_counter() - start:.1f} s: {done.folder}")
+    return done
+
+
+def report(args: list[str]) -> None:
+    """Builds paper/STUDY.pdf from the newest full run, else the newest other, else a new run"""
+
+    @dataclass(frozen=True)
+    class Report:
+        run: str = ""
+        """Id of the run to build from, or its beginning."""
+        log: str | None = None
+        """Where the runs are kept, as for `research run`."""
+
+    entry = studies.entry(_positional(args, "research report STUDY"))
+    chosen = _parse(Report, args[1:], f"research report {entry.slug}")
+    store = open_store(chosen.log)
+    found = store.find(chosen.run) if chosen.run else newest(store.runs(entry.slug))
+    if found is None:
+        found = _run(entry, ["--log", chosen.log] if chosen.log else [])
+    if found.study != entry.slug:
+        raise UserError(f"run {found.id} is of the study '{found.study}', not of '{entry.slug}'")
+    _build(entry, found, store)
+
+
+def newest(runs: Sequence[Summary]) -> Summary | None:
+    """The newest finished `full` run, or else of any other preset."""
+    finished = [run for run in runs if run.status == "FINISHED"]
+    full = [run for run in finished if run.preset == "full"]
+    return next(iter(full or finished), None)
+
+
+def _build(entry: studies.Entry, run: Summary, store: Store) -> None:
+    from research.report import build
+    from research.results import load
+
+    record = load(run.folder)
+    built = build(
+        record,
+        PAPER / f"{entry.slug}.md",
+        PAPER / f"{entry.slug}.pdf",
+        author=PAPER / "author.toml",
+        templates=TEMPLATES,
+    )
+    for path in (built.pdf, built.html):
+        store.attach(run.id, path, f"report/{path.name}")
+    print(f"{built.pdf}: {built.pages} pages, and the same as {built.html.name}")
+    print(f"  built from run {run.id}: {run.name}, ended {run.ended}")
+    parts = {**record.run.seconds, **{f"report {k}": v for k, v in built.seconds.items()}}
+    print("  " + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in parts.items()))
+
+
+def redraw(args: list[str]) -> None:
+    """Draws a run's figures again from what it measured, without training"""
+
+    @dataclass(frozen=True)
+    class Redraw:
+        run: str = ""
+        """Id of the run, or its beginning; the one that the write-up would take when absent."""
+        log: str | None = None
+        """Where the runs are kept, as for `research run`."""
+
+    entry = studies.entry(_positional(args, "research redraw STUDY"))
+    chosen = _parse(Redraw, args[1:], f"research redraw {entry.slug}")
+    store = open_store(chosen.log)
+    found = store.find(chosen.run) if chosen.run else newest(store.runs(entry.slug))
+    if found is None:
+        raise UserError(f"there is no finished run of '{entry.slug}': make run-{entry.slug}")
+    from research import launch
+
+    print(f"run {found.id}: drew {', '.join(launch.redraw(entry, found))}")
+
+
+def list_studies(args: list[str]) -> None:
+    """Lists the studies: question, source, newest run, whether the PDF is up to date"""
+    from rich.console import Console
+    from rich.table import Table
+
+    @dataclass(frozen=True)
+    class Studies:
+        log: str | None = None
+        """Where the runs are kept, as for `research run`."""
+
+    store = open_store(_parse(Studies, args, "research studies").log)
+    table = Table("study", "question", "source", "newest run", "PDF")
+    for entry in studies.entries():
+        run = newest(store.runs(entry.slug))
+        last = f"{run.id[:8]} {run.preset}, {run.ended}" if run else "none"
+        table.add_row(entry.slug, entry.question, entry.source, last, pdf_state(entry.slug, run))
+    Console().print(table)
+
+
+def pdf_state(slug: str, run: Summary | None) -> str:
+    """`up to date`, or why not."""
+    from research.report import differences
+
+    pdf = PAPER / f"{slug}.pdf"
+    if not pdf.exists():
+        return "not built"
+    if run is None:
+        return "its run is gone"
+    sources = [PAPER / f"{slug}.md", PAPER / "author.toml"]
+    return "; ".join(differences(pdf, run.record_id, sources, TEMPLATES)) or "up to date"
+
+
+def bring(args: list[str]) -> None:
+    """Brings a folder of runs into MLflow: research sync DIR"""
+
+    @dataclass(frozen=True)
+    class Sync:
+        log: str | None = None
+        """Which MLflow, as for `research run`."""
+
+    folder = Path(_positional(args, "research sync DIR"))
+    for run, state in sync(folder, open_store(_parse(Sync, args[1:], "research sync DIR").log)):
+        print(f"{run.name} ({run.id[:8]}): {state}")
+
+
+def ui(args: list[str]) -> None:
+    """Shows the runs in MLflow's own page, on this machine"""
+
+    @dataclass(frozen=True)
+    class Ui:
+        port: int = 5000
+        """Where to listen, on 127.0.0.1."""
+
+    serve(port=_parse(Ui, args, "research ui").port)
+
+
+VERBS: dict[str, Callable[[list[str]], None]] = {
+    "run": run,
+    "report": report,
+    "redraw": redraw,
+    "studies": list_studies,
+    "sync": bring,
+    "ui": ui,
+}
+
+
+# --- flags ---------------------------------------------------------------------------------------
+
+
+def _settings(
+    preset: Any, options: "Options", entry: studies.Entry, args: list[str]
+) -> tuple[Any, "Options"]:
+    """The preset with the flags laid over it; the help text shows the preset's values."""
+    flat = tyro.conf.arg(name="")
+
+    def both(config: Any = preset, options: Any = options) -> tuple[Any, Any]:
+        return config, options
+
+    # the types are known only now: each study has a configuration of its own
+    both.__annotations__ = {
+        "config": Annotated[type(preset), flat],
+        "options": Annotated[type(options), flat],
+    }
+    return cast("tuple[Any, Options]", _parse(both, args, f"research run {entry.slug}"))
+
+
+def _parse(what: Callable[..., Any], args: list[str], prog: str) -> Any:
+    """tyro's parser, whose framed message becomes one line."""
+    message = io.StringIO()
+    try:
+        with redirect_stderr(message):
+            return tyro.cli(what, args=args, prog=prog)
+    except SystemExit as leaving:
+        if not leaving.code:
+            raise
+    lines = [line.strip("│╭╮╰╯─ ") for line in message.getvalue().splitlines()]
+    reason = " ".join(lines[1 : lines.index("", 1)])
+    near = [line.split()[0] for line in lines if line.startswith("--")]
+    hint = f"did you mean {near[0]}?" if "Unrecognized" in reason and near else f"see {prog} --help"
+    raise UserError(f"{reason.rstrip('.')}; {hint}")
+
+
+def _positional(args: list[str], usage: str) -> str:
+    if args and not args[0].startswith("-"):
+        return args[0]
+    if args and args[0] in ("-h", "--help"):
+        print(f"usage: {usage} [flags]; {usage} --help lists the flags")
+        raise SystemExit(0)
+    raise UserError(f"required is {usage}, given was nothing in its place")
+
+
+def _value_of(flag: str, args: list[str]) -> str | None:
+    """The value of one flag, which is needed before the others can be understood."""
+    for index, arg in enumerate(args):
+        if arg.startswith(f"{flag}="):
+            return arg.removeprefix(f"{flag}=")
+        if arg == flag and index + 1 < len(args):
+            return args[index + 1]
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

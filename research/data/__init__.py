@@ -1,0 +1,43 @@
+"""Images in memory: name -> `Dataset`, `batches` on any device, batched augmentation.
+
+The sets are `mnist` and `cifar10` (downloaded and checksummed), `folder` (a tree of image files),
+and two that installed packages carry, so that they need no network: `mnist-sample` and `photos`.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from difflib import get_close_matches
+
+from research.config import Data
+from research.data import downloaded, folder, packaged, photos
+from research.data.augmentation import random_crop, random_flip
+from research.data.dataset import Dataset, Split, batches
+from research.errors import UserError
+
+__all__ = ["Dataset", "Split", "batches", "load", "random_crop", "random_flip"]
+
+_SETS: dict[str, Callable[[Data], Dataset]] = {
+    "mnist": downloaded.mnist,
+    "cifar10": downloaded.cifar10,
+    "folder": folder.load,
+    "mnist-sample": packaged.mnist_sample,
+    "photos": photos.load,
+}
+
+
+def load(config: Data) -> Dataset:
+    """Reads a data set, downloading it first where it has to.
+
+    Arguments:
+        config: its name, the data root, and the side length in pixels, if not the set's own.
+
+    Raises:
+        UserError: unknown name, impossible size, file missing or damaged, download not possible.
+    """
+    if config.name not in _SETS:
+        nearest = get_close_matches(config.name, _SETS, 1)
+        hint = f"did you mean '{nearest[0]}'?" if nearest else f"choose from {', '.join(_SETS)}"
+        raise UserError(f"there is no data set '{config.name}': {hint}")
+    if config.size is not None and config.size < 1:
+        raise UserError(f"--data.size must be at least 1 pixel, got {config.size}")
+    return _SETS[config.name](replace(config, root=config.root.expanduser()))

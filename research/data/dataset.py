@@ -1,0 +1,147 @@
+"""A data set in memory, and batches of it."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from research.errors import UserError
+
+
+@dataclass(frozen=True)
+class Split:
+    """The images of one side of a data set.
+
+    Attributes:
+        images: uint8, (N, C, H, W), contiguous.
+        labels: int64, (N,), indices into the set's class names.
+    """
+
+    images: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def floats(self) -> Tensor:
+        """All images as float32 in [0, 1], four times the memory. (N, C, H, W)"""
+        return self.images.float().div_(255)
+
+    def to(self, device: torch.device | str) -> "Split":
+        return Split(self.images.to(device), self.labels.to(device))
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images for training and testing, and where they come from.
+
+    Attributes:
+        name: short name, as a table would print it.
+        train, test: the two splits, of one image shape.
+        classes: class names, in the order of the labels.
+        source: where the images come from, in words.
+        licence: under what terms, in words.
+        sha256: hex digest of all of the set's bytes, see `digest`.
+    """
+
+    name: str
+    train: Split
+    test: Split
+    classes: tuple[str, ...]
+    source: str
+    licence: str
+    sha256: str
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        train: Split,
+        test: Split,
+        classes: tuple[str, ...],
+        *,
+        source: str,
+        licence: str,
+    ) -> "Dataset":
+        """A set with its digest computed."""
+        return cls(name, train, test, classes, source, licence, digest(train, test, classes))
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of an image."""
+        channels, height, width = self.train.images.shape[1:]
+        return channels, height, width
+
+    def to(self, device: torch.device | str) -> "Dataset":
+        return replace(self, train=self.train.to(device), test=self.test.to(device))
+
+    def class_index(self, name: str) -> int:
+        """The label of a class. Raises UserError for an unknown name."""
+        if name in self.classes:
+            return self.classes.index(name)
+        nearest = get_close_matches(name, self.classes, 1)
+        hint = f"did you mean '{nearest[0]}'?" if nearest else _shortened(self.classes)
+        raise UserError(f"{self.name} has no class '{name}': {hint}")
+
+    def facts(self) -> dict[str, Any]:
+        """What a tracker should know: everything but the images; `train` and `test` are counts."""
+        return {
+            "name": self.name,
+            "source": self.source,
+            "licence": self.licence,
+            "sha256": self.sha256,
+            "train": len(self.train),
+            "test": len(self.test),
+            "classes": self.classes,
+            "shape": self.shape,
+        }
+
+
+def digest(train: Split, test: Split, classes: tuple[str, ...]) -> str:
+    """sha256 of a set: of order, pixels, labels, splits and class names, on any machine the same.
+
+    Hashed in turn: one line of JSON, `[classes, shape of train images, shape of test images]`, then
+    for train and test the images' bytes, N slowest, and the labels as little-endian int64.
+    """
+    header = json.dumps([classes, train.images.shape, test.images.shape])
+    hashed = hashlib.sha256(f"{header}\n".encode())
+    for split in (train, test):
+        hashed.update(split.images.cpu().contiguous().numpy().data)
+        hashed.update(np.ascontiguousarray(split.labels.cpu().numpy(), dtype="<i8").data)
+    return hashed.hexdigest()
+
+
+def batches(
+    split: Split, size: int, *, generator: Generator | None = None
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yields each image once, on the device where the split lies; the last batch may be short.
+
+    Arguments:
+        split: uint8 images (N, C, H, W) with labels (N,).
+        size: images per batch, at least 1.
+        generator: shuffles the images when given. On the CPU, so that one seed gives one order
+            whatever the device; it advances by one permutation of N. Without, the order is kept.
+
+    Yields:
+        images: float32 in [0, 1], (B, C, H, W).
+        labels: int64, (B,).
+    """
+    if size < 1:
+        raise UserError(f"a batch needs at least 1 image, got {size}: raise --train.batch")
+    count = len(split)
+    order = torch.arange(count) if generator is None else torch.randperm(count, generator=generator)
+    order = order.to(split.images.device)
+    for start in range(0, count, size):
+        index = order[start : start + size]
+        yield split.images[index].float().div_(255), split.labels[index]
+
+
+def _shortened(classes: tuple[str, ...], most: int = 12) -> str:
+    listed = ", ".join(classes[:most])
+    return f"choose from {listed}" + (f", … ({len(classes)} classes)" * (len(classes) > most))

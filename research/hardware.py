@@ -1,0 +1,119 @@
+"""The machine a run used: its facts, and its load from second to second."""
+
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+MEGABYTE = 1e6
+
+
+def facts() -> dict[str, Any]:
+    """CPU model, cores open to this process, memory in GiB, GPU names; no host, no user."""
+    return {
+        "cpu": _cpu_model(),
+        "cores": _cores(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        "gpus": Gpus().names(),
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def peak_memory() -> int:
+    """Bytes: the most main memory that this process has held at once."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        # Unlike getrusage, this does not count the parent process's peak from before the exec.
+        line = next(row for row in status.read_text().splitlines() if row.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024
+    if sys.platform == "win32":
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+class Meter:
+    """Reads the load of the machine under the names that MLflow's system metrics have."""
+
+    def __init__(self) -> None:
+        self._process = psutil.Process()
+        self._gpus = Gpus()
+
+    def read(self) -> dict[str, float]:
+        """The load now; the CPU's in percent since the last reading, or the start."""
+        memory = psutil.virtual_memory()
+        return {
+            "system/cpu_utilization_percentage": psutil.cpu_percent(),
+            "system/system_memory_usage_megabytes": (memory.total - memory.available) / MEGABYTE,
+            "system/system_memory_usage_percentage": memory.percent,
+            "system/process_memory_usage_megabytes": self._process.memory_info().rss / MEGABYTE,
+            **self._gpus.read(),
+        }
+
+
+class Gpus:
+    """NVIDIA's GPUs through their management library; none where it or its driver is missing."""
+
+    def __init__(self) -> None:
+        self._handles: list[Any] = []
+        try:
+            import pynvml
+        except ImportError:
+            return
+        try:
+            pynvml.nvmlInit()
+            count = pynvml.nvmlDeviceGetCount()
+            self._handles = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(count)]
+        except pynvml.NVMLError:
+            return
+        self._nvml = pynvml
+
+    def names(self) -> list[str]:
+        return [_text(self._nvml.nvmlDeviceGetName(handle)) for handle in self._handles]
+
+    def read(self) -> dict[str, float]:
+        values: dict[str, float] = {}
+        for index, handle in enumerate(self._handles):
+            for name, value in self._read_one(handle).items():
+                values[f"system/gpu_{index}_{name}"] = value
+        return values
+
+    def _read_one(self, handle: Any) -> dict[str, float]:
+        values: dict[str, float] = {}
+        try:
+            memory = self._nvml.nvmlDeviceGetMemoryInfo(handle)
+            values["memory_usage_megabytes"] = memory.used / MEGABYTE
+            values["memory_usage_percentage"] = 100 * memory.used / memory.total
+            rates = self._nvml.nvmlDeviceGetUtilizationRates(handle)
+            values["utilization_percentage"] = float(rates.gpu)
+        except self._nvml.NVMLError:
+            pass  # a partitioned GPU does not tell its utilisation
+        return values
+
+
+def _cpu_model() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    if sys.platform == "darwin":
+        command = ["sysctl", "-n", "machdep.cpu.brand_string"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        return done.stdout.strip()
+    return platform.processor() or platform.machine()
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _text(name: str | bytes) -> str:
+    return name.decode() if isinstance(name, bytes) else name

@@ -1,0 +1,160 @@
+"""Runs a study: the one place where settings, seeds, device, store, study and drawing meet."""
+
+import dataclasses
+import importlib
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import torch
+from matplotlib.figure import Figure
+
+from research import figures, models, results, train
+from research.config import changes, digest, flatten
+from research.errors import UserError
+from research.studies import Entry
+from research.tracking import Log, Opening, OpenRun, Store, Summary
+
+
+class Study(Protocol):
+    """What a file in `research/studies` offers; see that package."""
+
+    PRESETS: dict[str, Any]
+    FIGURES: dict[str, Callable[[results.Results], Figure]]
+
+    def study(self, config: Any, log: Log) -> None: ...
+
+    def children(self, config: Any) -> list[str]: ...
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run, beside the study's own settings."""
+
+    preset: str
+    """Settings to start from: sample (minutes, offline) or full (the source's own).
+    Without it: full where there is CUDA, sample elsewhere."""
+    log: str | None = None
+    """Where to keep the run: folder:DIR, sqlite:///FILE or http://HOST:PORT; without it
+    MLFLOW_TRACKING_URI, else runs/mlflow.db."""
+    weights: tuple[str, ...] = ()
+    """Weights to use instead of training: safetensors files, or ids of runs that wrote some."""
+    resume: bool = False
+    """Continue the newest interrupted run that has the same settings."""
+
+
+def study_of(entry: Entry) -> Study:
+    return cast(Study, importlib.import_module(f"research.studies.{entry.slug}"))
+
+
+def default_preset() -> str:
+    return "full" if torch.cuda.is_available() else "sample"
+
+
+def launch(entry: Entry, config: Any, options: Options, store: Store) -> str:
+    """Runs a study to the end and draws its figures; the id of the run.
+
+    Raises:
+        UserError: a mistake in the settings, found before anything is trained where possible.
+    """
+    study = study_of(entry)
+    changed = changes(study.PRESETS[options.preset], config)
+    config = dataclasses.replace(config, train=train.resolve(config.train))
+    pretrained = find_weights(options.weights, study.children(config), store)
+    opening = Opening(
+        study=entry.slug,
+        question=entry.question,
+        preset=options.preset,
+        name=f"{entry.slug} {options.preset} on {config.data.name}",
+        config=flatten(config),
+        config_digest=digest(config),
+        changed=changed,
+        seeds=config.seeds,
+        device=device_name(config.train.device),
+    )
+    former = interrupted(opening, store.runs(entry.slug)).id if options.resume else None
+    with store.start(opening, resume=former, pretrained=pretrained) as log:
+        study.study(config, log)
+        with log.part("figures"):
+            draw(study, log)
+        # a finished run is never resumed, and its weights are stored
+        shutil.rmtree(log.folder / "checkpoints", ignore_errors=True)
+        return log.id
+
+
+def redraw(entry: Entry, run: Summary) -> list[str]:
+    """Draws the figures of a finished run again from what it measured; their names."""
+    study = study_of(entry)
+    _draw_into(study, run.folder)
+    results.write_manifest(run.folder)
+    return list(study.FIGURES)
+
+
+def draw(study: Study, log: OpenRun) -> None:
+    log.flush()
+    _draw_into(study, log.folder)
+
+
+def _draw_into(study: Study, folder: Path) -> None:
+    for name, drawn in study.FIGURES.items():
+        record = results.load(folder)
+        with figures.style():
+            figure = drawn(record)
+            figures.save(figure, folder / f"figures/{name}")
+        width, height = (25.4 * float(side) for side in figure.get_size_inches())
+        files = (f"figures/{name}.svg", f"figures/{name}.png")
+        drawing = results.Drawing(*files, width, height, tuple(sorted(record.reads)))
+        results.write_drawing(folder, name, drawing)
+
+
+def device_name(device: str) -> str:
+    """`cpu`, or the accelerator by its product name."""
+    if device.startswith("cuda"):
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    return device
+
+
+def interrupted(opening: Opening, runs: Iterable[Summary]) -> Summary:
+    """The newest run that was stopped before its end and has the same settings."""
+    stopped = [run for run in runs if run.status in ("FAILED", "KILLED")]
+    same = [run for run in stopped if run.config_digest == opening.config_digest]
+    if same:
+        return same[0]
+    others = f"{len(stopped)} interrupted with other settings" if stopped else "none interrupted"
+    raise UserError(
+        f"--resume needs an interrupted run of '{opening.study}' with these settings, there is "
+        f"none ({others}); give the flags of that run, or leave --resume out"
+    )
+
+
+def find_weights(given: Iterable[str], children: list[str], store: Store) -> dict[str, Path]:
+    """Child name -> file, from files and run ids.
+
+    Raises:
+        UserError: a file is missing or not of this study's models.
+    """
+    found: dict[str, Path] = {}
+    for item in given:
+        for path in _weight_files(item, store):
+            found[models.weights_metadata(path)["name"]] = path
+    strangers = sorted(found.keys() - set(children))
+    if strangers and not found.keys() & set(children):
+        raise UserError(
+            f"--weights must hold a model of this run ({', '.join(children)}), given were "
+            f"{', '.join(strangers)}; choose other weights, or seeds that match"
+        )
+    return {name: path for name, path in found.items() if name in children}
+
+
+def _weight_files(item: str, store: Store) -> list[Path]:
+    if Path(item).suffix == ".safetensors" or Path(item).exists():
+        return [Path(item)]
+    run = store.find(item)
+    files = sorted((run.folder / "weights").glob("*.safetensors"))
+    if not files:
+        raise UserError(
+            f"--weights needs a run that stored weights, {run.id} has none; give another"
+        )
+    return files

@@ -1,0 +1,118 @@
+"""The write-up: one stored record, a Markdown file and the templates become a paper.
+
+    source ─▶ words spoken over the record ─▶ blocks ─▶ galley ─▶ plan ─▶ pages ─▶ PDF and HTML
+    markdown  words, tables, citations,       render    pdf       layout  pdf      provenance
+              formulas, provenance
+
+Nothing here trains, measures or draws: it prints what a run left behind and records where.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from research.report import markdown, pdf, provenance, render
+from research.report.citations import Citations
+from research.report.layout import Plan, Sheet
+from research.report.words import Words
+from research.results import Results
+
+__all__ = ["Built", "build"]
+
+
+@dataclass(frozen=True)
+class Built:
+    """A finished paper.
+
+    Attributes:
+        pdf: where the PDF lies.
+        html: the same as one self-contained page for a screen.
+        pages: of the PDF.
+        seconds: wall time of each part: text, layout, writing.
+        provenance: see `research.report.provenance`.
+    """
+
+    pdf: Path
+    html: Path
+    pages: int
+    seconds: dict[str, float]
+    provenance: dict[str, Any]
+
+
+@dataclass
+class _Clock:
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = time.perf_counter() - start
+
+
+def build(results: Results, source: Path, out: Path, *, author: Path, templates: Path) -> Built:
+    """Builds `out` (a PDF/A-3a of two to three pages) and, beside it, the same as `.html`.
+
+    The same record and sources give the same bytes. Both files are written at the very end, whole
+    or not at all, so a failed build leaves the former ones alone.
+
+    Args:
+        results: the record of a finished run.
+        source: the write-up, Markdown with the words that templates/README.md lists.
+        author: a TOML file with name, affiliation, email and course.
+        templates: page templates, style sheets and references.bib.
+
+    Raises:
+        UserError: anything in the sources, the record or the layout that is not fit to print.
+    """
+    clock, sheet = _Clock(), Sheet()
+    with clock.part("text"):
+        ledger = provenance.Ledger(results)
+        words = Words(ledger, Citations(templates / "references.bib"), sheet)
+        env = render.environment(templates)
+        paper = render.paper(env, markdown.read(source), words, render.author_of(author))
+    with clock.part("layout"):
+
+        def arrange(plan: Plan | None) -> str:
+            return render.arrange(env, paper, sheet, "print" if plan else "galley", plan)
+
+        laid = pdf.typeset(arrange, paper.blocks, sheet)
+    with clock.part("writing"):
+        sources = provenance.digests([source, author, *_files(templates)])
+        trail = provenance.trail(ledger, paper.head["title"], sources, laid.places)
+        page = render.arrange(env, paper, sheet, "screen", trail=_script(trail))
+        content = pdf.write(laid.document, _attached(ledger, trail), results.run.ended)
+        _replace({out.with_suffix(".html"): page.encode(), out: content})
+    pages = len(laid.document.pages)
+    return Built(out, out.with_suffix(".html"), pages, clock.seconds, trail)
+
+
+def _files(templates: Path) -> Sequence[Path]:
+    return [path for path in sorted(templates.iterdir()) if path.is_file() and path.suffix != ".md"]
+
+
+def _attached(ledger: provenance.Ledger, trail: dict[str, Any]) -> list[pdf.Attached]:
+    description = "Where each number and figure of this paper comes from"
+    first = pdf.Attached("provenance.json", description, provenance.as_json(trail).encode())
+    folder = ledger.results.folder
+    data = [
+        pdf.Attached(file.attachment, f"{file.path} of the run", (folder / file.path).read_bytes())
+        for file in ledger.attached()
+    ]
+    return [first, *data]
+
+
+def _script(trail: dict[str, Any]) -> str:
+    """JSON that no `</script>` inside it can end early."""
+    return provenance.as_json(trail).replace("</", "<\\/")
+
+
+def _replace(files: dict[Path, bytes]) -> None:
+    for path, content in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.with_name(f".{path.name}.part").write_bytes(content)
+    for path in files:
+        path.with_name(f".{path.name}.part").replace(path)

@@ -1,0 +1,210 @@
+"""Make-up: on which page and in which column each figure and table goes.
+
+The whole text is first set as a *galley*, one endless column, which tells the height of every
+block. From these heights the pages are planned here, without an engine:
+
+- a figure as wide as a column stays where the author put it if it fits into what is left of the
+  column; if not, the text goes on and the figure follows as soon as it fits: no column ends early;
+- a figure as wide as the page goes to the foot of the first page or the head (then the foot) of a
+  later one, on the page of its place in the text or after it. The engine has no page floats: the
+  page gets a larger margin there and the figure is placed into it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+PX = 96 / 25.4
+"""CSS pixels per millimetre"""
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """An A4 page with two columns, in millimetres; the style sheets take these values.
+
+    `gap` is between the columns, `space` between text and a figure or table, `line`
+    from one base line to the next.
+    """
+
+    width: float = 210
+    height: float = 297
+    top: float = 18
+    bottom: float = 21
+    side: float = 16
+    gap: float = 6
+    space: float = 4.5
+    line: float = 9.5 * 1.2 * 25.4 / 72
+
+    @property
+    def text(self) -> float:
+        """Width of the text area."""
+        return self.width - 2 * self.side
+
+    @property
+    def column(self) -> float:
+        return (self.text - self.gap) / 2
+
+    @property
+    def depth(self) -> float:
+        """Height of the text area."""
+        return self.height - self.top - self.bottom
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A block of the galley: its height in millimetres with the space after it."""
+
+    id: str
+    kind: Literal["text", "heading", "formula", "float", "wide"]
+    height: float
+
+
+@dataclass(frozen=True)
+class Wide:
+    """A page-wide piece in a page's margin, which is larger there by `offset` millimetres."""
+
+    id: str
+    page: int
+    edge: Literal["top", "bottom"]
+    offset: float
+
+
+@dataclass
+class Plan:
+    """The order of all pieces, and the margins that page-wide ones take, by page and edge."""
+
+    order: list[str]
+    wides: list[Wide] = field(default_factory=list)
+
+    def excess(self, pieces: Sequence[Piece], sheet: Sheet, head: float, pages: int) -> float:
+        """Millimetres of column by which the pieces are longer than so many pages."""
+        length = sum(piece.height for piece in pieces if piece.kind != "wide")
+        columns = _Columns(sheet, head, self)
+        return length - sum(2 * columns.room(page) for page in range(1, pages + 1))
+
+    def reserved(self, page: int, edge: str) -> float:
+        return sum(wide.offset for wide in self.wides if (wide.page, wide.edge) == (page, edge))
+
+    @property
+    def margins(self) -> list[tuple[int, float, float]]:
+        """(page, space at the head, space at the foot) for pages that have any."""
+        pages = sorted({wide.page for wide in self.wides})
+        return [(page, self.reserved(page, "top"), self.reserved(page, "bottom")) for page in pages]
+
+
+def plan(pieces: Sequence[Piece], sheet: Sheet, head: float) -> Plan:
+    """Plans the pages; `head` is the height in mm of the title block that opens the first one."""
+    made = Plan([])
+    for piece in pieces:
+        if piece.kind == "wide":
+            made.wides.append(_place(piece, pieces, sheet, head, made))
+    starts = fill(pieces, sheet, head, made)
+    made.order = [name for name, _ in starts if not _is_wide(name, pieces)]
+    for wide in made.wides:
+        anchor(made, wide, dict(starts))
+    return made
+
+
+def anchor(made: Plan, wide: Wide, pages: dict[str, int]) -> None:
+    """Moves a page-wide piece in the order to the middle of the pieces that start on its page.
+
+    Placed absolutely, it takes no room there; it only has to be met while that page is laid out.
+    """
+    made.order = [name for name in made.order if name != wide.id]
+    wides = {other.id for other in made.wides}
+    here = [n for n in made.order if pages.get(n) == wide.page and n not in wides]
+    later = [n for n in made.order if pages.get(n, 0) > wide.page and n not in wides]
+    before = here[len(here) // 2] if here else next(iter(later), None)
+    made.order.insert(made.order.index(before) if before else len(made.order), wide.id)
+
+
+def fill(pieces: Sequence[Piece], sheet: Sheet, head: float, made: Plan) -> list[tuple[str, int]]:
+    """Fills the columns in turn. Returns (piece, page where it starts) in their order there."""
+    columns = _Columns(sheet, head, made)
+    waiting: list[Piece] = []
+    for piece in pieces:
+        if piece.kind == "float":
+            waiting.append(piece)
+        else:
+            columns.put(piece)
+        while waiting and piece.kind != "heading" and columns.takes(waiting[0]):
+            columns.put(waiting.pop(0))
+    for piece in waiting:
+        columns.put(piece)
+    return columns.placed
+
+
+class _Columns:
+    """The columns of all pages, filled from the first on."""
+
+    def __init__(self, sheet: Sheet, head: float, made: Plan) -> None:
+        self.placed: list[tuple[str, int]] = []
+        self._sheet, self._head, self._plan = sheet, head, made
+        self._column, self._used = 0, 0.0
+
+    @property
+    def page(self) -> int:
+        return self._column // 2 + 1
+
+    def room(self, page: int) -> float:
+        """Height of a page's columns."""
+        taken = self._plan.reserved(page, "top") + self._plan.reserved(page, "bottom")
+        return max(self._sheet.depth - taken - (self._head if page == 1 else 0), self._sheet.line)
+
+    @property
+    def left(self) -> float:
+        return self.room(self.page) - self._used
+
+    def takes(self, piece: Piece) -> bool:
+        """Whether a float is sure to fit: with two lines to spare, as the engine may round up."""
+        return piece.height + 2 * self._sheet.line <= self.left
+
+    def put(self, piece: Piece) -> None:
+        if self._used and piece.kind != "wide" and self.left < self._least(piece):
+            self._next()
+        self.placed.append((piece.id, self.page))
+        rest = 0.0 if piece.kind == "wide" else piece.height
+        while rest > self.left + 0.01 and piece.kind == "text":
+            rest -= self.left // self._sheet.line * self._sheet.line
+            self._next()
+        self._used += rest
+
+    def _least(self, piece: Piece) -> float:
+        """What has to fit for a piece to start here: all of it, or two lines of a paragraph."""
+        if piece.kind == "text":
+            return min(piece.height, 2 * self._sheet.line)
+        return piece.height + (2 * self._sheet.line if piece.kind == "heading" else 0)
+
+    def _next(self) -> None:
+        self._column, self._used = self._column + 1, 0.0
+
+
+def _place(piece: Piece, pieces: Sequence[Piece], sheet: Sheet, head: float, made: Plan) -> Wide:
+    """The first free edge on the page of the piece's own place in the text, or on a later page."""
+    page = max([_page(piece, pieces, sheet, head, made)] + [wide.page for wide in made.wides])
+    while True:
+        for edge in _edges(page):
+            trial = Plan([], [*made.wides, Wide(piece.id, page, edge, piece.height)])
+            free = made.reserved(page, edge) == 0 and _fits(trial, page, sheet, head)
+            if free and _page(piece, pieces, sheet, head, trial) <= page:
+                return trial.wides[-1]
+        page += 1
+
+
+def _edges(page: int) -> tuple[Literal["top", "bottom"], ...]:
+    return ("bottom",) if page == 1 else ("top", "bottom")
+
+
+def _fits(made: Plan, page: int, sheet: Sheet, head: float) -> bool:
+    """Whether a fifth of the page is left to the text; alone on a later page, it always fits."""
+    used = made.reserved(page, "top") + made.reserved(page, "bottom") + (head if page == 1 else 0)
+    alone = page > 1 and sum(wide.page == page for wide in made.wides) == 1
+    return alone or used <= 0.8 * sheet.depth
+
+
+def _page(piece: Piece, pieces: Sequence[Piece], sheet: Sheet, head: float, made: Plan) -> int:
+    return dict(fill(pieces, sheet, head, made))[piece.id]
+
+
+def _is_wide(name: str, pieces: Sequence[Piece]) -> bool:
+    return any(piece.id == name and piece.kind == "wide" for piece in pieces)

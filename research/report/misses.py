@@ -1,0 +1,31 @@
+"""Misses: what to say when a write-up names something that does not exist."""
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+from research.errors import UserError
+
+
+def miss(complaint: str, name: str, known: Iterable[str]) -> UserError:
+    """`complaint 'name'. Did you mean 'nearest'?`, or all there is where nothing is near."""
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, n=1)
+    if near:
+        return UserError(f"{complaint} '{name}'. Did you mean '{near[0]}'?")
+    listed = ", ".join(f"'{one}'" for one in known[:12]) or "none"
+    return UserError(f"{complaint} '{name}'. There are: {listed}.")
+
+
+def at(path: Path, line: int | None, message: str) -> UserError:
+    """The message with the place in the write-up in front, where one is known."""
+    place = f"{path.name}:{line}" if line else path.name
+    return UserError(f"{place}: {message}")
+
+
+def line_of(text: str, needle: str) -> int | None:
+    """The first line that holds `needle`, counted from 1."""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if needle in line:
+            return number
+    return None

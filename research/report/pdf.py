@@ -1,0 +1,261 @@
+"""PDF: lays a write-up out with WeasyPrint, refuses what is not fit to print, writes PDF/A-3a."""
+
+import importlib.util
+import io
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+from research.errors import UserError
+from research.report.layout import PX, Piece, Plan, Sheet, anchor, plan
+from research.report.markdown import Block
+from research.report.provenance import Place
+
+PAGES = range(2, 4)
+"""How many pages a paper may have."""
+
+_POINTS = 0.75
+"""points per CSS pixel"""
+
+_ROUNDS = 3
+"""Layouts at most, in which a page-wide figure has to come to stand on its planned page."""
+
+
+@dataclass(frozen=True)
+class Typeset:
+    """A laid-out document, where each element with an id stands, and how long that took."""
+
+    document: Any
+    places: dict[str, Place]
+    plan: Plan
+
+
+@dataclass(frozen=True)
+class Attached:
+    """A file inside the PDF."""
+
+    name: str
+    description: str
+    content: bytes
+
+
+@cache
+def engine() -> Any:
+    """WeasyPrint. Raises UserError where the system libraries that it draws with are missing."""
+    try:
+        import weasyprint
+    except OSError as error:
+        library = str(error).split("'")[1] if "'" in str(error) else str(error)
+        raise UserError(
+            f"a PDF needs the system library {library}: install libpango-1.0-0, libpangoft2-1.0-0 "
+            "and libharfbuzz-subset0 (Debian's names), then try again"
+        ) from None
+    return weasyprint
+
+
+def fonts() -> Path:
+    """The folder of the fonts that matplotlib brings along, found without importing it."""
+    found = importlib.util.find_spec("matplotlib")
+    if found is None or found.origin is None:
+        raise UserError("the fonts of a PDF come with matplotlib: install it")
+    return Path(found.origin).parent / "mpl-data" / "fonts" / "ttf"
+
+
+def typeset(
+    arrange: Callable[[Plan | None], str], blocks: Mapping[str, Block], sheet: Sheet
+) -> Typeset:
+    """Sets the galley, plans the pages and lays them out.
+
+    Args:
+        arrange: the document's HTML for a plan, the galley's for None.
+
+    Raises:
+        UserError: whatever WeasyPrint warns of, an element wider or higher than its place, a glyph
+            that the fonts lack, a page count outside `PAGES`; the message names the section.
+    """
+    images: dict[str, Any] = {}
+    galley_html = arrange(None)
+    _check_glyphs(galley_html)
+    galley = _lay_out(galley_html, images)
+    measured = galley.pages[0].anchors
+    _check_fit(measured, blocks, sheet)
+    pieces = _pieces(measured, blocks, sheet)
+    head = measured["columns"][1] / PX - sheet.top
+    made = plan(pieces, sheet, head)
+    document, places = _settle(arrange, made, images)
+    excess = made.excess(pieces, sheet, head, PAGES[-1])
+    _check_pages(len(document.pages), places, blocks, excess)
+    return Typeset(document, places, made)
+
+
+def write(document: Any, attached: Sequence[Attached], ended: str) -> bytes:
+    """The PDF's bytes, the same for the same document; dates are those of the run's end."""
+    date = datetime.fromisoformat(ended)
+    document.metadata.attachments = [
+        engine().Attachment(
+            file_obj=io.BytesIO(one.content), name=one.name, description=one.description,
+            created=date, modified=date, relationship="Data",
+        )
+        for one in attached
+    ]  # fmt: skip
+    with _strict():
+        return bytes(document.write_pdf(pdf_variant="pdf/a-3a"))
+
+
+# --- layout --------------------------------------------------------------------------------------
+
+
+def _lay_out(html: str, images: dict[str, Any]) -> Any:
+    """`images` keeps what was read for the next layout."""
+    weasyprint = engine()
+    fetcher = weasyprint.URLFetcher(allowed_protocols=("file", "data"))
+    with _strict():
+        source = weasyprint.HTML(string=html, base_url=f"{fonts().as_uri()}/", url_fetcher=fetcher)
+        return source.render(pdf_variant="pdf/a-3a", cache=images)
+
+
+def _settle(
+    arrange: Callable[[Plan | None], str], made: Plan, images: dict[str, Any]
+) -> tuple[Any, dict[str, Place]]:
+    """Lays out until each page-wide piece is met on the page that has kept room for it."""
+    for _ in range(_ROUNDS):
+        document = _lay_out(arrange(made), images)
+        places = _places(document)
+        strayed = [wide for wide in made.wides if places[wide.id].page != wide.page]
+        if not strayed:
+            return document, places
+        for wide in strayed:
+            anchor(made, wide, {name: place.page for name, place in places.items()})
+    raise UserError(
+        f"no room found on page {strayed[0].page} for a page-wide figure or table: put it elsewhere"
+    )
+
+
+def _places(document: Any) -> dict[str, Place]:
+    """id -> place of each element; of one that a break divides, the first part."""
+    places: dict[str, Place] = {}
+    for number, page in enumerate(document.pages, start=1):
+        for name, (left, top, right, bottom) in page.anchors.items():
+            edges = (left, page.height - bottom, right, page.height - top)
+            rounded = tuple(round(edge * _POINTS, 2) for edge in edges)
+            places.setdefault(name, Place(number, rounded))
+    return places
+
+
+def _pieces(measured: Mapping[str, Any], blocks: Mapping[str, Block], sheet: Sheet) -> list[Piece]:
+    """The galley's blocks; a block's height runs to the top of the next one in the column."""
+    tops = [*(measured[name][1] for name in blocks), measured["columns"][3]][1:]
+    heights = {name: end - measured[name][1] for name, end in zip(blocks, tops, strict=True)}
+    for name, block in blocks.items():
+        if block.kind == "wide":
+            heights[name] = measured[name][3] - measured[name][1] + sheet.space * PX
+    return [Piece(name, block.kind, heights[name] / PX) for name, block in blocks.items()]
+
+
+# --- checks --------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _strict() -> Iterator[None]:
+    """Turns whatever WeasyPrint only logs into an error."""
+    heard: list[str] = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: heard.append(record.getMessage())  # type: ignore[method-assign]
+    logger = logging.getLogger("weasyprint")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+    if heard:
+        raise UserError(f"the PDF is not fit to print: {'; '.join(dict.fromkeys(heard))[:400]}")
+
+
+def _check_fit(measured: Mapping[str, Any], blocks: Mapping[str, Block], sheet: Sheet) -> None:
+    """Figures and tables against the width of their column or page and the height of a page."""
+    for name, block in blocks.items():
+        if block.kind not in ("float", "wide"):
+            continue
+        what = _name(block.html)
+        height = (measured[name][3] - measured[name][1]) / PX - sheet.depth
+        if height > 0:
+            raise _unfit(f"{what} is {height:.0f} mm higher than a page", block)
+        if not what.startswith("table"):
+            continue
+        left, _, right, _ = measured["t-" + what.split("'")[1]]
+        width = (right - left) / PX - (sheet.text if block.kind == "wide" else sheet.column)
+        if width > 0.5:
+            wider = (
+                "leave out columns"
+                if block.kind == "wide"
+                else "say wide=True or leave out columns"
+            )
+            raise _unfit(f"{what} is {width:.0f} mm wider than its place: {wider}", block)
+
+
+def _name(html: str) -> str:
+    """What a figure's HTML is called in messages: "figure 'kernels'"."""
+    anchor = html.split('id="', 1)[1].split('"', 1)[0]
+    kind, _, name = anchor.partition("-")
+    return f"{'table' if kind == 'tab' else 'figure'} '{name}'"
+
+
+def _unfit(message: str, block: Block) -> UserError:
+    return UserError(f"section '{block.section}': {message}")
+
+
+def _check_pages(
+    count: int, places: Mapping[str, Place], blocks: Mapping[str, Block], excess: float
+) -> None:
+    if count in PAGES:
+        return
+    limit = f"{PAGES[0]} to {PAGES[-1]} pages"
+    if count < PAGES[0]:
+        raise UserError(f"the paper fills {count} page, it has to fill {limit}: write more")
+    beyond = [name for name in blocks if places[name].page > PAGES[-1]]
+    section = blocks[beyond[0] if beyond else list(blocks)[-1]].section
+    raise UserError(
+        f"the paper fills {count} pages, it has to fill {limit}: section '{section}' runs past "
+        f"page {PAGES[-1]}, cut at least {max(excess, 10) / 10:.0f} cm of column"
+    )
+
+
+class _Text(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.text: list[str] = []
+        self._inside = ""
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        self._inside = tag
+
+    def handle_data(self, data: str) -> None:
+        if self._inside not in ("style", "script"):
+            self.text.append(data)
+
+
+@cache
+def _glyphs() -> frozenset[int]:
+    from fontTools.ttLib import TTFont
+
+    with TTFont(fonts() / "STIXGeneral.ttf", lazy=True) as font:
+        return frozenset([*font.getBestCmap(), *map(ord, "\n\t")])
+
+
+def _check_glyphs(html: str) -> None:
+    """A glyph that the paper's font lacks would come from whatever font this machine has."""
+    reader = _Text()
+    reader.feed(html)
+    for line in reader.text:
+        for letter in line:
+            if ord(letter) not in _glyphs():
+                raise UserError(
+                    f"the paper's font has no glyph for '{letter}' (U+{ord(letter):04X}) in "
+                    f"'{line.strip()[:60]}': write it as a formula or otherwise"
+                )

@@ -1,0 +1,206 @@
+"""Provenance: where each printed number and figure comes from, and where it stands.
+
+The trail is one JSON document, embedded in the PDF and in the HTML:
+
+    run           the run's facts
+    sources       write-up and templates -> sha256
+    numbers       {id, kind, run, name, value, half_width, n, format, printed, page, rectangle, …}
+    figures       {name, artifact, sha256, page, rectangle, data: [{path, sha256, attachment}]}
+    tables        {name, artifact, sha256, page, rectangle, attachment}
+    comparisons   {a, b, outcome}: what the words of a computed comparison rest on
+
+`kind` is number, cell, setting, fact, quoted or stated. A rectangle is [left, bottom, right, top]
+in points from the page's lower left corner, as in PDF; pages count from 1.
+"""
+
+import dataclasses
+import hashlib
+import html
+import json
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from research.errors import UserError
+from research.results import Results, Run, read_manifest, sha256
+
+LIMIT = 4_000_000
+"""Bytes of data files that are attached at most; a larger rest is named by its sha256 alone."""
+
+_SUPERSCRIPT = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+")
+_ABSOLUTE = re.compile(r"^(?:/|~|[A-Za-z]:[\\/]|\\\\)")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an element stands: its page from 1 and [left, bottom, right, top] in points."""
+
+    page: int
+    rectangle: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of the record."""
+
+    path: str
+    sha256: str
+    bytes: int
+
+    @property
+    def attachment(self) -> str:
+        return self.path.replace("/", "-")
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """A printed figure or table: its artifact and the data behind it."""
+
+    id: str
+    name: str
+    artifact: File
+    data: tuple[File, ...]
+
+
+@dataclass
+class Ledger:
+    """Collects what a write-up prints, in the order in which it stands there."""
+
+    results: Results
+    numbers: list[dict[str, Any]] = field(default_factory=list)
+    figures: list[Exhibit] = field(default_factory=list)
+    tables: list[Exhibit] = field(default_factory=list)
+    comparisons: list[dict[str, str]] = field(default_factory=list)
+
+    def print(self, kind: str, name: str, printed: str, value: Any, **facts: Any) -> str:
+        """Enters one printed value and returns its HTML, an element with an id of its own."""
+        entry = {"id": f"v-{len(self.numbers) + 1}", "kind": kind, "name": name}
+        run = {} if kind in ("quoted", "stated") else {"run": self.results.run.id}
+        self.numbers.append(entry | run | {"value": value, "printed": printed} | facts)
+        return f'<span class="v" id="{entry["id"]}">{_raised(html.escape(printed))}</span>'
+
+    def file(self, path: str) -> File:
+        """A file of the record. Raises UserError if it is missing or not what the run wrote."""
+        target = self.results.folder / path
+        if not target.is_file():
+            raise UserError(
+                f"run {self.results.run.id[:8]} has no file {path}: its record is incomplete"
+            )
+        digest, listed = sha256(target), self._manifest().get(path)
+        if listed not in (None, digest):
+            raise UserError(
+                f"{path} of run {self.results.run.id[:8]} was changed after the run: "
+                "its sha256 is not the manifest's"
+            )
+        return File(path, digest, target.stat().st_size)
+
+    def attached(self) -> list[File]:
+        """The data files behind all figures and tables, smallest first, up to `LIMIT` bytes."""
+        exhibits = [*self.figures, *self.tables]
+        files = sorted(
+            {f for exhibit in exhibits for f in exhibit.data}, key=lambda f: (f.bytes, f.path)
+        )
+        kept, total = [], 0
+        for file in files:
+            total += file.bytes
+            if total <= LIMIT:
+                kept.append(file)
+        return kept
+
+    def _manifest(self) -> dict[str, str]:
+        try:
+            return read_manifest(self.results.folder)
+        except FileNotFoundError:
+            return {}
+
+
+def _raised(text: str) -> str:
+    """Superscript letters, which few fonts have in full, as raised ordinary ones."""
+    return _SUPERSCRIPT.sub(lambda m: f"<sup>{unicodedata.normalize('NFKC', m[0])}</sup>", text)
+
+
+def trail(
+    ledger: Ledger, title: str, sources: Mapping[str, str], places: Mapping[str, Place]
+) -> dict[str, Any]:
+    """The provenance of a laid-out write-up as plain data, without paths of this machine."""
+    attached = set(ledger.attached())
+    return {
+        "format": 1,
+        "title": title,
+        "run": portable(dataclasses.asdict(ledger.results.run)),
+        "sources": dict(sources),
+        "numbers": [portable(entry) | _place(entry["id"], places) for entry in ledger.numbers],
+        "figures": [_exhibit(one, places, attached) for one in ledger.figures],
+        "tables": [_exhibit(one, places, attached) for one in ledger.tables],
+        "comparisons": ledger.comparisons,
+    }
+
+
+def _exhibit(one: Exhibit, places: Mapping[str, Place], attached: set[File]) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "artifact": one.artifact.path,
+        "sha256": one.artifact.sha256,
+        **_place(one.id, places),
+        "data": [
+            {
+                "path": f.path,
+                "sha256": f.sha256,
+                "attachment": f.attachment if f in attached else None,
+            }
+            for f in one.data
+        ],
+    }
+
+
+def _place(name: str, places: Mapping[str, Place]) -> dict[str, Any]:
+    return {"page": places[name].page, "rectangle": list(places[name].rectangle)}
+
+
+def portable(value: Any) -> Any:
+    """The value without folders of this machine: of an absolute path only the last part is kept."""
+    if isinstance(value, Mapping):
+        return {key: portable(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [portable(inner) for inner in value]
+    if isinstance(value, Path) or (isinstance(value, str) and _ABSOLUTE.match(value)):
+        return re.split(r"[\\/]", str(value).rstrip("\\/"))[-1]
+    return value
+
+
+def facts(run: Run) -> dict[str, Any]:
+    """A run's facts by dotted name: `preset`, `data.train`, `versions.torch`, `seconds.training`.
+
+    Of a list its length is the fact (`seeds`, `data.classes`), but a shape is printed as
+    3 × 32 × 32 and findings as sentences; a date is the day; hashes are cut to their first digits.
+    """
+    flat: dict[str, Any] = {}
+    for key, value in portable(dataclasses.asdict(run)).items():
+        if isinstance(value, dict):
+            flat |= {f"{key}.{inner}": _fact(inner, one) for inner, one in value.items()}
+        else:
+            flat[key] = _fact(key, value)
+    return flat | {"seconds": sum(run.seconds.values())}
+
+
+def _fact(key: str, value: Any) -> Any:
+    cut = {"id": 8, "commit": 7, "sha256": 12, "config_digest": 12, "started": 10, "ended": 10}
+    if key in cut:
+        return value[: cut[key]]
+    if key == "shape":
+        return " × ".join(str(length) for length in value)
+    if key == "findings":
+        return " ".join(value)
+    return len(value) if isinstance(value, list) else value
+
+
+def digests(paths: Iterable[Path]) -> dict[str, str]:
+    """File name -> sha256 of the write-up and its templates."""
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(paths)}
+
+
+def as_json(trail: Mapping[str, Any]) -> str:
+    return json.dumps(trail, indent=1, ensure_ascii=False) + "\n"

@@ -1,0 +1,206 @@
+"""Rendering: a write-up's words are spoken over a run, its blocks put into the page template."""
+
+import re
+import tomllib
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from jinja2 import FileSystemLoader, StrictUndefined, Template, TemplateError
+from jinja2.sandbox import SandboxedEnvironment
+from markupsafe import Markup
+
+from research.errors import UserError
+from research.report import formulas, literals, markdown
+from research.report.layout import Plan, Sheet
+from research.report.markdown import Block, Source
+from research.report.misses import at, line_of, miss
+from research.report.words import Words
+
+Medium = Literal["galley", "print", "screen"]
+
+# WeasyPrint 70 breaks a line far too early where its last text just fills it and ends in a space
+# before an element; with the space in an element of its own it finds the right place.
+_BEFORE_ELEMENT = re.compile("([ \u00a0])(<[a-z])")
+_AUTHOR = ("name", "affiliation", "email", "course")
+
+
+@dataclass(frozen=True)
+class Paper:
+    """A rendered write-up: everything that the page template arranges.
+
+    Attributes:
+        title: the head of the first page, up to the abstract, as HTML.
+        blocks: id -> block, in the author's order, the references last.
+        foot: the run's facts as HTML.
+        head: facts about the document for its metadata.
+    """
+
+    title: str
+    blocks: dict[str, Block]
+    foot: str
+    head: dict[str, Any]
+
+
+def environment(templates: Path) -> SandboxedEnvironment:
+    return SandboxedEnvironment(
+        loader=FileSystemLoader(templates),
+        undefined=StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+def author_of(path: Path) -> dict[str, str]:
+    """Reads name, affiliation, email and course. Raises UserError for a missing or unknown key."""
+    if not path.is_file():
+        raise UserError(
+            f'no {path.name}: write a file with name = "…" and affiliation, email, course'
+        )
+    try:
+        author = tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{path.name} is not TOML: {error}") from None
+    for key in author:
+        if key not in _AUTHOR:
+            raise miss(f"{path.name} has no key", key, _AUTHOR)
+    if not author.get("name"):
+        raise UserError(f'{path.name} needs a line: name = "…"')
+    return {key: str(value) for key, value in author.items()}
+
+
+def speak(env: SandboxedEnvironment, source: Source, words: Words) -> str:
+    """The write-up with its words replaced. Raises UserError with the line at fault."""
+    try:
+        text = formulas.set_aside(source.text, words.formula)
+        code = env.compile(text, filename=str(source.path))
+        vocabulary = env.make_globals(words.vocabulary())
+        return Template.from_code(env, code, vocabulary).render()
+    except (UserError, TemplateError, TypeError, ValueError, ArithmeticError) as error:
+        raise at(source.path, _line(error, source.path), _message(error, words)) from None
+
+
+def _line(error: Exception, path: Path) -> int | None:
+    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
+    return lines[-1] if lines else getattr(error, "lineno", None)
+
+
+def _message(error: Exception, words: Words) -> str:
+    message = str(error).replace("Words.", "")
+    unknown = message.removesuffix(" is undefined").strip("'")
+    if message.endswith(" is undefined") and unknown.isidentifier():
+        return str(miss("a write-up knows no word", unknown, words.vocabulary()))
+    return message
+
+
+def paper(env: SandboxedEnvironment, source: Source, words: Words, author: dict[str, str]) -> Paper:
+    """Renders a write-up to blocks and checks that no number in it was typed by hand.
+
+    Raises:
+        UserError: a word at fault, no abstract, an untracked number, a reference to nothing.
+    """
+    spoken = speak(env, source, words)
+    try:
+        blocks, words.sections = markdown.blocks(spoken, words.slots)
+        abstract, body = _abstract(source, blocks)
+        fill = words.slots.fill
+        filled = [_filled(block, fill).html for block in abstract]
+        run = words.ledger.results.run
+        given = {
+            "source": source,
+            "author": author,
+            "abstract": Markup("\n".join(filled)),
+            "run": run,
+        }
+        title = fill(_furniture(env, "title", words, given))
+        named = {f"b-{n}": _filled(block, fill) for n, block in enumerate(body)}
+        foot = fill(_furniture(env, "foot", words, given))
+    except UserError as error:
+        raise at(source.path, _line_of_quoted(str(error), source), str(error)) from None
+    for piece in [title, *(block.html for block in named.values())]:
+        _check(piece, source)
+    named |= _references(words, len(named))
+    head = {
+        "title": source.title,
+        "author": author["name"],
+        "keywords": source.keywords,
+        "run": run,
+    }
+    return Paper(title, named, foot, head)
+
+
+def arrange(
+    env: SandboxedEnvironment,
+    paper: Paper,
+    sheet: Sheet,
+    medium: Medium,
+    plan: Plan | None = None,
+    **more: Any,
+) -> str:
+    """The whole document for a medium; `print` needs the plan of its pages."""
+    order = plan.order if plan else list(paper.blocks)
+    blocks = [(name, paper.blocks[name].kind, Markup(paper.blocks[name].html)) for name in order]
+    parts = {"title": Markup(paper.title), "foot": Markup(paper.foot), "blocks": blocks}
+    given = parts | {"head": paper.head, "sheet": sheet, "plan": plan, "medium": medium}
+    page = env.get_template("page.html.jinja").render(given | more)
+    return page if medium == "screen" else _BEFORE_ELEMENT.sub(r"<span>\1</span>\2", page)
+
+
+def _abstract(source: Source, blocks: list[Block]) -> tuple[list[Block], list[Block]]:
+    """Splits off the paragraphs of the section `## Abstract`, which comes first."""
+    if not blocks or blocks[0].kind != "heading" or blocks[0].section != "Abstract":
+        raise UserError("the text begins with a section '## Abstract'")
+    cut = next((n for n, block in enumerate(blocks[1:], 1) if block.kind == "heading"), len(blocks))
+    return blocks[1:cut], blocks[cut:]
+
+
+def _filled(block: Block, fill: Any) -> Block:
+    """The block with its slots filled; a citation never begins a line."""
+    html = fill(block.html).replace(' <span class="auto cite">', '\u00a0<span class="auto cite">')
+    return Block(html, block.kind, block.section)
+
+
+def _furniture(env: SandboxedEnvironment, name: str, words: Words, given: dict[str, Any]) -> str:
+    return env.get_template(f"{name}.html.jinja", globals=words.vocabulary()).render(given)
+
+
+def _references(words: Words, start: int) -> dict[str, Block]:
+    listed = words.references()
+    if not listed:
+        return {}
+    heading = Block('<h2 id="sec-references">References</h2>', "heading", "References")
+    lines = [
+        Block(
+            f'<p class="references" id="ref-{key}"><span class="auto">[{number}]</span> {text}</p>',
+            "text",
+            "References",
+        )
+        for number, key, text in listed
+    ]
+    return {f"b-{start + n}": block for n, block in enumerate([heading, *lines])}
+
+
+def _check(html: str, source: Source) -> None:
+    found = literals.untracked(html)
+    if found:
+        number, line = found[0]
+        message = (
+            f"the number {number} is typed into the text, where nothing vouches for it: '{line}'. "
+        )
+        hint = "Use number(), setting() or fact(), or quoted() or stated() for one not measured"
+        raise at(source.path, line_of(_prose(source.text), number), message + hint)
+
+
+def _prose(text: str) -> str:
+    """The text with its words blanked, to look for what stands between them."""
+    return re.sub(
+        r"\{\{.*?\}\}|\{%.*?%\}", lambda m: "\n" * m[0].count("\n"), text, flags=re.DOTALL
+    )
+
+
+def _line_of_quoted(message: str, source: Source) -> int | None:
+    quoted = message.split("'")[1] if message.count("'") >= 2 else None
+    return line_of(source.text, quoted) if quoted else None

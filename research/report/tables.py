@@ -1,0 +1,141 @@
+"""Tables: raw cells to printed ones, units in the headings, the best of a column in bold."""
+
+import html
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from research.errors import UserError
+from research.report.formats import apart, measured, plain
+from research.report.misses import miss
+from research.results import Cell, Number, Table
+
+
+@dataclass(frozen=True)
+class Column:
+    """How a column is printed.
+
+    Attributes:
+        heading: Markdown within a line; a unit common to its cells is appended in parentheses.
+        format: of numbers, as `.4f`.
+        best: whose bold marks the best value; only where its interval is clear of the next best.
+        labels: printed names of raw words, as `{"transpose": "Transposed conv."}`.
+        spread: whether half-widths are printed.
+    """
+
+    heading: str
+    format: str | None = None
+    best: Literal["min", "max"] | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    spread: bool = True
+
+    def __post_init__(self) -> None:
+        if self.best not in (None, "min", "max"):
+            raise UserError(f"a column's best is 'min' or 'max', got '{self.best}'")
+
+
+Wanted = Mapping[str, "str | Column"]
+Print = Callable[[str, str, Cell, int], str]
+"""(column, printed text, raw cell, row from 1) -> tracked HTML"""
+
+
+@dataclass(frozen=True)
+class Part:
+    """The part of a table that is printed: columns, and rows by their number in the record."""
+
+    columns: dict[str, Column]
+    rows: tuple[tuple[int, tuple[Cell, ...]], ...]
+
+    def cells(self, name: str) -> list[Cell]:
+        position = list(self.columns).index(name)
+        return [row[position] for _, row in self.rows]
+
+
+def select(table: Table, name: str, wanted: Wanted, rows: Mapping[str, Sequence[Cell]]) -> Part:
+    """Picks columns in the order of `wanted` and the rows whose cells are among those of `rows`.
+
+    Raises:
+        UserError: a column that the table lacks, or no row left.
+    """
+    for column in [*wanted, *rows]:
+        if column not in table.columns:
+            raise miss(f"table '{name}' has no column", column, table.columns)
+    columns = {key: Column(one) if isinstance(one, str) else one for key, one in wanted.items()}
+    places = [table.columns.index(column) for column in columns]
+    kept = tuple(
+        (number, tuple(row[place] for place in places))
+        for number, row in enumerate(table.rows, start=1)
+        if all(row[table.columns.index(key)] in allowed for key, allowed in rows.items())
+    )
+    if not kept:
+        raise UserError(f"table '{name}' has no row where {dict(rows)}")
+    return Part(columns, kept)
+
+
+def body(part: Part, tracked: Print) -> str:
+    """The rows as `<tr>` elements; the first column heads its row."""
+    bold = {name: best(part.cells(name), column.best) for name, column in part.columns.items()}
+    lines = []
+    for index, (number, row) in enumerate(part.rows):
+        cells: list[str] = []
+        for (name, column), cell in zip(part.columns.items(), row, strict=True):
+            text = tracked(name, printed(cell, column, name), cell, number)
+            text = f"<b>{text}</b>" if bold[name] == index else text
+            kind = "" if isinstance(cell, str) else ' class="number"'
+            cells.append(f'<th scope="row">{text}</th>' if not cells else f"<td{kind}>{text}</td>")
+        lines.append(f"<tr>{''.join(cells)}</tr>")
+    return "\n".join(lines)
+
+
+def heading(part: Part, inline: Callable[[str], str]) -> str:
+    """The headings as one `<tr>`, each with the unit of its column."""
+    cells: list[str] = []
+    for name, column in part.columns.items():
+        values = part.cells(name)
+        kind = "" if isinstance(values[0], str) else ' class="number"'
+        unit = common_unit(values)
+        text = inline(column.heading) + (f" ({html.escape(unit)})" if unit else "")
+        cells.append(f'<th scope="col"{kind}>{text}</th>')
+    return f"<tr>{''.join(cells)}</tr>"
+
+
+def printed(cell: Cell, column: Column, name: str) -> str:
+    """A cell's text: mean ± half-width, the label of a word, an en dash for None."""
+    if isinstance(cell, str):
+        return column.labels.get(cell, cell)
+    if isinstance(cell, int | None):
+        return plain(cell, column.format)
+    if column.format is None:
+        raise UserError(
+            f"column '{name}' holds measured numbers: give it a format, as col(…, '.3f')"
+        )
+    number = cell if isinstance(cell, Number) else Number(cell)
+    return measured(number, column.format, spread=column.spread, unit=False)
+
+
+def common_unit(cells: Sequence[Cell]) -> str:
+    """The unit of a column's numbers. Raises UserError when they differ."""
+    units = sorted({cell.unit for cell in cells if isinstance(cell, Number)})
+    if len(units) > 1:
+        raise UserError(
+            f"the cells of one column have several units: {', '.join(map(repr, units))}"
+        )
+    return units[0] if units else ""
+
+
+def best(cells: Sequence[Cell], wanted: Literal["min", "max"] | None) -> int | None:
+    """The row of the best value, if its 95 % interval is clear of the next best's."""
+    sign = {"min": 1, "max": -1, None: 0}[wanted]
+    numbers = [(index, _number(cell)) for index, cell in enumerate(cells)]
+    ranked = sorted(
+        ((i, n) for i, n in numbers if n is not None), key=lambda one: sign * one[1].value
+    )
+    if not sign or len(ranked) < 2 or not apart(ranked[0][1], ranked[1][1]):
+        return None
+    return ranked[0][0]
+
+
+def _number(cell: Cell) -> Number | None:
+    if isinstance(cell, Number):
+        return cell
+    return Number(float(cell)) if isinstance(cell, int | float) else None

@@ -1,0 +1,254 @@
+"""The words of a write-up: what may stand between `{{` and `}}`. See templates/README.md."""
+
+import html
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from research.errors import UserError
+from research.report import formulas, markdown, tables
+from research.report.citations import Citations
+from research.report.formats import apart, measured, plain
+from research.report.layout import PX, Sheet
+from research.report.misses import miss
+from research.report.provenance import Exhibit, Ledger, facts, portable
+from research.report.slots import Slots
+from research.report.tables import Column, Wanted
+from research.results import Cell, Number
+
+_CRISP = b'<image image-rendering="crisp-edges" '
+
+SLACK = 0.5
+"""Millimetres by which a figure may be wider than its column before it counts as overflowing."""
+
+
+class Words:
+    """The vocabulary of one write-up over one run.
+
+    Each word returns text with slots; what is printed is entered in the ledger only where the slot
+    is filled, so the trail holds exactly what stands on the page, however often it stands there.
+    """
+
+    def __init__(self, ledger: Ledger, citations: Citations, sheet: Sheet) -> None:
+        self.ledger = ledger
+        self.slots = Slots()
+        self.sections: dict[str, str] = {}
+        self._run = ledger.results.run
+        self._results = ledger.results
+        self._numbers = ledger.results.numbers
+        self._facts = facts(self._run)
+        self._citations = citations
+        self._sheet = sheet
+        self._labels: dict[str, str] = {}
+
+    def vocabulary(self) -> dict[str, Callable[..., Any]]:
+        numbers = (self.number, self.value, self.setting, self.fact, self.quoted, self.stated)
+        others = (self.compare, self.figure, self.table, self.col, self.ref, self.cite)
+        return {word.__name__: word for word in (*numbers, *others)}
+
+    # --- numbers ---------------------------------------------------------------------------------
+
+    def number(
+        self, name: str, format: str = ".3g", *, spread: bool = True, unit: bool = True
+    ) -> str:
+        """A logged number: mean ± half-width of the 95 % interval, and its unit."""
+        number = self._number(name)
+        text = measured(number, format, spread=spread, unit=unit)
+        more = {"half_width": number.half_width, "n": number.n, "format": format}
+        return self._tracked("number", name, text, number.value, unit=number.unit, **more)
+
+    def value(self, name: str) -> float:
+        """A logged number's raw value, for conditions; printing it is an error."""
+        return self._number(name).value
+
+    def setting(self, name: str, format: str | None = None) -> str:
+        """A setting of the run, spelt like its flag."""
+        config = self._run.config
+        if name not in config:
+            raise miss(f"run {self._run.id[:8]} has no setting", name, config)
+        value = portable(config[name])
+        return self._tracked("setting", name, plain(value, format), value)
+
+    def fact(self, name: str, format: str | None = None) -> str:
+        """A fact of the run by its name in `provenance.facts`: preset, device, data.train."""
+        if name not in self._facts:
+            raise miss(f"run {self._run.id[:8]} has no fact", name, self._facts)
+        value = self._facts[name]
+        return self._tracked("fact", name, plain(value, format), value)
+
+    def quoted(self, text: str, key: str) -> str:
+        """A number taken from a source, printed with its citation."""
+        self._citations.number(key)
+        return self._tracked("quoted", key, text, text) + "\u00a0" + self.cite(key)
+
+    def stated(self, text: str, reason: str) -> str:
+        """A number that is the author's own choice; the reason is kept in the provenance."""
+        return self._tracked("stated", reason, text, text)
+
+    def compare(
+        self, a: str, b: str, *, less: str = "lower than", greater: str = "higher than",
+        tie: str = "indistinguishable from",
+    ) -> str:  # fmt: skip
+        """The words that are true of two logged numbers.
+
+        `tie` where their 95 % intervals share a point, |a - b| <= half-width(a) + half-width(b); a
+        number without an interval counts as a point. Otherwise `less` or `greater`, by the means.
+        """
+        first, second = self._number(a), self._number(b)
+        outcome = "tie"
+        if apart(first, second):
+            outcome = "less" if first.value < second.value else "greater"
+        self.ledger.comparisons.append({"a": a, "b": b, "outcome": outcome})
+        return {"less": less, "greater": greater, "tie": tie}[outcome]
+
+    # --- figures and tables ----------------------------------------------------------------------
+
+    def figure(self, name: str, *, caption: str, alt: str, wide: bool = False) -> str:
+        """A figure of the run at the size at which it was drawn, numbered, its caption below.
+
+        Raises:
+            UserError: no such figure, one printed twice, one without alternative text, or one drawn
+                wider than the column (the page, if `wide`).
+        """
+        self._known("figure", name, self._results.names("figures"))
+        drawing = self._results.figure(name)
+        width = self._sheet.text if wide else self._sheet.column
+        if drawing.width_mm > width + SLACK:
+            hint = "draw it narrower" if wide else "draw it narrower or say wide=True"
+            raise UserError(
+                f"figure '{name}' is {drawing.width_mm:.0f} mm wide, "
+                f"{drawing.width_mm - width:.0f} mm "
+                f"more than the {'page' if wide else 'column'}: {hint}"
+            )
+        if not alt.strip():
+            raise UserError(
+                f"figure '{name}' needs alt=…, what it shows in words for who cannot see it"
+            )
+        label = self._label("fig", name, "Figure")
+        artifact = self.ledger.file(drawing.svg)
+        exhibit = Exhibit(f"i-{name}", name, artifact, tuple(map(self.ledger.file, drawing.data)))
+
+        def render() -> str:
+            self.ledger.figures.append(exhibit)
+            svg = (self._results.folder / drawing.svg).read_bytes()
+            source = formulas.data_uri(svg.replace(b"<image ", _CRISP))  # PDF/A wants it so
+            described = html.escape(self.slots.plain(alt))
+            size = f"width:{drawing.width_mm}mm;height:{drawing.height_mm}mm"
+            return (
+                f'<figure class="{"wide" if wide else "float"}" id="fig-{name}">'
+                f'<img id="i-{name}" alt="{described}" src="{source}" style="{size}">'
+                f"<figcaption>{label}. {self._inline(caption)}</figcaption></figure>"
+            )
+
+        return self.slots.put_block(render, "wide" if wide else "float")
+
+    def table(
+        self, name: str, *, caption: str, columns: Wanted,
+        rows: Mapping[str, Sequence[Cell]] | None = None, wide: bool = False,
+    ) -> str:  # fmt: skip
+        """A table of the run, numbered, its caption above.
+
+        Args:
+            columns: raw name -> heading or `col(…)`, in the order of printing.
+            rows: raw column -> the values whose rows are printed; all rows when absent.
+        """
+        self._known("table", name, self._results.names("tables"))
+        part = tables.select(self._results.table(name), name, columns, rows or {})
+        label = self._label("tab", name, "Table")
+        artifact = self.ledger.file(f"tables/{name}.json")
+        exhibit = Exhibit(f"t-{name}", name, artifact, (artifact,))
+        self._checked(part)
+
+        def render() -> str:
+            self.ledger.tables.append(exhibit)
+            return (
+                f'<figure class="table {"wide" if wide else "float"}" id="tab-{name}">'
+                f"<figcaption>{label}. {self._inline(caption)}</figcaption>"
+                f'<table id="t-{name}"><thead>{tables.heading(part, self._inline)}</thead>'
+                f"<tbody>{tables.body(part, self._cell_of(name, part))}</tbody></table></figure>"
+            )
+
+        return self.slots.put_block(render, "wide" if wide else "float")
+
+    def col(
+        self, heading: str, format: str | None = None, *, best: Any = None,
+        labels: Mapping[str, str] | None = None, spread: bool = True,
+    ) -> Column:  # fmt: skip
+        """How a table's column is printed; see `tables.Column`."""
+        return Column(heading, format, best, labels or {}, spread)
+
+    # --- references ------------------------------------------------------------------------------
+
+    def ref(self, target: str) -> str:
+        """The number of a figure, table or section: `fig:NAME`, `tab:NAME`, `sec:its-heading`."""
+        return self.slots.put(lambda: self._reference(target), target)
+
+    def cite(self, *keys: str) -> str:
+        """Numbered references to entries of the bibliography: [1, 4]."""
+        numbers = {self._citations.number(key): key for key in keys}
+        links = (f'<a href="#ref-{key}">{number}</a>' for number, key in sorted(numbers.items()))
+        text = f'<span class="auto cite">[{", ".join(links)}]</span>'
+        return self.slots.put(lambda: text)
+
+    def formula(self, tex: str, display: bool) -> str:
+        """A formula; written `$…$` or `$$…$$`, not as a word."""
+        room = self._sheet.column * PX
+        if display:
+            return self.slots.put_block(lambda: formulas.image(tex, display, room), "formula")
+        return self.slots.put(lambda: formulas.image(tex, display, room), tex)
+
+    def references(self) -> list[tuple[int, str, str]]:
+        """(number, key, HTML) of the works that were cited."""
+        return self._citations.references()
+
+    # --- parts -----------------------------------------------------------------------------------
+
+    def _number(self, name: str) -> Number:
+        if name not in self._numbers:
+            raise miss(f"run {self._run.id[:8]} logged no number", name, self._numbers)
+        return self._numbers[name]
+
+    def _tracked(self, kind: str, name: str, text: str, value: Any, **facts: Any) -> str:
+        return self.slots.put(lambda: self.ledger.print(kind, name, text, value, **facts), text)
+
+    def _inline(self, text: str) -> str:
+        return self.slots.fill(markdown.inline(text))
+
+    def _known(self, kind: str, name: str, names: Sequence[str]) -> None:
+        if name not in names:
+            raise miss(f"run {self._run.id[:8]} has no {kind}", name, names)
+
+    def _label(self, prefix: str, name: str, word: str) -> str:
+        """Numbers a figure or table in the order of the text."""
+        target = f"{prefix}:{name}"
+        if target in self._labels:
+            raise UserError(
+                f"{word.lower()} '{name}' stands twice in the text: refer to it with ref()"
+            )
+        number = 1 + sum(known.startswith(f"{prefix}:") for known in self._labels)
+        self._labels[target] = f"{word}\u00a0{number}"
+        return f'<span class="auto label">{self._labels[target]}</span>'
+
+    def _reference(self, target: str) -> str:
+        sections = {
+            anchor.replace("-", ":", 1): f"Section\u00a0{number}"
+            for anchor, number in self.sections.items()
+        }
+        labels = self._labels | sections
+        if target not in labels:
+            raise miss("the text has nothing to refer to as", target, labels)
+        return f'<a class="auto" href="#{target.replace(":", "-", 1)}">{labels[target]}</a>'
+
+    def _cell_of(self, table: str, part: tables.Part) -> tables.Print:
+        def cell(column: str, text: str, raw: Cell, row: int) -> str:
+            number = raw if isinstance(raw, Number) else Number(0.0)
+            value = raw.value if isinstance(raw, Number) else raw
+            more = {"row": row, "half_width": number.half_width, "n": number.n}
+            spec = {"format": part.columns[column].format}
+            return self.ledger.print("cell", f"{table}.{column}", text, value, **more, **spec)
+
+        return cell
+
+    def _checked(self, part: tables.Part) -> None:
+        """Fails while the template's line is known, not when the slot is filled."""
+        tables.body(part, lambda column, text, raw, row: text)
+        tables.heading(part, str)

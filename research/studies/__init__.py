@@ -1,0 +1,53 @@
+"""One file = one question = one write-up. A study is a module with
+
+- a docstring: the question on its first line, then a line `Source: …`;
+- `Config`, a frozen dataclass of settings (with `data`, `train` and `seeds` among them), and
+  `PRESETS`, at least `sample` and `full`;
+- `children(config)`, the names of the models that it trains;
+- `study(config, log)`, which trains, measures and logs, and draws nothing;
+- `FIGURES`, name -> pure function from `Results` to a matplotlib Figure.
+
+Nothing is registered: the file's name is the study's name everywhere.
+"""
+
+import ast
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from research.errors import UserError
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A study as its file introduces it, read without importing it (and with it torch)."""
+
+    slug: str
+    question: str
+    source: str
+
+
+def entries() -> list[Entry]:
+    return [_entry(path) for path in sorted(Path(__file__).parent.glob("[!_]*.py"))]
+
+
+def entry(slug: str) -> Entry:
+    """Raises UserError for a name that is no study's."""
+    known = {entry.slug: entry for entry in entries()}
+    if slug not in known:
+        raise UserError(f"there is no study '{slug}': {nearest(slug, known)}")
+    return known[slug]
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """What a person may have meant, or else what there is to choose from."""
+    close = get_close_matches(name, list(known), 1)
+    return f"did you mean '{close[0]}'?" if close else f"choose from {', '.join(known)}"
+
+
+def _entry(path: Path) -> Entry:
+    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    question, *rest = text.splitlines()
+    source = next(line for line in rest if line.startswith("Source: "))
+    return Entry(path.stem, question, source.removeprefix("Source: "))

@@ -1,0 +1,34 @@
+"""Which run a few letters mean."""
+
+import difflib
+from collections.abc import Sequence
+
+from research.errors import UserError
+from research.tracking.log import Summary
+
+
+def pick(runs: Sequence[Summary], prefix: str, where: str) -> Summary:
+    """The one run whose id, or whose record's id, begins with the letters.
+
+    Raises:
+        UserError: where there is none, naming the nearest, or where there are several.
+    """
+    found = [run for run in runs if prefix and _matches(run, prefix)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        listed = ", ".join(f"{run.id[: len(prefix) + 4]} ({run.name})" for run in found[:5])
+        raise UserError(f"one run is required, but {len(found)} begin with {prefix!r}: {listed}")
+    near = difflib.get_close_matches(prefix, [run.id[: len(prefix)] for run in runs], 1, 0.5)
+    hint = f"did you mean {near[0]}?" if near else _offer(runs)
+    raise UserError(f"no run in {where} begins with {prefix!r}; {hint}")
+
+
+def _matches(run: Summary, prefix: str) -> bool:
+    return run.id.startswith(prefix) or run.record_id.startswith(prefix)
+
+
+def _offer(runs: Sequence[Summary]) -> str:
+    if not runs:
+        return "it holds no runs yet"
+    return "the newest are " + ", ".join(f"{run.id[:8]} ({run.name})" for run in runs[:3])

@@ -1,0 +1,98 @@
+"""A plain folder of records: DIR/<run id>/ each, child runs beside their parents.
+
+It needs no MLflow, so that a study can run on a node without it; see `research.tracking.sync`.
+Locks of running runs are under DIR/.locks/.
+"""
+
+import shutil
+import uuid
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from research import results
+from research.tracking.alive import is_alive, last_write
+from research.tracking.finding import pick
+from research.tracking.log import Opening, OpenRun, Summary
+from research.tracking.record import SYSTEM, Lineage, read_lineage
+from research.tracking.session import Mirror, open_run
+
+
+class Unmirrored:
+    """The mirror of a store that is its records."""
+
+    def push(self) -> None: ...
+
+    def reopen(self) -> None: ...
+
+    def finish(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class FolderStore:
+    root: Path
+
+    def start(
+        self,
+        opening: Opening,
+        *,
+        resume: str | None = None,
+        pretrained: Mapping[str, Path] = {},
+    ) -> AbstractContextManager[OpenRun]:
+        return open_run(self, opening, self.find(resume) if resume else None, pretrained)
+
+    def runs(self, study: str | None = None) -> list[Summary]:
+        found = [(read_lineage(folder), folder) for folder in self._records()]
+        found.sort(key=lambda pair: pair[0].started, reverse=True)
+        summaries = [self._summary(folder) for lineage, folder in found if not lineage.parent]
+        return [run for run in summaries if study in (None, run.study)]
+
+    def find(self, prefix: str) -> Summary:
+        return pick(self.runs(), prefix, str(self.root))
+
+    def attach(self, id: str, path: Path, name: str) -> None:
+        attach(self.find(id).folder, path, name)
+
+    def create(self, opening: Opening, lineage: Lineage) -> str:
+        return uuid.uuid4().hex
+
+    def folder(self, id: str) -> Path:
+        return self.root / id
+
+    def lock(self, id: str) -> Path:
+        return self.root / ".locks" / id
+
+    def mirror(self, id: str) -> Mirror:
+        return Unmirrored()
+
+    def _records(self) -> list[Path]:
+        return [path.parent for path in self.root.glob("*/run.json")]
+
+    def _summary(self, folder: Path) -> Summary:
+        run = results.load(folder).run
+        alive = run.status != "RUNNING" or is_alive(
+            self.lock(run.id), partial(last_write, folder / SYSTEM)
+        )
+        return Summary(
+            id=run.id,
+            study=run.study,
+            preset=run.preset,
+            status=run.status if alive else "KILLED",
+            name=run.name,
+            started=run.started,
+            ended=run.ended,
+            config_digest=run.config_digest,
+            record_id=run.id,
+            locate=lambda: folder,
+        )
+
+
+def attach(folder: Path, path: Path, name: str) -> None:
+    """Copies a file into a record, whole or not at all."""
+    target = folder / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(target.name + ".part")
+    shutil.copyfile(path, part)
+    part.replace(target)

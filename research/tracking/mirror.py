@@ -1,0 +1,240 @@
+"""Shows a record as a run of MLflow: parameters, curves, tags, data set, description, status.
+
+Everything is read from the record, and MLflow drops a point that it holds already, so a run that
+is going on, one that is resumed and one that is synced later all take the same way.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from research import results
+from research.errors import UserError
+from research.results import Run
+from research.tracking import curves
+from research.tracking.log import Opening
+from research.tracking.record import CURVES, Lineage, branch, read_lineage
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import DatasetInput, Metric, Param
+
+RECORD, STUDY, PRESET, DIGEST = (
+    f"research.{name}" for name in ("record", "study", "preset", "config_digest")
+)
+PARENT = "mlflow.parentRunId"
+METRICS_IN_BATCH, PARAMS_IN_BATCH = 800, 100
+"""MLflow takes 1,000 items of all kinds in one request, and 100 parameters."""
+LONGEST_TAG = 8000
+LONGEST_DIGEST = 36
+
+
+class MlflowRun:
+    """The mirror of a record whose files lie where MLflow looks for the run's artifacts."""
+
+    def __init__(self, client: "MlflowClient", id: str, record: Path) -> None:
+        self.client, self.id, self.record = client, id, record
+        self._sent = dict.fromkeys(CURVES, 0)
+        self._tags: dict[str, str] = {}
+        self._params: list[Param] | None = None
+
+    def push(self) -> None:
+        with told_plainly(self.record):
+            self._push()
+
+    def reopen(self) -> None:
+        with told_plainly(self.record):
+            self.client.update_run(self.id, status="RUNNING")
+
+    def finish(self) -> None:
+        with told_plainly(self.record):
+            self._push()
+            run, lineage = results.load(self.record).run, read_lineage(self.record)
+            self.client.set_terminated(self.id, run.status, lineage.ended)
+
+    def _push(self) -> None:
+        from mlflow.entities import RunTag
+
+        run = results.load(self.record).run
+        tags = _tags(run, self.record) | {"mlflow.note.content": _note(run, self.id, self.record)}
+        fresh = [RunTag(k, v) for k, v in tags.items() if self._tags.get(k) != v]
+        points = {name: curves.read(self.record / name, at) for name, at in self._sent.items()}
+        metrics = _metrics([point for new, _ in points.values() for point in new])
+        self._push_once(run)
+        for first in range(0, max(len(metrics), bool(fresh)), METRICS_IN_BATCH):
+            batch = metrics[first : first + METRICS_IN_BATCH]
+            self.client.log_batch(self.id, batch, tags=fresh if first == 0 else ())
+        if run.data and tags["research.data"] != self._tags.get("research.data"):
+            self.client.log_inputs(self.id, [_dataset_input(run.data)])
+        self._tags = tags
+        self._sent = {name: end for name, (_, end) in points.items()}
+
+    def _push_once(self, run: Run) -> None:
+        """Parameters cannot be changed; a resumed run keeps those it started with."""
+        from mlflow.entities import Param
+
+        if self._params is not None:
+            return
+        known = self.client.get_run(self.id).data.params
+        params = [Param(k, spell(v)) for k, v in run.config.items() if k not in known]
+        for first in range(0, len(params), PARAMS_IN_BATCH):
+            self.client.log_batch(self.id, params=params[first : first + PARAMS_IN_BATCH])
+        self._params = params
+
+
+def connect(uri: str) -> "MlflowClient":
+    """A client; the import and the first connection take seconds.
+
+    Raises:
+        UserError: where MLflow is not installed or its store does not answer.
+    """
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+    try:
+        from mlflow import MlflowClient
+    except ImportError:
+        raise UserError(
+            "MLflow is not installed: install it, or log to a folder with --log folder:DIR"
+        ) from None
+    _hush()
+    with told_plainly():
+        client = MlflowClient(tracking_uri=uri)
+        client.search_experiments(max_results=1)
+    return client
+
+
+def experiment(client: "MlflowClient", study: str, location: str | None) -> str:
+    """The id of the study's experiment, which is created where it is missing.
+
+    Raises:
+        UserError: where it was deleted in the UI, or keeps its artifacts elsewhere.
+    """
+    from mlflow.exceptions import MlflowException
+
+    found = client.get_experiment_by_name(study)
+    if found is None:
+        try:
+            kind = {"mlflow.experimentKind": "custom_model_development"}
+            return str(client.create_experiment(study, location, kind))
+        except MlflowException:  # another process was faster
+            found = client.get_experiment_by_name(study)
+            if found is None:
+                raise
+    if found.lifecycle_stage != "active":
+        raise UserError(
+            f"the experiment {study!r} was deleted in MLflow; bring it back with "
+            f"'mlflow experiments restore -x {found.experiment_id}' or remove it with 'mlflow gc'"
+        )
+    if location and found.artifact_location != location:
+        raise UserError(
+            f"the experiment {study!r} must keep its artifacts in {location}, but somebody created "
+            f"it with {found.artifact_location}; rename that experiment in MLflow"
+        )
+    return str(found.experiment_id)
+
+
+def create_run(
+    client: "MlflowClient", experiment_id: str, opening: Opening, lineage: Lineage, record: str
+) -> str:
+    """A run named like the opening; `record` is the id of one that was written elsewhere."""
+    tags = {STUDY: opening.study, PRESET: opening.preset, DIGEST: opening.config_digest}
+    if lineage.parent:
+        tags[PARENT] = lineage.parent
+    if record:
+        tags[RECORD] = record
+    run = client.create_run(experiment_id, lineage.started, tags, opening.name)
+    return str(run.info.run_id)
+
+
+def spell(value: Any) -> str:
+    """A setting as one types it behind its flag."""
+    return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+@contextmanager
+def told_plainly(record: Path | None = None) -> Iterator[None]:
+    """Turns MLflow's complaints into one line that says where the results are safe."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except (MlflowException, OSError) as error:
+        first = next(iter(str(error).splitlines()), type(error).__name__).rstrip(".")
+        safe = f" Nothing is lost: the record is {record}." if record else ""
+        raise UserError(f"MLflow must take the run, but says: {first}.{safe}") from error
+
+
+def _metrics(points: Sequence[curves.Point]) -> "list[Metric]":
+    from mlflow.entities import Metric
+
+    return [
+        Metric(name, value, round(1000 * point.time), point.step)
+        for point in points
+        for name, value in point.values.items()
+    ]
+
+
+def _tags(run: Run, record: Path) -> dict[str, str]:
+    tags = {
+        RECORD: run.id,
+        STUDY: run.study,
+        PRESET: run.preset,
+        DIGEST: run.config_digest,
+        "research.seeds": spell(run.seeds),
+        "research.changed": ", ".join(f"{k} {spell(v)}" for k, v in run.changed.items()),
+        "research.device": run.device,
+        "research.data": str(run.data.get("name", "")),
+        "research.data.sha256": str(run.data.get("sha256", "")),
+        "git.dirty": str(run.dirty).lower(),
+        "mlflow.source.name": f"research run {run.study}",
+        "mlflow.source.type": "LOCAL",
+        "mlflow.source.git.commit": run.commit,
+        "mlflow.source.git.branch": branch(record),
+    }
+    return {key: value[:LONGEST_TAG] for key, value in tags.items() if value}
+
+
+def _note(run: Run, id: str, record: Path) -> str:
+    """The description: question, findings, pictures, as far as they fit."""
+    pictures = [_picture(path, id) for path in sorted((record / "figures").glob("*.png"))]
+    findings = "\n".join(f"- {text}" for text in run.findings)
+    blocks = [f"**{run.question}**", findings, *pictures]
+    note = ""
+    for block in filter(None, blocks):
+        if len(note) + len(block) + 2 <= LONGEST_TAG:
+            note += block + "\n\n"
+    return note
+
+
+def _picture(path: Path, id: str) -> str:
+    """Markdown of a figure; the address is the one from which the UI takes its own previews."""
+    query = urlencode({"path": f"figures/{path.name}", "run_uuid": id})
+    return f"![{path.stem}](get-artifact?{query})"
+
+
+def _dataset_input(data: dict[str, Any]) -> "DatasetInput":
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    source = str(data.get("source", ""))
+    remote = source.startswith(("http://", "https://"))
+    dataset = Dataset(
+        name=str(data.get("name", "data")),
+        digest=str(data.get("sha256", ""))[:LONGEST_DIGEST],
+        source_type="http" if remote else "local",
+        source=json.dumps({"url" if remote else "uri": source}),
+        profile=json.dumps({k: v for k, v in data.items() if k not in ("name", "source")}),
+    )
+    return DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])
+
+
+def _hush() -> None:
+    """Creating a store reports every step of its schema's history."""
+    import logging
+
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,0 +1,109 @@
+"""MLflow's UI on this machine."""
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import IO
+
+import psutil
+
+from research.errors import UserError
+from research.tracking.ending import terminable
+from research.tracking.local import LocalStore
+from research.tracking.remote import RemoteStore
+from research.tracking.store import open_store
+
+START_PAGE = "/#/experiments?workflowType=machine_learning"
+"""MLflow's UI shows language model traces unless a browser was told once to show runs."""
+
+POLL = 0.5
+"""Seconds between two looks whether the server answers."""
+
+
+def serve(host: str = "127.0.0.1", port: int = 5000) -> None:
+    """Shows the local store in a browser until Ctrl-C; prints the address once it answers.
+
+    Raises:
+        UserError: where the port is taken, the server does not start, or runs are kept elsewhere.
+    """
+    store = open_store()
+    if isinstance(store, RemoteStore):
+        raise UserError(f"the runs are kept by a server that has its own UI: open {store.uri}")
+    if not isinstance(store, LocalStore):
+        raise UserError("a folder has no UI: bring its runs into MLflow first with research sync")
+    _check_free(host, port)
+    store.bury_dead()
+    with terminable(), tempfile.TemporaryFile("w+") as output, _server(store, host, port, output):
+        print(f"MLflow is at http://{host}:{port}{START_PAGE} (Ctrl-C ends it)", flush=True)
+        try:
+            while True:
+                time.sleep(POLL)
+        except KeyboardInterrupt:
+            print()
+
+
+@contextmanager
+def _server(store: LocalStore, host: str, port: int, output: IO[str]) -> Iterator[None]:
+    """The server with its workers, from when it answers until the block ends."""
+    if not store.path.exists():
+        store.client  # noqa: B018  creates the tables in turn with runs that start meanwhile
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", store.uri]
+    command += ["--default-artifact-root", store.artifacts.as_uri()]
+    command += ["--host", host, "--port", str(port), "--workers", "1"]
+    quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    # In a session of its own, Ctrl-C reaches this process alone, which then ends the server.
+    server = psutil.Popen(
+        command,
+        env=os.environ | quiet,
+        cwd=store.path.parent,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        while not _answers(f"http://{host}:{port}/health"):
+            if server.poll() is not None:
+                output.seek(0)
+                last = output.read().strip().splitlines()[-1:] or ["no message"]
+                raise UserError(f"MLflow's server must start, but ended with: {last[0]}")
+            time.sleep(POLL)
+        yield
+    finally:
+        _end(server)
+
+
+def _check_free(host: str, port: int) -> None:
+    with socket.socket() as probe:
+        # As servers do: a port whose last connections are still fading out is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except (OSError, OverflowError) as error:
+            raise UserError(
+                f"a free port is required, but {host}:{port} cannot be used ({error}); choose "
+                f"another with --port"
+            ) from None
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as reply:
+            return bool(reply.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _end(server: psutil.Process) -> None:
+    family = [*server.children(recursive=True), server] if server.is_running() else []
+    for process in family:
+        with suppress(psutil.NoSuchProcess):
+            process.terminate()
+    for process in psutil.wait_procs(family, timeout=5)[1]:
+        process.kill()

@@ -1,0 +1,242 @@
+"""A run in progress: a record that is written, and a store that is kept informed."""
+
+import dataclasses
+import itertools
+import threading
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from filelock import FileLock, Timeout
+
+from research import environment, results
+from research.errors import UserError
+from research.hardware import Meter
+from research.tracking.alive import last_write
+from research.tracking.ending import status_of, terminable, undisturbed
+from research.tracking.log import Log, Opening, Summary
+from research.tracking.record import (
+    SYSTEM,
+    Lineage,
+    Record,
+    first_facts,
+    now,
+    plain,
+    read_lineage,
+    save_environment,
+)
+
+INTERVAL = 1.0
+"""Seconds between two readings of the machine's load."""
+
+PUSH_EVERY = 10
+"""Readings after which the store gets what is new, all in one batch."""
+
+
+class Mirror(Protocol):
+    """One run of the store, which shows what its record holds."""
+
+    def push(self) -> None:
+        """Brings over what is new. Raises UserError where the store does not take it."""
+
+    def reopen(self) -> None: ...
+
+    def finish(self) -> None:
+        """Brings over what is new, the status and the end."""
+
+
+class Backend(Protocol):
+    """Where a store keeps its records."""
+
+    def create(self, opening: Opening, lineage: Lineage) -> str:
+        """Reserves a run, of the parent that the lineage names; its id."""
+
+    def folder(self, id: str) -> Path:
+        """The record of a run of this study."""
+
+    def lock(self, id: str) -> Path: ...
+
+    def mirror(self, id: str) -> Mirror: ...
+
+
+class Session(Record):
+    """A run or child run in progress; entered once."""
+
+    def __init__(
+        self, backend: Backend, id: str, opening: Opening, pretrained: Mapping[str, Path]
+    ) -> None:
+        super().__init__(backend.folder(id))
+        self._backend, self._opening, self._pretrained = backend, opening, pretrained
+        self._mirror = backend.mirror(id)
+        self._carrying = threading.Lock()
+        self._open_children: list[Session] = []
+
+    @property
+    def pretrained(self) -> Path | None:
+        return self._pretrained.get(self.run.name) if self.lineage.parent else None
+
+    @contextmanager
+    def child(self, name: str, params: Mapping[str, Any]) -> Iterator[Log]:
+        self._claim("child", name)
+        id = self.lineage.children.get(name) or self._create_child(name, params)
+        with Session(self._backend, id, self._opening, self._pretrained) as session:
+            self._open_children.append(session)
+            try:
+                yield session
+            finally:
+                self._open_children.remove(session)
+
+    def flush(self) -> None:
+        with self._carrying:
+            self._mirror.push()
+        for child in tuple(self._open_children):
+            child.flush()
+
+    def __enter__(self) -> Self:
+        if self.run.status in ("FAILED", "KILLED"):
+            self._mirror.reopen()
+        self.reopen()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        with undisturbed():
+            self.close(status_of(error))
+            try:
+                with self._carrying:
+                    self._mirror.finish()
+            except UserError as trouble:
+                if error is None:
+                    raise
+                warnings.warn(str(trouble), stacklevel=2)  # the error on its way matters more
+
+    def _create_child(self, name: str, params: Mapping[str, Any]) -> str:
+        opening = dataclasses.replace(self._opening, name=name, config=params, changed={})
+        code = environment.Checkout(self.run.commit, dirty=self.run.dirty)
+        id = create(self._backend, opening, code, self.id)
+        self.adopt(name, id)
+        return id
+
+
+class Pulse(threading.Thread):
+    """Reads the machine's load into the record and keeps the store informed, in the background.
+
+    The study itself only ever appends to files, so tracking costs it next to nothing, and a store
+    that is slow or away for a while does not hold it up.
+    """
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(name="tracking", daemon=True)
+        self._session = session
+        self._stop_asked = threading.Event()
+        self._warned = False
+
+    def run(self) -> None:
+        meter = Meter()
+        for reading in itertools.count():
+            self._session.system(meter.read())
+            if self._stop_asked.is_set():
+                return
+            if reading % PUSH_EVERY == 0:
+                self._inform()
+            self._stop_asked.wait(INTERVAL)
+
+    def __enter__(self) -> None:
+        self.start()
+
+    def __exit__(self, *error: object) -> None:
+        with undisturbed():
+            self._stop_asked.set()
+            self.join()
+
+    def _inform(self) -> None:
+        try:
+            self._session.flush()
+        except UserError as trouble:
+            if not self._warned:
+                warnings.warn(f"{trouble} Trying again meanwhile.", stacklevel=2)
+            self._warned = True
+
+
+@contextmanager
+def open_run(
+    backend: Backend,
+    opening: Opening,
+    resumed: Summary | None,
+    pretrained: Mapping[str, Path],
+) -> Iterator[Session]:
+    """The body of every store's `start`."""
+    with terminable(), ExitStack() as stack:
+        code = environment.checkout()
+        if resumed:
+            _check_resumable(resumed, opening)
+        id = resumed.id if resumed else create(backend, opening, code)
+        stack.enter_context(held(backend.lock(id)))
+        session = stack.enter_context(Session(backend, id, opening, pretrained))
+        save_environment(session.folder, code)
+        stack.enter_context(Pulse(session))
+        yield session
+
+
+def create(backend: Backend, opening: Opening, code: environment.Checkout, parent: str = "") -> str:
+    """A new run with its record; the id."""
+    lineage = Lineage(started=now(), parent=parent)
+    id = backend.create(opening, lineage)
+    Record.create(backend.folder(id), first_facts(id, opening, lineage.started, code), lineage)
+    return id
+
+
+def bury(backend: Backend, run: Summary) -> None:
+    """Writes down that a run is dead, and when it last gave a sign, for all to see."""
+    lock = backend.lock(run.id)
+    try:
+        with held(lock):
+            ended = int(1000 * last_write(run.folder / SYSTEM))
+            for id in (*read_lineage(run.folder).children.values(), run.id):
+                record = Record(backend.folder(id))
+                record.close("KILLED", ended)
+                backend.mirror(id).finish()
+    except UserError as trouble:
+        warnings.warn(str(trouble), stacklevel=2)  # resumed meanwhile, or its files are gone
+
+
+def held(lock: Path) -> AbstractContextManager[object]:
+    """The lock by which others see that the run lives."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        return FileLock(lock).acquire(timeout=0)
+    except Timeout:
+        raise UserError(
+            f"only one process can continue a run, and another holds {lock.name}; wait for it"
+        ) from None
+
+
+def _check_resumable(run: Summary, opening: Opening) -> None:
+    if run.study != opening.study:
+        raise UserError(f"run {run.id} is of the study {run.study!r}, not of {opening.study!r}")
+    if run.record_id != run.id:
+        raise UserError(f"run {run.id} came from a folder; resume {run.record_id} there, then sync")
+    if run.status == "RUNNING":
+        raise UserError(f"run {run.id} is still running; stop it before it can be resumed")
+    if run.status == "FINISHED":
+        raise UserError(f"run {run.id} has finished, so nothing is left to resume; start a new one")
+    stored = results.load(run.folder).run.config
+    if run.config_digest == opening.config_digest:
+        return
+    asked = {key: plain(value) for key, value in opening.config.items()}
+    changed = [
+        f"{key} was {stored.get(key)}, now {asked.get(key)}"
+        for key in sorted(stored.keys() | asked)
+        if stored.get(key) != asked.get(key)
+    ]
+    raise UserError(
+        f"a run is resumed with its own settings, but {'; '.join(changed) or 'the study changed'}; "
+        f"give those of run {run.id}, or start a new one"
+    )

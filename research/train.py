@@ -1,0 +1,229 @@
+"""Training that yields an epoch at a time, can be interrupted, and goes on to the same bits."""
+
+import dataclasses
+import math
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from research import hardware
+from research.config import Train
+from research.data import Split, batches
+from research.errors import UserError
+
+Objective = Callable[[nn.Module, Tensor, Tensor], Tensor]
+"""(model, images (N, C, H, W) in [0, 1], labels (N,)) -> mean loss over the batch"""
+
+
+class DivergenceError(UserError):
+    """The loss is no longer a number."""
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one pass over the training set came to.
+
+    Attributes:
+        number: counted from 1.
+        loss: mean training loss over the images of the epoch, as they were seen.
+        metrics: what `evaluate` returned after the epoch.
+        seconds: wall time of the pass, without evaluation.
+        images_per_second: training images over `seconds`.
+        peak_memory_mb: of the device if it is a GPU, else of the process, in MiB.
+        restored: whether it was read from a checkpoint and not trained now.
+    """
+
+    number: int
+    loss: float
+    metrics: Mapping[str, float]
+    seconds: float
+    images_per_second: float
+    peak_memory_mb: float
+    restored: bool = False
+
+    def values(self) -> dict[str, float]:
+        """As a tracker wants them: one flat mapping."""
+        return {
+            "loss/train": self.loss,
+            **self.metrics,
+            "speed/images_per_second": self.images_per_second,
+            "speed/epoch_seconds": self.seconds,
+            "memory/peak_mb": self.peak_memory_mb,
+        }
+
+
+def resolve(settings: Train) -> Train:
+    """Replaces `auto` in device and precision by what this machine offers.
+
+    Raises:
+        UserError: the device does not exist here.
+    """
+    cuda = torch.cuda.is_available()
+    name = settings.device if settings.device != "auto" else ("cuda" if cuda else "cpu")
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError):
+        raise UserError(
+            f"--train.device must name a device of this machine, {name!r} is not one; "
+            f"use {'cpu or cuda' if cuda else 'cpu'}"
+        ) from None
+    precision = settings.precision
+    if precision == "auto":
+        precision = "bfloat16" if name.startswith("cuda") else "float32"
+    return dataclasses.replace(settings, device=name, precision=precision)
+
+
+@contextmanager
+def arithmetic(settings: Train) -> Iterator[None]:
+    """The forward pass in the precision asked for; TF32 only where `tf32` was asked for."""
+    tf32 = "tf32" if settings.precision == "tf32" else "ieee"
+    torch.backends.cuda.matmul.fp32_precision = tf32
+    torch.backends.cudnn.conv.fp32_precision = tf32  # type: ignore[attr-defined]
+    device = torch.device(settings.device).type
+    bf16 = settings.precision == "bfloat16"
+    with torch.autocast(device, torch.bfloat16) if bf16 else nullcontext():
+        yield
+
+
+def fit(
+    model: nn.Module,
+    split: Split,
+    objective: Objective,
+    optimiser: Optimizer,
+    settings: Train,
+    *,
+    seed: int,
+    evaluate: Callable[[nn.Module], Mapping[str, float]] = lambda model: {},
+    scheduler: LRScheduler | None = None,
+    checkpoint: Path | None = None,
+) -> Iterator[Epoch]:
+    """Trains `model` in place and yields after each epoch.
+
+    With a `checkpoint` path, everything needed to go on (weights, optimiser, scheduler, the epochs
+    so far) is stored there before an epoch is yielded; when the file already exists, its epochs
+    are yielded first, marked `restored`, and training goes on behind them. The random state of an
+    epoch, the order of its images included, is a function of `seed` and its number, so there is
+    none to store that a caller could have disturbed meanwhile. On a CPU the result has the same
+    bits as training that was never stopped.
+
+    Arguments:
+        split: images uint8 (N, C, H, W) on the device of the model.
+        objective: mean loss of a batch.
+        settings: epochs, batch and precision; `auto` already resolved.
+        seed: of the order of the images, and of dropout.
+        evaluate: called after each epoch on the model in evaluation mode.
+        scheduler: stepped after each epoch.
+
+    Raises:
+        DivergenceError: the mean loss of an epoch is infinite or not a number.
+    """
+    # convolutions on channels-last memory: 1.3 to 1.5 times as fast on a CPU, more on a GPU
+    model.to(memory_format=torch.channels_last)
+    state = _State(model, optimiser, scheduler)
+    epochs = state.restore(checkpoint) if checkpoint and checkpoint.exists() else []
+    yield from (dataclasses.replace(epoch, restored=True) for epoch in epochs)
+    for number in range(len(epochs) + 1, settings.epochs + 1):
+        start = time.perf_counter()
+        order = torch.manual_seed(random.Random(f"{seed}/{number}").getrandbits(63))
+        loss = _one_epoch(model, split, objective, optimiser, settings, order)
+        seconds = time.perf_counter() - start
+        if not math.isfinite(loss):
+            raise DivergenceError(
+                f"the training loss must stay finite, it is {loss} after epoch {number}; "
+                f"lower --train.lr (now {settings.lr:g})"
+            )
+        if scheduler is not None:
+            scheduler.step()
+        with evaluation(model):
+            metrics = dict(evaluate(model))
+        speed = len(split) / seconds
+        epochs.append(Epoch(number, loss, metrics, seconds, speed, peak_memory(settings.device)))
+        if checkpoint:
+            state.save(checkpoint, epochs)
+        yield epochs[-1]
+
+
+def _one_epoch(
+    model: nn.Module,
+    split: Split,
+    objective: Objective,
+    optimiser: Optimizer,
+    settings: Train,
+    order: torch.Generator,
+) -> float:
+    model.train()
+    # summed on the device: asking for each step's value would make a GPU wait for every step
+    total = torch.zeros((), dtype=torch.float64, device=split.images.device)
+    for images, labels in batches(split, settings.batch, generator=order):
+        optimiser.zero_grad(set_to_none=True)
+        with arithmetic(settings):
+            images = images.contiguous(memory_format=torch.channels_last)
+            loss = objective(model, images, labels)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        total += loss.detach().double() * len(images)
+    return total.item() / len(split)
+
+
+@contextmanager
+def evaluation(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode without gradients; afterwards each submodule is in the mode it was in."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+
+
+def predict(model: nn.Module, split: Split, batch: int = 512) -> Tensor:
+    """The model's float32 outputs for every image of a split, in order, on the split's device."""
+    with evaluation(model):
+        return torch.cat([model(images).float() for images, _ in batches(split, batch)])
+
+
+def peak_memory(device: str) -> float:
+    """The most memory used so far, in MiB: of the GPU's allocator, or of this process."""
+    if device.startswith("cuda"):
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    return hardware.peak_memory() / 2**20
+
+
+@dataclass
+class _State:
+    """Everything that training changes."""
+
+    model: nn.Module
+    optimiser: Optimizer
+    scheduler: LRScheduler | None
+
+    def save(self, path: Path, epochs: list[Epoch]) -> None:
+        content = {
+            "model": self.model.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "scheduler": self.scheduler.state_dict() if self.scheduler else None,
+            "epochs": [dataclasses.asdict(epoch) for epoch in epochs],
+        }
+        # written aside and moved, so that a kill while writing leaves the former checkpoint whole
+        part = path.with_suffix(".part")
+        torch.save(content, part)
+        part.replace(path)
+
+    def restore(self, path: Path) -> list[Epoch]:
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        self.model.load_state_dict(content["model"])
+        self.optimiser.load_state_dict(content["optimiser"])
+        if self.scheduler:
+            self.scheduler.load_state_dict(content["scheduler"])
+        return [Epoch(**epoch) for epoch in content["epochs"]]

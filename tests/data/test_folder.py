@@ -1,0 +1,139 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from research.config import Data
+from research.data import Dataset, load
+from research.errors import UserError
+from research.paths import DATA
+
+
+def paint(path: Path, size: tuple[int, int] = (6, 5), mode: str = "RGB") -> None:
+    """Noise of width and height `size`, the same for the same file name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(list(path.name.encode())).integers(0, 256, (*size[::-1], 3))
+    Image.fromarray(noise.astype(np.uint8)).convert(mode).save(path)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    root = tmp_path / "pets"
+    for split in ("train", "test"):
+        for name in ("dog", "Cat"):
+            for i in range(3):
+                paint(root / split / name / f"{i}.png")
+    return root
+
+
+def read(root: Path, size: int | None = None) -> Dataset:
+    return load(Data("folder", root, size))
+
+
+def assert_equals_image_folder(data: Dataset, root: Path) -> None:
+    from torchvision.datasets import ImageFolder
+
+    for split, name in ((data.train, "train"), (data.test, "test")):
+        expected = ImageFolder(root / name)
+        assert list(data.classes) == expected.classes
+        assert split.labels.tolist() == expected.targets
+        pixels = np.stack([np.asarray(image) for image, _ in expected])
+        assert torch.equal(split.images, torch.from_numpy(pixels).permute(0, 3, 1, 2))
+
+
+def test_reads_as_image_folder_does(tree: Path) -> None:
+    paint(tree / "train/dog/deep/0.JPG")
+    paint(tree / "train/dog/deep.png", mode="L")
+    paint(tree / "train/dog/b.tif", mode="P")
+    paint(tree / "train/dog/c.png", mode="RGBA")
+    (tree / "train/dog/notes.txt").write_text("passed over")
+    (tree / "train/loose.png").write_text("passed over")
+    data = read(tree)
+    assert_equals_image_folder(data, tree)
+    assert (data.name, data.shape, len(data.train), len(data.test)) == ("pets", (3, 5, 6), 10, 6)
+
+
+def test_real_jpeg_files_in_many_threads(tmp_path: Path) -> None:
+    source = DATA / "cifar10-jpeg" / "test"
+    if not source.exists():
+        pytest.skip(f"CIFAR-10 as JPEG is not under {source}")
+    for split in ("train", "test"):
+        (tmp_path / split).mkdir()
+        for name in ("airplane", "ship"):
+            (tmp_path / split / name).symlink_to(source / name, target_is_directory=True)
+    assert_equals_image_folder(read(tmp_path), tmp_path)
+
+
+def test_source_names_no_path_of_the_machine(tree: Path) -> None:
+    assert str(tree.parent) not in str(read(tree).facts())
+
+
+def test_square_images_are_resized_as_pillow_does(tree: Path) -> None:
+    for path in tree.rglob("*.png"):
+        paint(path, (8, 8))
+    expected = Image.open(tree / "train/dog/0.png").resize((4, 4), Image.Resampling.BILINEAR)
+    got = read(tree, 4).train
+    assert got.images.shape == (6, 3, 4, 4)
+    assert (got.images[3].permute(1, 2, 0).numpy() == np.asarray(expected)).all()
+
+
+@pytest.mark.parametrize("size", [(12, 6), (6, 12)])
+def test_oblong_images_keep_their_middle_and_proportions(size: tuple[int, int], tree: Path) -> None:
+    width, height = size
+    image = Image.new("RGB", size, "red")
+    image.paste("blue", ((width - 6) // 2, (height - 6) // 2, (width + 6) // 2, (height + 6) // 2))
+    image.save(tree / "train/Cat/0.png")
+    first = read(tree, 6).train.images[0]
+    assert (first == torch.tensor([0, 0, 255], dtype=torch.uint8)[:, None, None]).all()
+
+
+def _remove(tree: Path, name: str) -> None:
+    for path in (tree / name).iterdir():
+        path.unlink()
+
+
+def _empty(tree: Path) -> None:
+    (tree / "train").rename(tree / "elsewhere")
+    (tree / "train").mkdir()
+
+
+def _cut_short(tree: Path) -> None:
+    path = tree / "test/dog/2.png"
+    path.write_bytes(path.read_bytes()[:-40])
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda t: (t / "test").rename(t / "val"), "there is no folder {t}/test: --data.root must"),
+        (_empty, "{t}/train is empty: it must hold one folder"),
+        (lambda t: _remove(t, "test/dog"), "{t}/test/dog holds no image (.jpg"),
+        (lambda t: (t / "test/dog").rename(t / "test/Dog"), "only one has Dog, dog"),
+        (_cut_short, "{t}/test/dog/2.png cannot be read as an image"),
+        (lambda t: (t / "train/dog/1.png").write_text("no"), "{t}/train/dog/1.png cannot be read"),
+        (lambda t: (t / "train/dog/1.png").write_text(""), "{t}/train/dog/1.png cannot be read"),
+        (lambda t: paint(t / "test/Cat/1.png", (7, 5)), "{t}/test/Cat/1.png is 7×5: give --data.s"),
+    ],
+    ids=["no test", "empty", "empty class", "classes", "cut", "text", "0 bytes", "sizes"],
+)
+def test_one_line_says_what_to_do(
+    damage: Callable[[Path], object], message: str, tree: Path
+) -> None:
+    damage(tree)
+    with pytest.raises(UserError) as caught:
+        read(tree)
+    assert message.format(t=tree) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_last_of_many_files_is_checked_too(tree: Path) -> None:
+    for i in range(600):
+        paint(tree / f"test/dog/{i}.png", (1, 1))
+    for path in tree.glob("*/*/*.png"):
+        paint(path, (1, 1))
+    paint(tree / "test/dog/zzz.png", (2, 1))
+    with pytest.raises(UserError, match=r"zzz\.png is 2×1"):
+        read(tree)
