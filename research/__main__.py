@@ -174,8 +174,9 @@ def pdf_state(slug: str, run: Summary | None) -> str:
         return "not built"
     if run is None:
         return "its run is gone"
-    sources = [PAPER / f"{slug}.md", PAPER / "author.toml"]
-    return "; ".join(differences(pdf, run.record_id, sources, TEMPLATES)) or "up to date"
+    source, author = PAPER / f"{slug}.md", PAPER / "author.toml"
+    found = differences(pdf, run.record_id, source, author=author, templates=TEMPLATES)
+    return "; ".join(found) or "up to date"
 
 
 def bring(args: list[str]) -> None:

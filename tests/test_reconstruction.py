@@ -15,7 +15,7 @@ PAIR = torch.from_numpy(IMAGES), torch.from_numpy(NOISY)
 
 def test_ssim_equals_scikit_image() -> None:
     expected = [
-        structural_similarity(
+        structural_similarity(  # type: ignore[no-untyped-call]
             x.astype(np.float64),
             y.astype(np.float64),
             channel_axis=0,
@@ -36,7 +36,10 @@ def test_ssim_needs_a_whole_window() -> None:
 
 
 def test_psnr_equals_scikit_image() -> None:
-    expected = [peak_signal_noise_ratio(x, y, data_range=1) for x, y in zip(IMAGES, NOISY)]  # noqa: B905
+    expected = [
+        peak_signal_noise_ratio(x, y, data_range=1)  # type: ignore[no-untyped-call]
+        for x, y in zip(IMAGES, NOISY, strict=True)
+    ]
     assert np.allclose(reconstruction.psnr(*PAIR), expected, atol=1e-4)
 
 

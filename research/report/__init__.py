@@ -8,19 +8,19 @@ Nothing here trains, measures or draws: it prints what a run left behind and rec
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from research.report import markdown, pdf, provenance, render
+from research.report import embedded, markdown, pdf, provenance, render
 from research.report.citations import Citations
 from research.report.layout import Plan, Sheet
 from research.report.words import Words
 from research.results import Results
 
-__all__ = ["Built", "build"]
+__all__ = ["Built", "build", "differences"]
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def build(results: Results, source: Path, out: Path, *, author: Path, templates:
 
         laid = pdf.typeset(arrange, paper.blocks, sheet)
     with clock.part("writing"):
-        sources = provenance.digests([source, author, *_files(templates)])
+        sources = provenance.digests(_sources(source, author, templates))
         trail = provenance.trail(ledger, paper.head["title"], sources, laid.places)
         page = render.arrange(env, paper, sheet, "screen", trail=_script(trail))
         content = pdf.write(laid.document, _attached(ledger, trail), results.run.ended)
@@ -90,8 +90,15 @@ def build(results: Results, source: Path, out: Path, *, author: Path, templates:
     return Built(out, out.with_suffix(".html"), pages, clock.seconds, trail)
 
 
-def _files(templates: Path) -> Sequence[Path]:
-    return [path for path in sorted(templates.iterdir()) if path.is_file() and path.suffix != ".md"]
+def differences(out: Path, run: str, source: Path, *, author: Path, templates: Path) -> list[str]:
+    """Why the PDF `out` is not what `build` would make of this run now; empty if it is."""
+    return embedded.differences(out, run, _sources(source, author, templates))
+
+
+def _sources(source: Path, author: Path, templates: Path) -> list[Path]:
+    """What a write-up is made of, beside the record."""
+    looks = [path for path in templates.iterdir() if path.is_file() and path.suffix != ".md"]
+    return [source, author, *sorted(looks)]
 
 
 def _attached(ledger: provenance.Ledger, trail: dict[str, Any]) -> list[pdf.Attached]:

@@ -73,7 +73,7 @@ class Ledger:
     numbers: list[dict[str, Any]] = field(default_factory=list)
     figures: list[Exhibit] = field(default_factory=list)
     tables: list[Exhibit] = field(default_factory=list)
-    comparisons: list[dict[str, str]] = field(default_factory=list)
+    comparisons: list[dict[str, str | float]] = field(default_factory=list)
 
     def print(self, kind: str, name: str, printed: str, value: Any, **facts: Any) -> str:
         """Enters one printed value and returns its HTML, an element with an id of its own."""

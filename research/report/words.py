@@ -85,15 +85,15 @@ class Words:
         return self._tracked("stated", reason, text, text)
 
     def compare(
-        self, a: str, b: str, *, less: str = "lower than", greater: str = "higher than",
+        self, a: str, b: str | float, *, less: str = "lower than", greater: str = "higher than",
         tie: str = "indistinguishable from",
     ) -> str:  # fmt: skip
-        """The words that are true of two logged numbers.
+        """The words that are true of two logged numbers, or of one and a constant.
 
         `tie` where their 95 % intervals share a point, |a - b| <= half-width(a) + half-width(b); a
         number without an interval counts as a point. Otherwise `less` or `greater`, by the means.
         """
-        first, second = self._number(a), self._number(b)
+        first, second = self._number(a), self._number(b) if isinstance(b, str) else Number(b)
         outcome = "tie"
         if apart(first, second):
             outcome = "less" if first.value < second.value else "greater"
