@@ -113,46 +113,58 @@ def tiles(axes: Axes, rows: Array, title: str) -> None:
     )
 
 
-def kernel_sheet(axes: Axes, weights: Array, name: str) -> None:
-    """All kernels (a, b, h, w) of a layer: the larger of the two channel counts runs across."""
-    across = weights if weights.shape[1] >= weights.shape[0] else weights.swapaxes(0, 1)
-    tiles(axes, across, f"{name}, {' × '.join(map(str, weights.shape))}")
+def kernel_sheets(networks: Mapping[str, Mapping[str, Array]]) -> Figure:
+    """Every kernel of every layer, a line of sheets for each network, one colour scale a sheet.
+
+    Arguments:
+        networks: label -> layer -> weights (a, b, h, w); the larger channel count runs across.
+    """
+    columns = max(map(len, networks.values()))
+    figure = canvas(PAGE_MM, 19.0 * len(networks))
+    grid = figure.subplots(len(networks), columns, squeeze=False)
+    for line, (label, layers) in zip(grid, networks.items(), strict=True):
+        for axes, (name, weights) in zip(line, layers.items(), strict=True):
+            across = weights if weights.shape[1] >= weights.shape[0] else weights.swapaxes(0, 1)
+            tiles(axes, across, f"{name} {'×'.join(map(str, weights.shape))}")
+        line[0].text(
+            -0.04, 0.5, label, rotation=90, ha="right", va="center", transform=line[0].transAxes
+        )
+    return figure
 
 
-def activation_sheet(image: Array, maps: Mapping[str, Array], columns: int = 16) -> Figure:
-    """Every channel of every layer for one image, each layer on its own colour scale.
+def activation_sheet(image: Array, maps: Mapping[str, Array], columns: int = 24) -> Figure:
+    """The image, every channel of every layer, and the last layer's maps as one picture again.
 
-    Layers follow one another as they ran and share a line where their channels fit into `columns`;
-    the last line ends with the last layer's maps as one picture and the image itself.
+    Layers follow one another as they ran, each on its own colour scale, and share a line where
+    their channels fit into `columns`.
 
     Arguments:
         image: (C, H, W) in [0, 1].
         maps: layer -> (channels, h, w), in forward order; the last one a reconstruction.
     """
-    lines = _lines_of({name: len(values) for name, values in maps.items()}, columns)
-    title_mm, gap = 4.2, 0.3
+    pictures = {"input": image, "reconstruction": list(maps.values())[-1]}
+    # a title takes the room of four tiles, or of two where it is a single word
+    layers = {name: max(len(values), 4) for name, values in maps.items()}
+    widths = {"input": 2, **layers, "reconstruction": 2}
+    lines = _lines_of(widths, columns)
+    title_mm, gap = 3.8, 0.3
     pitch = PAGE_MM / (columns + 3 * gap)
     height_mm = (pitch + title_mm) * len(lines)
     figure = canvas(PAGE_MM, height_mm)
     figure.set_layout_engine("none")
-
-    def place(line: int, column: float, width: float) -> Axes:
-        bottom = 1 - (line + 1) * (pitch + title_mm) / height_mm
-        left, side = column * pitch / PAGE_MM, pitch / PAGE_MM
-        box = (left, bottom, (width - 0.08) * side, 0.94 * pitch / height_mm)
-        return figure.add_axes(box, anchor="SW")
-
-    column = 0.0
-    for line, names in enumerate(lines):
+    for number, names in enumerate(lines, start=1):
         column = 0.0
         for name in names:
-            tiles(place(line, column, len(maps[name])), maps[name][None], name)
-            column += len(maps[name]) + gap
-    for title, picture in {"reconstruction": maps[lines[-1][-1]], "input": image}.items():
-        axes = place(len(lines) - 1, column + gap, 1)
-        show_image(axes, picture)
-        axes.set_title(title, loc="left", pad=1.5, fontsize=6.5)
-        column += 1.5
+            side = 1 if name in pictures else len(maps[name])
+            left, bottom = column * pitch / PAGE_MM, 1 - number * (pitch + title_mm) / height_mm
+            box = (left, bottom, (side - 0.08) * pitch / PAGE_MM, 0.94 * pitch / height_mm)
+            axes = figure.add_axes(box, anchor="SW")
+            if name in pictures:
+                show_image(axes, pictures[name])
+                axes.set_title(name, loc="left", pad=1.5, fontsize=6.5)
+            else:
+                tiles(axes, maps[name][None], name)
+            column += widths[name] + gap
     return figure
 
 

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pikepdf
-
 from research.errors import UserError
 from research.report.provenance import digests
 
@@ -19,6 +17,8 @@ def trail(pdf: Path) -> dict[str, Any]:
     Raises:
         UserError: not a PDF of this package.
     """
+    import pikepdf
+
     try:
         with pikepdf.open(pdf) as document:
             return dict(json.loads(document.attachments[NAME].get_file().read_bytes()))

@@ -80,7 +80,9 @@ class Ledger:
         entry = {"id": f"v-{len(self.numbers) + 1}", "kind": kind, "name": name}
         run = {} if kind in ("quoted", "stated") else {"run": self.results.run.id}
         self.numbers.append(entry | run | {"value": value, "printed": printed} | facts)
-        return f'<span class="v" id="{entry["id"]}">{_raised(html.escape(printed))}</span>'
+        # a number stays on its line; a phrase, such as a data set's source, must not
+        style = "v words" if len(printed) > 20 and " " in printed else "v"
+        return f'<span class="{style}" id="{entry["id"]}">{_raised(html.escape(printed))}</span>'
 
     def file(self, path: str) -> File:
         """A file of the record. Raises UserError if it is missing or not what the run wrote."""

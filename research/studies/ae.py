@@ -60,7 +60,7 @@ class Config:
 PRESETS = {
     "sample": Config(
         data=Data("photos"),
-        train=Train(epochs=12, batch=32),
+        train=Train(epochs=8, batch=32),
         seeds=(0, 1, 2),
         sample="rocket",
         sample_index=119,
@@ -321,7 +321,7 @@ LABELS = {
 
 def draw_curves(results: Results) -> Figure:
     """Training and test loss of each arm, mean over seeds and range."""
-    figure = figures.canvas(figures.COLUMN_MM, 56)
+    figure = figures.canvas(figures.COLUMN_MM, 48)
     axes = figure.subplots()
     for arm, colour in zip(ARMS, figures.COLOURS, strict=False):
         names = [name for name in results.names("arrays") if name.startswith(f"curve_{arm}-")]
@@ -340,15 +340,8 @@ def draw_curves(results: Results) -> Figure:
 
 def draw_kernels(results: Results) -> Figure:
     """Every kernel of every layer of both arms, one colour scale a layer."""
-    figure = figures.canvas(figures.PAGE_MM, 74)
-    halves = figure.subfigures(1, 2, squeeze=False)[0]
-    for half, arm in zip(halves, ARMS, strict=True):
-        half.suptitle(LABELS[arm], fontsize=8)
-        layers = results.arrays(f"kernels_{arm}")
-        lines = half.subplots(len(layers), 1, squeeze=False)[:, 0]
-        for axes, (name, weights) in zip(lines, layers.items(), strict=True):
-            figures.kernel_sheet(axes, weights, name)
-    return figure
+    layers = {arm: results.arrays(f"kernels_{arm}") for arm in ARMS}
+    return figures.kernel_sheets({LABELS[arm]: kernels for arm, kernels in layers.items()})
 
 
 def draw_activations(results: Results, arm: Decoder) -> Figure:
@@ -375,7 +368,7 @@ def draw_spectra(results: Results) -> Figure:
 def draw_map(results: Results) -> Figure:
     """The code of test images as openTSNE lays it out."""
     data = results.arrays("map")
-    figure = figures.canvas(figures.COLUMN_MM, 70)
+    figure = figures.canvas(figures.COLUMN_MM, 62)
     axes = figure.subplots()
     figures.scatter_classes(axes, data["points"], data["labels"], list(data["classes"]))
     trust = results.numbers["trustworthiness"].value
