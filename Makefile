@@ -54,7 +54,7 @@ ui: $(READY)
 	@$(BIN)/research ui $(FLAGS)
 
 test: $(READY)
-	@$(BIN)/python -m pytest -q $(FLAGS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile $(FLAGS)
 
 check: $(READY)
 	@$(BIN)/ruff check

@@ -1,1 +1,18 @@
+"""An experiment-tracked research report generator.
 
+A study asks one question, trains what it needs, measures, and logs everything to MLflow; a
+write-up turns one logged run into a paper. The arrow goes one way:
+
+    config -> data -> models -> train -> measure -> tracking -> figures      research run ae
+                                                       |
+                                        results -> report -> PDF             research report ae
+
+- `config`, `data`, `models`, `train`: settings, images in memory, networks, training
+- `activations`, `reconstruction`, `embedding`, `stats`: one method each, pure functions
+- `figures`: data -> matplotlib Figure
+- `results`: what a run left behind, plain data in plain files
+- `tracking`: where runs are kept, MLflow or a folder; `hardware`, `environment` feed it
+- `studies`: one file = one question = one write-up
+- `launch`: the one impure place, where settings, store, study and drawing meet
+- `report`: reads one stored run and never imports torch
+"""

@@ -242,9 +242,13 @@ def _parse(what: Callable[..., Any], args: list[str], prog: str) -> Any:
     except SystemExit as leaving:
         if not leaving.code:
             raise
-    lines = [line.strip("│╭╮╰╯─ ") for line in message.getvalue().splitlines()]
-    reason = " ".join(lines[1 : lines.index("", 1)])
-    near = [line.split()[0] for line in lines if line.startswith("--")]
+    # a frame of box characters, or of spaces and dashes; its first line is the title, and a rule
+    # parts the message from hints
+    lines = [line.strip("│╭╮╰╯ ") for line in message.getvalue().splitlines()]
+    ruled = ["" if set(line) <= {"-", "─"} else line for line in lines[1:]]
+    body = "\n".join(ruled).strip().split("\n\n")[0]
+    near = [line.split()[0] for line in ruled if line.startswith("--")]
+    reason = " ".join(body.split())
     hint = f"did you mean {near[0]}?" if "Unrecognized" in reason and near else f"see {prog} --help"
     raise UserError(f"{reason.rstrip('.')}; {hint}")
 

@@ -60,6 +60,7 @@ def launch(entry: Entry, config: Any, options: Options, store: Store) -> str:
         UserError: a mistake in the settings, found before anything is trained where possible.
     """
     study = study_of(entry)
+    check(config)
     changed = changes(study.PRESETS[options.preset], config)
     config = dataclasses.replace(config, train=train.resolve(config.train))
     pretrained = find_weights(options.weights, study.children(config), store)
@@ -82,6 +83,19 @@ def launch(entry: Entry, config: Any, options: Options, store: Store) -> str:
         # a finished run is never resumed, and its weights are stored
         shutil.rmtree(log.folder / "checkpoints", ignore_errors=True)
         return log.id
+
+
+def check(config: Any) -> None:
+    """Raises UserError for a setting that no study can run with."""
+    least = {"epochs": config.train.epochs, "batch": config.train.batch}
+    for name, value in least.items():
+        if value < 1:
+            raise UserError(f"--train.{name} must be at least 1, given was {value}")
+    if not config.train.lr > 0:
+        raise UserError(f"--train.lr must be greater than 0, given was {config.train.lr:g}")
+    if not config.seeds or len(set(config.seeds)) < len(config.seeds):
+        given = " ".join(map(str, config.seeds)) or "none"
+        raise UserError(f"--seeds must be one or more different numbers, given was {given}")
 
 
 def redraw(entry: Entry, run: Summary) -> list[str]:

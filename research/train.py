@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,8 @@ from research import hardware
 from research.config import Train
 from research.data import Split, batches
 from research.errors import UserError
+
+M = TypeVar("M", bound=nn.Module)
 
 Objective = Callable[[nn.Module, Tensor, Tensor], Tensor]
 """(model, images (N, C, H, W) in [0, 1], labels (N,)) -> mean loss over the batch"""
@@ -94,6 +96,14 @@ def arithmetic(settings: Train) -> Iterator[None]:
         yield
 
 
+def placed(model: M, settings: Train) -> M:
+    """The model on its device, its convolutions laid out channels-last.
+
+    With that layout training is 1.3 to 1.5 times as fast on a CPU, and more on a GPU.
+    """
+    return model.to(settings.device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
 def fit(
     model: nn.Module,
     split: Split,
@@ -126,8 +136,6 @@ def fit(
     Raises:
         DivergenceError: the mean loss of an epoch is infinite or not a number.
     """
-    # convolutions on channels-last memory: 1.3 to 1.5 times as fast on a CPU, more on a GPU
-    model.to(memory_format=torch.channels_last)
     state = _State(model, optimiser, scheduler)
     epochs = state.restore(checkpoint) if checkpoint and checkpoint.exists() else []
     yield from (dataclasses.replace(epoch, restored=True) for epoch in epochs)

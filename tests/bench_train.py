@@ -25,7 +25,7 @@ from research.config import Data, Train
 from research.data import Split, load
 from research.models import ConvAutoencoder
 from research.tracking import Opening, open_store
-from research.train import fit
+from research.train import fit, placed
 
 ROUNDS = 5
 SETTINGS = Train(epochs=1, batch=20, lr=1e-3, device="cpu", precision="float32")
@@ -113,13 +113,13 @@ def seconds(work: Callable[[], object]) -> tuple[float, float]:
 
 def against_the_course(split: Split) -> None:
     order = order_of(split)
-    losses = course(fresh(), split, order), next(ours(fresh(), split))
+    losses = course(fresh(), split, order), next(ours(placed(fresh(), SETTINGS), split))
     assert abs(losses[0] - losses[1]) < 1e-4 * losses[0], losses
     print(f"equal work: {len(split)} images, batch 20, losses {losses[0]:.6f}, {losses[1]:.6f}")
     pairs = []
     for _ in range(ROUNDS):
         a = seconds(lambda: course(fresh(), split, order))
-        b = seconds(lambda: list(ours(fresh(), split)))
+        b = seconds(lambda: list(ours(placed(fresh(), SETTINGS), split)))
         pairs.append((a, b))
     for index, clock in enumerate(("wall", "CPU")):
         theirs, mine = ([pair[side][index] for pair in pairs] for side in (0, 1))
@@ -144,7 +144,7 @@ def tracking(split: Split, epochs: int = 12) -> None:
             context = store.start(opening)
             log = context.__enter__()
             spent += time.perf_counter() - begin
-            for number, loss in enumerate(ours(fresh(), split, epochs), 1):
+            for number, loss in enumerate(ours(placed(fresh(), SETTINGS), split, epochs), 1):
                 mark = time.perf_counter()
                 log.metrics(number, {"loss/train": loss, "loss/test": loss})
                 spent += time.perf_counter() - mark

@@ -89,6 +89,7 @@ def typeset(
     head = measured["columns"][1] / PX - sheet.top
     made = plan(pieces, sheet, head)
     document, places = _settle(arrange, made, images)
+    _check_lines(document, blocks)
     excess = made.excess(pieces, sheet, head, PAGES[-1])
     _check_pages(len(document.pages), places, blocks, excess)
     return Typeset(document, places, made)
@@ -197,6 +198,28 @@ def _check_fit(measured: Mapping[str, Any], blocks: Mapping[str, Block], sheet: 
                 else "say wide=True or leave out columns"
             )
             raise _unfit(f"{what} is {width:.0f} mm wider than its place: {wider}", block)
+
+
+def _check_lines(document: Any, blocks: Mapping[str, Block]) -> None:
+    """No line runs out of its column, as a long word or formula would without a warning."""
+    # WeasyPrint has no public way to ask for lines; the boxes are those of the pinned version
+    from weasyprint.formatting_structure.boxes import LineBox, TextBox
+
+    def check(box: Any, parent: Any, block: Block | None) -> None:
+        if box.element is not None:
+            block = blocks.get(box.element.get("id", ""), block)
+        if isinstance(box, LineBox) and box.width > parent.width + 1:
+            text = "".join(part.text for part in box.descendants() if isinstance(part, TextBox))
+            message = f"a line runs {(box.width - parent.width) / PX:.0f} mm out of its column"
+            raise UserError(
+                f"section '{block.section if block else 'title'}': {message}, "
+                f"let '{text.strip()[:60]}' break or make it shorter"
+            )
+        for child in getattr(box, "children", ()):
+            check(child, box, block)
+
+    for page in document.pages:
+        check(page._page_box, page._page_box, None)
 
 
 def _name(html: str) -> str:

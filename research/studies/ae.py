@@ -28,7 +28,7 @@ from research.progress import shown
 from research.results import Array, Cell, Number, Results, Table
 from research.stats import over_seeds
 from research.tracking import Log
-from research.train import fit, predict
+from research.train import fit, placed, predict
 
 ARMS: tuple[Decoder, ...] = ("transpose", "upsample")
 UNITS = {"bce": "nat", "mse": "", "psnr": "dB", "ssim": ""}
@@ -104,7 +104,7 @@ def study(config: Config, log: Log) -> None:
 def train(arm: Decoder, seed: int, data: Dataset, config: Config, log: Log) -> ConvAutoencoder:
     """One model of one arm, trained or read from the weights that were given."""
     torch.manual_seed(seed)
-    model = ConvAutoencoder(data.shape[0], arm).to(config.train.device)
+    model = placed(ConvAutoencoder(data.shape[0], arm), config.train)
     images = data.test.floats()
 
     def test_loss(model: torch.nn.Module) -> dict[str, float]:

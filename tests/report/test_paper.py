@@ -207,6 +207,13 @@ def test_a_table_wider_than_its_column_is_named(write: Callable[..., Built]) -> 
         write(head + TALL)
 
 
+def test_a_line_that_runs_out_of_its_column_is_named(write: Callable[..., Built]) -> None:
+    long = '{{ stated("' + "1" * 70 + '", "a number that cannot break") }}'
+    head = "---\ntitle: T\n---\n\n## Abstract\n\nWords.\n\n## Body\n\n"
+    with pytest.raises(UserError, match=r"section 'Body': a line runs \d+ mm out of .* let '1111"):
+        write(f"{head}See {long}.\n")
+
+
 def test_what_the_engine_warns_of_is_an_error() -> None:
     page = "<html lang=en><title>t</title><p><a href='#nowhere'>x</a><img alt=a src=%s></html>"
     with pytest.raises(UserError, match="not fit to print"):
@@ -235,9 +242,10 @@ def test_the_first_page_says_what_the_run_was(built: Built) -> None:
 @pytest.mark.parametrize(
     ("facts", "told"),
     [
-        ({"preset": "full"}, (False, False, False)),
-        ({"preset": "full", "dirty": True}, (True, False, True)),
-        ({"preset": "sample"}, (True, True, False)),
+        ({"preset": "full"}, (False, False, False, False)),
+        ({"preset": "full", "dirty": True}, (True, False, False, True)),
+        ({"preset": "sample"}, (True, True, False, False)),
+        ({"preset": "full", "changed": {"train.lr": 0.001}}, (True, False, True, False)),
     ],
 )
 def test_the_note_says_what_is_not_final(
@@ -250,7 +258,8 @@ def test_the_note_says_what_is_not_final(
     author = render.author_of(sample / "author.toml")
     env = render.environment(ROOT / "templates")
     title = render.paper(env, markdown.read(sample / "ae.md"), words, author).title
-    parts = ("Not the final experiment", "a reduced run", "no commit holds")
+    changed = "Settings other than the preset's: train.lr = "
+    parts = ("Not the final experiment", "a reduced run", changed, "no commit holds")
     assert tuple(part in title for part in parts) == told
 
 

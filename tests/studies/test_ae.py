@@ -1,0 +1,312 @@
+"""The study `ae`, run small: what it logs is re-derived from the weights it stored."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch.nn import functional as F
+
+from research import __main__ as command
+from research.config import Data
+from research.data import load
+from research.paths import PAPER
+from research.report.embedded import trail
+from research.results import Results
+from research.results import load as read
+from research.studies import ae
+from research.tracking import open_store
+from research.train import Epoch
+
+FLAGS = ["--data.name", "mnist-sample", "--sample", "3", "--sample-index", "2"]
+FLAGS += ["--train.epochs", "2", "--train.batch", "100", "--seeds", "0", "1"]
+FLAGS += ["--map-points", "150", "--map-perplexity", "10"]
+
+
+def run(store: Path, *more: str) -> None:
+    assert command.main(["run", "ae", "--log", f"folder:{store}", *FLAGS, *more]) == 0
+
+
+def newest(store: Path) -> Results:
+    """The parent record that started last."""
+    found = [read(path.parent) for path in store.glob("*/run.json")]
+    return max((r for r in found if not lineage(r)["parent"]), key=lambda r: lineage(r)["started"])
+
+
+def lineage(record: Results) -> dict[str, Any]:
+    return dict(json.loads((record.folder / "tracking/lineage.json").read_text()))
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("store")
+    run(folder)
+    return folder
+
+
+@pytest.fixture
+def record(store: Path) -> Results:
+    found = [read(path.parent) for path in store.glob("*/run.json")]
+    return min((r for r in found if not lineage(r)["parent"]), key=lambda r: lineage(r)["started"])
+
+
+@pytest.fixture
+def paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder for write-ups that is not the user's."""
+    folder = tmp_path / "paper"
+    folder.mkdir()
+    for name in ("ae.md", "author.toml"):
+        shutil.copy(PAPER / name, folder)
+    monkeypatch.setattr(command, "PAPER", folder)
+    return folder
+
+
+def test_the_run_tells_what_it_was(record: Results) -> None:
+    assert (record.run.status, record.run.preset, record.run.seeds) == (
+        "FINISHED",
+        "sample",
+        (0, 1),
+    )
+    assert record.run.changed["train.epochs"] == 2
+    assert set(record.run.changed) == {
+        "data.name", "sample", "sample_index", "train.epochs", "train.batch", "seeds",
+        "map_points", "map_perplexity",
+    }  # fmt: skip
+    assert set(record.run.seconds) == {"data", "training", "analysis", "figures"}
+    assert sorted(lineage(record)["children"]) == [
+        "transpose-seed0", "transpose-seed1", "upsample-seed0", "upsample-seed1",
+    ]  # fmt: skip
+    assert not (record.folder / "checkpoints").exists()
+
+
+def test_every_layer_has_its_kernels_and_maps_as_files(record: Results) -> None:
+    weights = load_file(record.folder / "weights/transpose-seed0.safetensors")
+    for name in ("encoder.conv1", "encoder.conv2", "decoder.conv1", "decoder.conv2"):
+        kernel = np.load(record.folder / f"kernels/transpose/{name}.npy")
+        assert np.array_equal(kernel, weights[f"{name}.weight"].numpy())
+        assert (record.folder / f"kernels/transpose/{name}.png").stat().st_size > 50
+    layers = record.table("layers")
+    for arm, layer, *described in layers.rows:
+        maps = np.load(record.folder / f"activations/{arm}/{layer}.npy")
+        shape = " × ".join(map(str, maps.shape))
+        assert described == [shape, maps.min(), maps.max(), (maps == 0).mean()]
+    assert [row[1] for row in layers.rows if row[0] == "transpose"] == [
+        "encoder.conv1", "encoder.relu1", "encoder.pool1", "encoder.conv2", "encoder.relu2",
+        "encoder.pool2", "decoder.conv1", "decoder.relu1", "decoder.conv2", "decoder.sigmoid",
+    ]  # fmt: skip
+
+
+def test_the_sample_is_the_image_that_was_asked_for(record: Results) -> None:
+    test = load(Data("mnist-sample")).test
+    third = test.images[test.labels == 3][2].float() / 255
+    assert np.allclose(record.arrays("sample")["image"], third)
+
+
+def by_hand(weights: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+    """Reconstructions of the transposed network."""
+    for i in (1, 2):
+        x = F.conv2d(x, weights[f"encoder.conv{i}.weight"], weights[f"encoder.conv{i}.bias"], 1, 1)
+        x = F.max_pool2d(x.clamp(min=0), 2)
+    for i in (1, 2):
+        w, b = weights[f"decoder.conv{i}.weight"], weights[f"decoder.conv{i}.bias"]
+        x = F.conv_transpose2d(x, w, b, 2)
+        x = x.clamp(min=0) if i == 1 else torch.sigmoid(x)
+    return x
+
+
+def test_errors_are_those_of_the_stored_weights(record: Results) -> None:
+    images = load(Data("mnist-sample")).test.images.float() / 255
+    errors, losses = [], []
+    for seed in (0, 1):
+        weights = load_file(record.folder / f"weights/transpose-seed{seed}.safetensors")
+        out = by_hand(weights, images).double()
+        errors.append(((out - images) ** 2).mean().item())
+        losses.append(-(images * out.log() + (1 - images) * (1 - out).log()).mean().item())
+    numbers = record.numbers
+    assert numbers["mse_transpose"].value == pytest.approx(np.mean(errors), rel=1e-4)
+    assert numbers["bce_transpose"].value == pytest.approx(np.mean(losses), rel=1e-4)
+    # the half-width of two values: t(0.975; 1) = 12.706 times their standard error
+    half = 12.706 * abs(errors[0] - errors[1]) / 2
+    assert numbers["mse_transpose"].half_width == pytest.approx(half, rel=1e-2)
+    curve = record.arrays("curve_transpose-seed1")["loss"]
+    assert curve.shape == (2, 2)
+    assert curve[1, -1] == pytest.approx(losses[1], rel=1e-4)
+
+
+def test_linear_baselines_are_those_of_the_singular_vectors(record: Results) -> None:
+    data = load(Data("mnist-sample"))
+    train, test = (
+        split.images.flatten(1).double().numpy() / 255 for split in (data.train, data.test)
+    )
+    mean = train.mean(0)
+    size = int(record.numbers["code_size"].value)
+    assert size == 4 * 7 * 7
+    basis = np.linalg.svd(train - mean, full_matrices=False)[2][:size]
+    rebuilt = ((test - mean) @ basis.T @ basis + mean).clip(0, 1)
+    assert record.numbers["mse_pca"].value == pytest.approx(
+        ((rebuilt - test) ** 2).mean(), rel=1e-3
+    )
+    assert record.numbers["mse_mean"].value == pytest.approx(((mean - test) ** 2).mean(), rel=1e-4)
+
+
+def test_class_means_weigh_up_to_the_whole(record: Results) -> None:
+    labels = load(Data("mnist-sample")).test.labels.numpy()
+    shares = np.bincount(labels) / len(labels)
+    column = [cell.value for cell in record.table("classes").column("psnr_upsample")]  # type: ignore[union-attr]
+    assert np.dot(shares, column) == pytest.approx(record.numbers["psnr_upsample"].value, rel=1e-6)
+
+
+def test_every_figure_is_drawn_from_files_of_the_record(record: Results) -> None:
+    assert record.names("figures") == sorted(ae.FIGURES)
+    for name in ae.FIGURES:
+        drawing = record.figure(name)
+        assert drawing.data
+        for path in (drawing.svg, drawing.png, *drawing.data):
+            assert (record.folder / path).exists()
+        assert drawing.width_mm in (pytest.approx(86), pytest.approx(178))
+
+
+def test_given_weights_replace_training(store: Path, record: Results, tmp_path: Path) -> None:
+    run(tmp_path, "--weights", *map(str, (record.folder / "weights").glob("*.safetensors")))
+    again = newest(tmp_path)
+    assert again.numbers == record.numbers
+    assert not [name for name in again.names("arrays") if name.startswith("curve")]
+
+
+def interrupt(monkeypatch: pytest.MonkeyPatch, child: str, after: int) -> None:
+    def stop(epochs: Iterator[Epoch], label: str, total: int) -> Iterator[Epoch]:
+        for epoch in epochs:
+            yield epoch
+            if (label, epoch.number) == (child, after):
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(ae, "shown", stop)
+
+
+def test_an_interrupted_run_goes_on_to_the_same_numbers(
+    record: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        interrupt(patch, "transpose-seed1", 1)
+        assert command.main(["run", "ae", "--log", f"folder:{tmp_path}", *FLAGS]) == 130
+    stopped = newest(tmp_path)
+    assert stopped.run.status == "KILLED"
+    run(tmp_path, "--resume")
+    resumed = newest(tmp_path)
+    assert (resumed.run.id, resumed.run.status) == (stopped.run.id, "FINISHED")
+    assert resumed.numbers == record.numbers
+    for name in ("transpose-seed1", "upsample-seed0"):
+        ours, theirs = (r.arrays(f"curve_{name}")["loss"] for r in (resumed, record))
+        assert np.array_equal(ours, theirs)
+
+
+def test_nothing_is_resumed_where_nothing_was_interrupted(
+    store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command.main(["run", "ae", "--log", f"folder:{store}", *FLAGS, "--resume"]) == 2
+    assert "--resume needs an interrupted run of 'ae'" in capsys.readouterr().err
+
+
+def test_the_write_up_is_built_without_torch_and_again_to_the_same_bytes(
+    store: Path, paper: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = (
+        "import sys; from pathlib import Path; from research import __main__ as command;"
+        f"command.PAPER = Path({str(paper)!r});"
+        f"code = command.main(['report', 'ae', '--log', 'folder:{store}']);"
+        "print('heavy:', {'torch', 'mlflow', 'matplotlib'} & set(sys.modules)); sys.exit(code)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "heavy: set()" in done.stdout
+    first = (paper / "ae.pdf").read_bytes()
+    assert command.main(["report", "ae", "--log", f"folder:{store}"]) == 0
+    assert (paper / "ae.pdf").read_bytes() == first
+    assert (paper / "ae.html").exists()
+    assert "built from run" in capsys.readouterr().out
+
+
+def test_the_list_of_studies_tells_why_a_pdf_is_out_of_date(store: Path, paper: Path) -> None:
+    assert command.main(["report", "ae", "--log", f"folder:{store}"]) == 0
+    run = next(r for r in open_store(f"folder:{store}").runs("ae"))
+    assert command.pdf_state("ae", run) == "up to date"
+    assert trail(paper / "ae.pdf")["run"]["id"] == run.record_id
+    with (paper / "ae.md").open("a") as file:
+        file.write("\nMore.\n")
+    assert command.pdf_state("ae", run) == "changed since: ae.md"
+    (paper / "ae.pdf").unlink()
+    assert command.pdf_state("ae", run) == "not built"
+
+
+def test_redrawing_gives_the_same_figures(store: Path, record: Results) -> None:
+    before = {path: path.read_bytes() for path in (record.folder / "figures").iterdir()}
+    arguments = ["redraw", "ae", "--log", f"folder:{store}", "--run", record.run.id]
+    assert command.main(arguments) == 0
+    assert {path: path.read_bytes() for path in before} == before
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--train.epoch", "3"], "did you mean --train.epochs?"),
+        (["--train.epochs", "three"], "invalid literal for int() with base 10: 'three'"),
+        (["--preset", "ful"], "there is no preset 'ful': did you mean 'full'?"),
+        (["--data.name", "mnst"], "invalid choice 'mnst'"),
+        (["--sample", "rockt"], "no class 'rockt': did you mean 'rocket'?"),
+        (["--sample-index", "5000"], "--sample-index must be 0 to 119"),
+        (["--data.name", "folder", "--data.root", "nowhere"], "nowhere"),
+        (["--train.device", "tpu"], "'tpu' is not one"),
+        (["--weights", "no.safetensors"], "no.safetensors cannot be read"),
+        (["--weights", "abcdef"], "abcdef"),
+        (["--train.epochs", "0"], "--train.epochs must be at least 1"),
+        (["--seeds"], "--seeds"),
+    ],
+)
+def test_a_mistake_costs_one_line_and_exit_code_2(
+    flags: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command.main(["run", "ae", "--log", f"folder:{tmp_path}", *flags]) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("research:")]
+    assert len(lines) == 1
+    assert message in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["rn", "ae"], "there is no verb 'rn': did you mean 'run'?"),
+        (["run"], "required is research run STUDY"),
+        (["run", "ea"], "there is no study 'ea': choose from ae"),
+        (["report", "ae", "--run", "ffff"], "ffff"),
+        (["report", "ae", "--log", "ftp://x"], "a store is folder:DIR"),
+    ],
+)
+def test_a_wrong_verb_or_study_is_answered_with_the_right_one(
+    arguments: list[str],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    assert command.main(arguments) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_help_lists_every_verb_and_every_flag(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main([]) == 0
+    text = capsys.readouterr().out
+    assert all(f"research {name}" in text for name in command.VERBS)
+    with pytest.raises(SystemExit) as leaving:
+        command.main(["run", "ae", "--help"])
+    assert leaving.value.code == 0
+    text = capsys.readouterr().out
+    for flag in ("--train.epochs", "--data.root", "--seeds", "--resume", "--weights", "--preset"):
+        assert flag in text
