@@ -17,7 +17,7 @@ import tyro
 from research import studies
 from research.errors import UserError
 from research.paths import PAPER, TEMPLATES
-from research.tracking import Store, Summary, open_store, serve, sync
+from research.tracking import Store, Summary, open_store
 
 if TYPE_CHECKING:
     from research.launch import Options
@@ -187,6 +187,8 @@ def bring(args: list[str]) -> None:
         log: str | None = None
         """Which MLflow, as for `research run`."""
 
+    from research.tracking.sync import sync
+
     folder = Path(_positional(args, "research sync DIR"))
     for run, state in sync(folder, open_store(_parse(Sync, args[1:], "research sync DIR").log)):
         print(f"{run.name} ({run.id[:8]}): {state}")
@@ -199,6 +201,8 @@ def ui(args: list[str]) -> None:
     class Ui:
         port: int = 5000
         """Where to listen, on 127.0.0.1."""
+
+    from research.tracking.server import serve
 
     serve(port=_parse(Ui, args, "research ui").port)
 

@@ -4,6 +4,7 @@ Sizes are those of the printed page: a figure is one column (86 mm) or the page 
 its text is 7 to 8 points without any scaling afterwards.
 """
 
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize, TwoSlopeNorm
 from matplotlib.figure import Figure
 
+from research import glyphs
 from research.results import Array
 
 COLUMN_MM = 86.0
@@ -59,7 +61,9 @@ def style() -> Iterator[None]:
 def save(figure: Figure, stem: Path) -> None:
     """Writes `stem`.svg and .png, the same bytes for the same figure."""
     stem.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(stem.with_suffix(".svg"), metadata={"Date": None, "Creator": None})
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None})
+    stem.with_suffix(".svg").write_bytes(glyphs.joined(drawn.getvalue()))
     figure.savefig(stem.with_suffix(".png"), metadata={"Software": None})
 
 
@@ -133,7 +137,7 @@ def kernel_sheets(networks: Mapping[str, Mapping[str, Array]]) -> Figure:
 
 
 def activation_sheet(image: Array, maps: Mapping[str, Array], columns: int = 24) -> Figure:
-    """The image, every channel of every layer, and the last layer's maps as one picture again.
+    """The image, its reconstruction, and every channel of every layer in between.
 
     Layers follow one another as they ran, each on its own colour scale, and share a line where
     their channels fit into `columns`.
@@ -145,7 +149,7 @@ def activation_sheet(image: Array, maps: Mapping[str, Array], columns: int = 24)
     pictures = {"input": image, "reconstruction": list(maps.values())[-1]}
     # a title takes the room of four tiles, or of two where it is a single word
     layers = {name: max(len(values), 4) for name, values in maps.items()}
-    widths = {"input": 2, **layers, "reconstruction": 2}
+    widths = {"input": 2, "reconstruction": 2, **layers}
     lines = _lines_of(widths, columns)
     title_mm, gap = 3.8, 0.3
     pitch = PAGE_MM / (columns + 3 * gap)

@@ -71,8 +71,8 @@ def test_every_channel_of_every_layer_is_on_the_activation_sheet() -> None:
     }
     figure = figures.activation_sheet(RNG.random((3, 8, 8)), maps)
     titles = [axes.get_title(loc="left").split("  ")[0] for axes in figure.axes]
-    assert titles == ["input", "conv", "pool", "out", "reconstruction"]
-    widths = [axes.images[0].get_array().shape[1] for axes in figure.axes[1:4]]  # type: ignore[union-attr]
+    assert titles == ["input", "reconstruction", "conv", "pool", "out"]
+    widths = [axes.images[0].get_array().shape[1] for axes in figure.axes[2:]]  # type: ignore[union-attr]
     assert widths == [16 * 9 - 1, 4 * 5 - 1, 3 * 9 - 1]
     for axes in figure.axes:
         box = axes.get_position()

@@ -85,7 +85,7 @@ def _build(results: Results, source: Path, out: Path, author: Path, templates: P
         def arrange(plan: Plan | None) -> str:
             return render.arrange(env, paper, sheet, "print" if plan else "galley", plan)
 
-        laid = pdf.typeset(arrange, paper.blocks, sheet)
+        laid = pdf.typeset(arrange, paper.blocks, sheet, results.folder / "report/galley.json")
     with clock.part("writing"):
         sources = provenance.digests(_sources(source, author, templates))
         trail = provenance.trail(ledger, paper.head["title"], sources, laid.places)

@@ -38,7 +38,7 @@ def measured(number: Number, spec: str, *, spread: bool = True, unit: bool = Tru
     """`mean ± half-width unit`, or as much of it as there is: '0.0123 ± 0.0004', '21.5 dB'."""
     text = decimal(number.value, spec)
     if spread and number.half_width is not None:
-        half = decimal(number.half_width, spec)
+        half = decimal(number.half_width, spec.lstrip("+"))  # no direction of its own
         if text.endswith("%"):  # the sign once, at the end
             text = text.removesuffix("%")
         text = f"{text}{SPACE}±{SPACE}{half}"

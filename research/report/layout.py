@@ -122,7 +122,11 @@ def fill(pieces: Sequence[Piece], sheet: Sheet, head: float, made: Plan) -> list
     """Fills the columns in turn. Returns (piece, page where it starts) in their order there."""
     columns = _Columns(sheet, head, made)
     waiting: list[Piece] = []
+    references = [piece for piece in pieces if piece.kind == "heading"][-1:]
     for piece in pieces:
+        if piece in references:  # no figure stands among them
+            while waiting:
+                columns.put(waiting.pop(0))
         if piece.kind == "float":
             waiting.append(piece)
         else:

@@ -1,7 +1,10 @@
 """PDF: lays a write-up out with WeasyPrint, refuses what is not fit to print, writes PDF/A-3a."""
 
+import dataclasses
+import hashlib
 import importlib.util
 import io
+import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -68,12 +71,16 @@ def fonts() -> Path:
 
 
 def typeset(
-    arrange: Callable[[Plan | None], str], blocks: Mapping[str, Block], sheet: Sheet
+    arrange: Callable[[Plan | None], str],
+    blocks: Mapping[str, Block],
+    sheet: Sheet,
+    memory: Path,
 ) -> Typeset:
     """Sets the galley, plans the pages and lays them out.
 
     Args:
         arrange: the document's HTML for a plan, the galley's for None.
+        memory: a file that remembers the last galley's heights, for a text that is set again.
 
     Raises:
         UserError: whatever WeasyPrint warns of, an element wider or higher than its place, a glyph
@@ -82,11 +89,7 @@ def typeset(
     images: dict[str, Any] = {}
     galley_html = arrange(None)
     _check_glyphs(galley_html)
-    galley = _lay_out(galley_html, images)
-    measured = galley.pages[0].anchors
-    _check_fit(measured, blocks, sheet)
-    pieces = _pieces(measured, blocks, sheet)
-    head = measured["columns"][1] / PX - sheet.top
+    pieces, head = _galley(galley_html, images, blocks, sheet, memory)
     made = plan(pieces, sheet, head)
     document, places = _settle(arrange, made, images)
     _check_lines(document, blocks)
@@ -119,6 +122,24 @@ def _lay_out(html: str, images: dict[str, Any]) -> Any:
     with _strict():
         source = weasyprint.HTML(string=html, base_url=f"{fonts().as_uri()}/", url_fetcher=fetcher)
         return source.render(pdf_variant="pdf/a-3a", cache=images)
+
+
+def _galley(
+    html: str, images: dict[str, Any], blocks: Mapping[str, Block], sheet: Sheet, memory: Path
+) -> tuple[list[Piece], float]:
+    """The blocks' heights and the title's, in millimetres, from a layout or from `memory`."""
+    key = hashlib.sha256(f"{engine().__version__} {fonts()} {html}".encode()).hexdigest()
+    if memory.exists():
+        known = json.loads(memory.read_text())
+        if known["key"] == key:
+            return [Piece(*piece) for piece in known["pieces"]], known["head"]
+    measured = _lay_out(html, images).pages[0].anchors
+    _check_fit(measured, blocks, sheet)
+    pieces, head = _pieces(measured, blocks, sheet), measured["columns"][1] / PX - sheet.top
+    content = {"key": key, "head": head, "pieces": [dataclasses.astuple(p) for p in pieces]}
+    memory.parent.mkdir(parents=True, exist_ok=True)
+    memory.write_text(json.dumps(content))
+    return pieces, head
 
 
 def _settle(

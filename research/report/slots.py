@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from research.errors import UserError
+
 Kind = Literal["line", "formula", "float", "wide"]
 
 _OPEN, _CLOSE = "\ue000", "\ue001"  # private use: no author types them
@@ -30,6 +32,18 @@ class Slot:
     html: Callable[[], str]
     text: str = ""
     kind: Kind = "line"
+
+
+class Mark(str):
+    """A slot as it stands in the text. Comparing it would compare the mark, not what it prints."""
+
+    __slots__ = ()
+
+    def _refuse(self, other: object) -> bool:
+        raise UserError("a printed word cannot be compared: use value('…') in conditions")
+
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse
+    __hash__ = str.__hash__
 
 
 class Slots:
@@ -69,4 +83,4 @@ class Slots:
 
     def _add(self, slot: Slot) -> str:
         self._slots.append(slot)
-        return f"{_OPEN}{len(self._slots) - 1}{_CLOSE}"
+        return Mark(f"{_OPEN}{len(self._slots) - 1}{_CLOSE}")

@@ -56,8 +56,10 @@ class Words:
         more = {"half_width": number.half_width, "n": number.n, "format": format}
         return self._tracked("number", name, text, number.value, unit=number.unit, **more)
 
-    def value(self, name: str) -> float:
-        """A logged number's raw value, for conditions; printing it is an error."""
+    def value(self, name: str) -> Any:
+        """The raw value of a logged number or of a fact, for conditions; not to be printed."""
+        if name in self._facts and name not in self._numbers:
+            return self._facts[name]
         return self._number(name).value
 
     def setting(self, name: str, format: str | None = None) -> str:

@@ -321,7 +321,7 @@ LABELS = {
 
 def draw_curves(results: Results) -> Figure:
     """Training and test loss of each arm, mean over seeds and range."""
-    figure = figures.canvas(figures.COLUMN_MM, 48)
+    figure = figures.canvas(figures.COLUMN_MM, 56)
     axes = figure.subplots()
     for arm, colour in zip(ARMS, figures.COLOURS, strict=False):
         names = [name for name in results.names("arrays") if name.startswith(f"curve_{arm}-")]
@@ -334,7 +334,7 @@ def draw_curves(results: Results) -> Figure:
         floor, color="0.4", linewidth=0.8, linestyle=":", label="entropy of the test pixels"
     )
     axes.set(xlabel="epoch", ylabel="cross-entropy per pixel value (nat)")
-    axes.legend()
+    figure.legend(loc="outside lower center", ncols=2)
     return figure
 
 

@@ -6,8 +6,6 @@ runs imports neither MLflow nor torch.
 """
 
 from research.tracking.log import Log, Opening, OpenRun, Store, Summary
-from research.tracking.server import serve
 from research.tracking.store import open_store
-from research.tracking.sync import sync
 
-__all__ = ["Log", "OpenRun", "Opening", "Store", "Summary", "open_store", "serve", "sync"]
+__all__ = ["Log", "OpenRun", "Opening", "Store", "Summary", "open_store"]

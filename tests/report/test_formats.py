@@ -23,6 +23,7 @@ def test_decimal_rounds_as_decimal_arithmetic_does(value: float, digits: int) ->
         (Number(0.612, half_width=0.014), ".1%", "61.2 ± 1.4%"),
         (Number(21.5, "dB", 0.25), ".1f", "21.5 ± 0.2 dB"),
         (Number(-0.25, "dB"), ".2f", "−0.25 dB"),
+        (Number(1.5, "dB", 2.25), "+.1f", "+1.5 ± 2.2 dB"),
         (Number(1495.0), ",.0f", "1,495"),
         (Number(0.00123), ".1e", "1.2 × 10⁻³"),
     ],

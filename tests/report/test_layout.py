@@ -52,6 +52,13 @@ def test_text_fills_the_column_that_a_figure_does_not_fit_into() -> None:
     assert plan(pieces, SHEET, HEAD).order == ["b-0", "b-2", "b-3", "b-1"]
 
 
+def test_no_figure_stands_among_the_references() -> None:
+    room = SHEET.depth - HEAD
+    kinds = [("text", room - 20), ("float", 60), ("heading", 10), ("text", 5), ("text", 200)]
+    order = plan(pieces_of(kinds), SHEET, HEAD).order
+    assert order == ["b-0", "b-1", "b-2", "b-3", "b-4"]
+
+
 def test_a_figure_that_fits_stays() -> None:
     pieces = pieces_of([("text", 20), ("float", 60), ("text", 30)])
     assert plan(pieces, SHEET, HEAD).order == ["b-0", "b-1", "b-2"]

@@ -184,6 +184,30 @@ def test_the_same_record_gives_the_same_bytes_in_another_process(
     assert out.with_suffix(".html").read_bytes() == built.html.read_bytes()
 
 
+def test_remembered_heights_give_the_same_bytes(record: Results, tmp_path: Path) -> None:
+    memory = record.folder / "report/galley.json"
+    sample, out = HERE / "sample", tmp_path / "ae.pdf"
+    pages = []
+    for _ in range(2):
+        build(
+            record,
+            sample / "ae.md",
+            out,
+            author=sample / "author.toml",
+            templates=ROOT / "templates",
+        )
+        pages.append(out.read_bytes())
+        assert memory.exists()
+    assert pages[0] == pages[1]
+    known = json.loads(memory.read_text())
+    memory.write_text(json.dumps(known | {"key": "of another text"}))
+    build(
+        record, sample / "ae.md", out, author=sample / "author.toml", templates=ROOT / "templates"
+    )
+    assert out.read_bytes() == pages[0]
+    assert json.loads(memory.read_text()) == known
+
+
 def test_a_paper_that_is_too_long_names_its_section_and_the_former_one_stays(
     write: Callable[..., Built], tmp_path: Path
 ) -> None:

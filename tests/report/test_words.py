@@ -68,6 +68,10 @@ SOURCES = {
         "the number 16 is typed",
     ),
     "printed value": (HEAD + '{{ value("mse_pca") }}\n', "the number 0.004513 is typed"),
+    "compared mark": (
+        HEAD + '{% if fact("preset") == "full" %}Yes.{% endif %}\n',
+        "a printed word cannot be compared: use value('…')",
+    ),
     "figure twice": (
         HEAD + '{{ figure("kernels", caption="c", alt="a") }}\n' * 2,
         "figure 'kernels' stands twice",
@@ -90,6 +94,9 @@ def test_compare_says_what_the_intervals_allow(write: Callable[..., Built]) -> N
     """Three numbers whose outcome is known by hand, told through an error that quotes the prose."""
     words = '{{ compare("mse_transpose", "mse_upsample") }}, '
     words += '{{ compare("mse_pca", "mse_upsample") }}, '
-    words += '{{ compare("checker_transpose", "checker_upsample", greater="above") }} 99\n'
-    with pytest.raises(UserError, match="'indistinguishable from, lower than, above 99'"):
+    words += '{{ compare("checker_transpose", "checker_upsample", greater="above") }}, '
+    words += '{{ compare("mse_pca", 1) }}, '
+    words += '{% if value("preset") == "sample" and value("data.name") %}true{% endif %} 99\n'
+    known = "indistinguishable from, lower than, above, lower than, true 99"
+    with pytest.raises(UserError, match=f"'{known}'"):
         write(HEAD + words)

@@ -14,10 +14,12 @@ import pytest
 
 from research import results
 from research.errors import UserError
-from research.tracking import open_store, serve, sync
+from research.tracking import open_store
 from research.tracking.folder import FolderStore
 from research.tracking.local import LocalStore
 from research.tracking.remote import RemoteStore
+from research.tracking.server import serve
+from research.tracking.sync import sync
 
 from . import tiny
 from .conftest import ROOT, points
@@ -36,7 +38,7 @@ def served(
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     process = subprocess.Popen(
-        [sys.executable, "-c", f"from research.tracking import serve; serve(port={port})"],
+        [sys.executable, "-c", f"from research.tracking.server import serve; serve(port={port})"],
         env=os.environ | {"PYTHONPATH": str(ROOT), "RESEARCH_RUNS": str(root)},
         stdout=subprocess.PIPE,
         text=True,

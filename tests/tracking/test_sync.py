@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from research.errors import UserError
-from research.tracking import sync
 from research.tracking.folder import FolderStore
 from research.tracking.local import LocalStore
+from research.tracking.sync import sync
 
 from . import tiny
 from .conftest import points
