@@ -187,7 +187,7 @@ def _lines_of(widths: Mapping[str, int], columns: int) -> list[list[str]]:
 
 def spectra(powers: Mapping[str, Array]) -> Figure:
     """Power spectra (H, W) side by side, zero frequency in the middle, one logarithmic scale."""
-    figure = canvas(COLUMN_MM, 40)
+    figure = canvas(COLUMN_MM, 36)
     grid = figure.subplots(1, len(powers), sharey=True, squeeze=False)[0]
     shifted = {name: np.fft.fftshift(power) for name, power in powers.items()}
     everything = np.concatenate([power.ravel() for power in shifted.values()])
@@ -197,7 +197,7 @@ def spectra(powers: Mapping[str, Array]) -> Figure:
         axes.set(title=name, xlabel="cycles per pixel")
         axes.set(xticks=[-0.5, 0, 0.5], yticks=[-0.5, 0, 0.5])
     grid[0].set_ylabel("cycles per pixel")
-    figure.colorbar(shown, ax=grid, label="power of the residual", shrink=0.9)
+    figure.colorbar(shown, ax=grid, label="residual power")
     return figure
 
 

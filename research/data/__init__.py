@@ -12,6 +12,7 @@ from research.config import Data
 from research.data import downloaded, folder, packaged, photos
 from research.data.augmentation import random_crop, random_flip
 from research.data.dataset import Dataset, Split, batches
+from research.data.pixels import whole_files
 from research.errors import UserError
 
 __all__ = ["Dataset", "Split", "batches", "load", "random_crop", "random_flip"]
@@ -40,4 +41,5 @@ def load(config: Data) -> Dataset:
         raise UserError(f"there is no data set '{config.name}': {hint}")
     if config.size is not None and config.size < 1:
         raise UserError(f"--data.size must be at least 1 pixel, got {config.size}")
-    return _SETS[config.name](replace(config, root=config.root.expanduser()))
+    with whole_files():
+        return _SETS[config.name](replace(config, root=config.root.expanduser()))

@@ -1,17 +1,30 @@
 """Image files and arrays to pixels, by Pillow, whose integer arithmetic is the same everywhere."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 from torch import Tensor
 
 from research.errors import UserError
 
 Pixels = npt.NDArray[np.uint8]
+
+
+@contextmanager
+def whole_files() -> Iterator[None]:
+    """Makes Pillow refuse files that end early, which other libraries of the process switch off
+    for all (WeasyPrint does when it is imported)."""
+    former = ImageFile.LOAD_TRUNCATED_IMAGES
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
+    try:
+        yield
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = former
 
 
 def read_rgb(path: Path, damaged: str) -> Image.Image:

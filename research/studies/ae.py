@@ -321,7 +321,7 @@ LABELS = {
 
 def draw_curves(results: Results) -> Figure:
     """Training and test loss of each arm, mean over seeds and range."""
-    figure = figures.canvas(figures.COLUMN_MM, 56)
+    figure = figures.canvas(figures.COLUMN_MM, 52)
     axes = figure.subplots()
     for arm, colour in zip(ARMS, figures.COLOURS, strict=False):
         names = [name for name in results.names("arrays") if name.startswith(f"curve_{arm}-")]
@@ -333,7 +333,7 @@ def draw_curves(results: Results) -> Figure:
     axes.axhline(
         floor, color="0.4", linewidth=0.8, linestyle=":", label="entropy of the test pixels"
     )
-    axes.set(xlabel="epoch", ylabel="cross-entropy per pixel value (nat)")
+    axes.set(xlabel="epoch", ylabel="cross-entropy (nat)")
     figure.legend(loc="outside lower center", ncols=2)
     return figure
 
@@ -368,7 +368,7 @@ def draw_spectra(results: Results) -> Figure:
 def draw_map(results: Results) -> Figure:
     """The code of test images as openTSNE lays it out."""
     data = results.arrays("map")
-    figure = figures.canvas(figures.COLUMN_MM, 62)
+    figure = figures.canvas(figures.COLUMN_MM, 54)
     axes = figure.subplots()
     figures.scatter_classes(axes, data["points"], data["labels"], list(data["classes"]))
     trust = results.numbers["trustworthiness"].value

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageFile
 
 from research.config import Data
 from research.data import Dataset, load
@@ -127,6 +127,16 @@ def test_one_line_says_what_to_do(
         read(tree)
     assert message.format(t=tree) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_file_cut_short_is_found_where_another_library_tolerates_it(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    _cut_short(tree)
+    with pytest.raises(UserError, match="cannot be read as an image"):
+        read(tree)
+    assert ImageFile.LOAD_TRUNCATED_IMAGES
 
 
 def test_the_last_of_many_files_is_checked_too(tree: Path) -> None:
