@@ -160,8 +160,8 @@ class _Columns:
         return self.room(self.page) - self._used
 
     def takes(self, piece: Piece) -> bool:
-        """Whether a float is sure to fit: with two lines to spare, as the engine may round up."""
-        return piece.height + 2 * self._sheet.line <= self.left
+        """Whether a float is sure to fit: with four lines to spare, as the engine may round up."""
+        return piece.height + 4 * self._sheet.line <= self.left
 
     def put(self, piece: Piece) -> None:
         if self._used and piece.kind != "wide" and self.left < self._least(piece):

@@ -61,7 +61,11 @@ def test_size_resizes() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:loadtxt")
-@pytest.mark.parametrize("content", [None, b"", b"1,2,3\n", gzip.compress(b"1,2\n3,4\n")[:-6]])
+@pytest.mark.parametrize(
+    "content",
+    [None, b"", b"1,2,3\n", gzip.compress(b"1,2\n3,4\n", mtime=0)[:-6]],
+    ids=["missing", "empty", "short", "cut"],
+)
 def test_a_damaged_package_is_named(
     content: bytes | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
