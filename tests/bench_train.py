@@ -132,7 +132,7 @@ def against_the_course(split: Split) -> None:
 
 def tracking(split: Split, epochs: int = 12) -> None:
     """The share of a run's time that goes into logging it, MLflow on SQLite, after its import."""
-    shares = []
+    shares, ratios = [], []
     with tempfile.TemporaryDirectory() as folder:
         os.environ["RESEARCH_RUNS"] = folder
         store = open_store(f"sqlite:///{Path(folder) / 'mlflow.db'}")
@@ -152,10 +152,13 @@ def tracking(split: Split, epochs: int = 12) -> None:
             context.__exit__(None, None, None)
             spent += time.perf_counter() - mark
             shares.append((spent, time.perf_counter() - begin))
+            bare, _ = seconds(lambda: list(ours(placed(fresh(), SETTINGS), split, epochs)))
+            ratios.append(shares[-1][1] / bare)
     for spent, whole in shares:
         print(f"tracking: {spent:.2f} s of {whole:.1f} s, {spent / whole:.1%}")
     median = statistics.median(spent / whole for spent, whole in shares)
     print(f"  median share {median:.1%} of {epochs} epochs of {len(split)} images (goal: < 2 %)")
+    print(f"  tracked against bare, in turn: ratio {statistics.median(ratios):.3f}")
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ block. From these heights the pages are planned here, without an engine:
   page gets a larger margin there and the figure is placed into it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -71,10 +71,15 @@ class Wide:
 
 @dataclass
 class Plan:
-    """The order of all pieces, and the margins that page-wide ones take, by page and edge."""
+    """The order of all pieces, and the margins that page-wide ones take, by page and edge.
+
+    `turn` opens the last page's second column, so that both are about equally long; without it the
+    engine balances them by laying the page out again and again.
+    """
 
     order: list[str]
     wides: list[Wide] = field(default_factory=list)
+    turn: str | None = None
 
     def excess(self, pieces: Sequence[Piece], sheet: Sheet, head: float, pages: int) -> float:
         """Millimetres of column by which the pieces are longer than so many pages."""
@@ -100,6 +105,9 @@ def plan(pieces: Sequence[Piece], sheet: Sheet, head: float) -> Plan:
             made.wides.append(_place(piece, pieces, sheet, head, made))
     starts = fill(pieces, sheet, head, made)
     made.order = [name for name, _ in starts if not _is_wide(name, pieces)]
+    made.turn = _turn(
+        [piece for name in made.order for piece in pieces if piece.id == name], sheet, head, made
+    )
     for wide in made.wides:
         anchor(made, wide, dict(starts))
     return made
@@ -138,11 +146,41 @@ def fill(pieces: Sequence[Piece], sheet: Sheet, head: float, made: Plan) -> list
     return columns.placed
 
 
-class _Columns:
-    """The columns of all pages, filled from the first on."""
+def _turn(ordered: Sequence[Piece], sheet: Sheet, head: float, made: Plan) -> str | None:
+    """The piece that begins the last page's second column at the least height that holds all."""
+    whole = _filled(ordered, sheet, head, made, {})
+    height, room = sheet.line, whole.room(whole.page)
+    while height < room - 2 * sheet.line:
+        columns = _filled(ordered, sheet, head, made, {whole.page: height})
+        if columns.page == whole.page:
+            return columns.first_of.get(2 * whole.page - 1)
+        height += sheet.line
+    return None
 
-    def __init__(self, sheet: Sheet, head: float, made: Plan) -> None:
+
+def _filled(
+    ordered: Sequence[Piece], sheet: Sheet, head: float, made: Plan, limits: Mapping[int, float]
+) -> "_Columns":
+    columns = _Columns(sheet, head, made, limits)
+    for piece in ordered:
+        columns.put(piece)
+    return columns
+
+
+class _Columns:
+    """The columns of all pages, filled from the first on; `limits` are lower heights of some pages.
+
+    Attributes:
+        placed: (piece, page where it starts), in order.
+        first_of: column, counted from 0, to the piece that begins in it first.
+    """
+
+    def __init__(
+        self, sheet: Sheet, head: float, made: Plan, limits: Mapping[int, float] = {}
+    ) -> None:
         self.placed: list[tuple[str, int]] = []
+        self.first_of: dict[int, str] = {}
+        self._limits = limits
         self._sheet, self._head, self._plan = sheet, head, made
         self._column, self._used = 0, 0.0
 
@@ -153,7 +191,8 @@ class _Columns:
     def room(self, page: int) -> float:
         """Height of a page's columns."""
         taken = self._plan.reserved(page, "top") + self._plan.reserved(page, "bottom")
-        return max(self._sheet.depth - taken - (self._head if page == 1 else 0), self._sheet.line)
+        whole = self._sheet.depth - taken - (self._head if page == 1 else 0)
+        return max(min(whole, self._limits.get(page, whole)), self._sheet.line)
 
     @property
     def left(self) -> float:
@@ -167,6 +206,7 @@ class _Columns:
         if self._used and piece.kind != "wide" and self.left < self._least(piece):
             self._next()
         self.placed.append((piece.id, self.page))
+        self.first_of.setdefault(self._column, piece.id)
         rest = 0.0 if piece.kind == "wide" else piece.height
         while rest > self.left + 0.01 and piece.kind == "text":
             rest -= self.left // self._sheet.line * self._sheet.line

@@ -26,7 +26,7 @@ PAGES = range(2, 4)
 _POINTS = 0.75
 """points per CSS pixel"""
 
-_ROUNDS = 3
+_ROUNDS = 4
 """Layouts at most, in which a page-wide figure has to come to stand on its planned page."""
 
 
@@ -150,13 +150,21 @@ def _settle(
         document = _lay_out(arrange(made), images)
         places = _places(document)
         strayed = [wide for wide in made.wides if places[wide.id].page != wide.page]
-        if not strayed:
+        if made.turn and not _turned(document, places[made.turn]):
+            made.turn = None  # the heights were not quite right: the engine balances the columns
+        elif not strayed:
             return document, places
         for wide in strayed:
             anchor(made, wide, {name: place.page for name, place in places.items()})
     raise UserError(
         f"no room found on page {strayed[0].page} for a page-wide figure or table: put it elsewhere"
     )
+
+
+def _turned(document: Any, place: Place) -> bool:
+    """Whether an element stands in the second column of the last page."""
+    middle = document.pages[-1].width * _POINTS / 2
+    return place.page == len(document.pages) and place.rectangle[0] > middle
 
 
 def _places(document: Any) -> dict[str, Place]:

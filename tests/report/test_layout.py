@@ -52,6 +52,18 @@ def test_text_fills_the_column_that_a_figure_does_not_fit_into() -> None:
     assert plan(pieces, SHEET, HEAD).order == ["b-0", "b-2", "b-3", "b-1"]
 
 
+def test_the_last_page_turns_in_the_middle() -> None:
+    kinds = [("float", 20.0)] * 10
+    assert plan(pieces_of(kinds), SHEET, HEAD).turn == "b-5"
+    # the first page takes two of 60 mm in each column of 178; then 2 × 60 stand beside 4 × 30
+    kinds = [("float", 60.0)] * 6 + [("float", 30.0)] * 4
+    assert plan(pieces_of(kinds), SHEET, HEAD).turn == "b-6"
+
+
+def test_a_single_column_has_no_turn() -> None:
+    assert plan(pieces_of([("text", 10.0)]), SHEET, HEAD).turn is None
+
+
 def test_no_figure_stands_among_the_references() -> None:
     room = SHEET.depth - HEAD
     kinds = [("text", room - 20), ("float", 60), ("heading", 10), ("text", 5), ("text", 200)]
