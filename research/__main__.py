@@ -149,7 +149,7 @@ def redraw(args: list[str]) -> None:
 def list_studies(args: list[str]) -> None:
     """Lists the studies: question, source, newest run, whether the PDF is up to date"""
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
     @dataclass(frozen=True)
     class Studies:
@@ -157,10 +157,11 @@ def list_studies(args: list[str]) -> None:
         """Where the runs are kept, as for `research run`."""
 
     store = open_store(_parse(Studies, args, "research studies").log)
-    table = Table("study", "question", "source", "newest run", "PDF")
+    heads = ("study", "question", "source", "newest run", "PDF")
+    table = Table(*(Column(head, overflow="fold") for head in heads))
     for entry in studies.entries():
         run = newest(store.runs(entry.slug))
-        last = f"{run.id[:8]} {run.preset}, {run.ended}" if run else "none"
+        last = f"{run.id[:8]} {run.preset}, {run.ended[:16]} UTC" if run else "none"
         table.add_row(entry.slug, entry.question, entry.source, last, pdf_state(entry.slug, run))
     Console().print(table)
 

@@ -180,6 +180,20 @@ def test_given_weights_replace_training(store: Path, record: Results, tmp_path: 
     assert not [name for name in again.names("arrays") if name.startswith("curve")]
 
 
+def test_the_paper_of_a_single_seed_claims_nothing(
+    record: Results, tmp_path: Path, paper: Path
+) -> None:
+    store = tmp_path / "store"
+    flags = [flag for flag in FLAGS if flag not in ("--seeds", "0", "1")] + ["--seeds", "0"]
+    weights = [str(path) for path in (record.folder / "weights").glob("*seed0.safetensors")]
+    start = ["run", "ae", "--log", f"folder:{store}", *flags, "--weights", *weights]
+    assert command.main(start) == 0
+    assert command.main(["report", "ae", "--log", f"folder:{store}"]) == 0
+    text = (paper / "ae.html").read_text()
+    assert "This run has a single seed" in text
+    assert "±" not in text.split("<script")[0]
+
+
 def interrupt(monkeypatch: pytest.MonkeyPatch, child: str, after: int) -> None:
     def stop(epochs: Iterator[Epoch], label: str, total: int) -> Iterator[Epoch]:
         for epoch in epochs:
