@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"research: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("research: stopped; --resume continues the run", file=sys.stderr)
+        print("research: stopped", file=sys.stderr)
         return 130
     return 0
 
@@ -72,7 +72,14 @@ def _run(entry: studies.Entry, args: list[str]) -> Summary:
     changed = " with changed settings" if config != study.PRESETS[preset] else ""
     print(f"{entry.slug}: preset {preset}{changed}, device {config.train.device}", file=sys.stderr)
     start = time.perf_counter()
-    done = store.find(launch.launch(entry, config, options, store))
+    try:
+        done = store.find(launch.launch(entry, config, options, store))
+    except KeyboardInterrupt:
+        print(
+            f"the same command of `research run {entry.slug}` with --resume goes on",
+            file=sys.stderr,
+        )
+        raise
     print(f"run {done.id} finished in {time.perf_counter() - start:.1f} s: {done.folder}")
     return done
 
@@ -176,7 +183,7 @@ def pdf_state(slug: str, run: Summary | None) -> str:
     if run is None:
         return "its run is gone"
     source, author = PAPER / f"{slug}.md", PAPER / "author.toml"
-    found = differences(pdf, run.record_id, source, author=author, templates=TEMPLATES)
+    found = differences(pdf, run.record_id, run.folder, source, author=author, templates=TEMPLATES)
     return "; ".join(found) or "up to date"
 
 

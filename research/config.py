@@ -53,9 +53,15 @@ MACHINE = frozenset({"data.root", "train.device"})
 """Settings that say where a run happened, not what it was; the data have a sha256 of their own."""
 
 
-def digest(config: Any) -> str:
-    """sha256 over the settings but for `MACHINE`: equal for equal experiments on any machine."""
+def digest(config: Any, weights: str = "") -> str:
+    """sha256 over the settings but for `MACHINE`: equal for equal experiments on any machine.
+
+    Arguments:
+        weights: names and digests of the models that are given and not trained.
+    """
     items = {key: str(value) for key, value in flatten(config).items() if key not in MACHINE}
+    if weights:
+        items["weights"] = weights
     return hashlib.sha256(json.dumps(items, sort_keys=True).encode()).hexdigest()
 
 

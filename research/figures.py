@@ -14,6 +14,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize, TwoSlopeNorm
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from research import glyphs
 from research.results import Array
@@ -82,7 +83,9 @@ def show_image(axes: Axes, image: Array) -> None:
 def spread(axes: Axes, values: Array, colour: str, label: str, line: str = "-") -> None:
     """Mean over runs of a curve with the range between the runs shaded. values: (runs, epochs)"""
     epochs = np.arange(1, values.shape[1] + 1)
-    axes.plot(epochs, values.mean(0), line, color=colour, label=label)
+    dot = "o" if len(epochs) == 1 else None  # a line through one point cannot be seen
+    axes.plot(epochs, values.mean(0), line, color=colour, label=label, marker=dot, markersize=3)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if len(values) > 1:
         low, high = values.min(0), values.max(0)
         axes.fill_between(epochs, low, high, color=colour, alpha=0.2, linewidth=0)

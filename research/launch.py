@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from research import figures, models, results, train
 from research.config import Data, changes, digest, flatten
 from research.errors import UserError
+from research.results import sha256
 from research.studies import Entry
 from research.tracking import Log, Opening, OpenRun, Store, Summary
 
@@ -64,14 +65,16 @@ def launch(entry: Entry, config: Any, options: Options, store: Store) -> str:
     changed = changes(study.PRESETS[options.preset], config)
     config = dataclasses.replace(config, train=train.resolve(config.train))
     pretrained = find_weights(options.weights, study.children(config), store)
+    weights = ", ".join(f"{name} {sha256(pretrained[name])[:12]}" for name in sorted(pretrained))
+    given = {"weights": weights} if weights else {}
     opening = Opening(
         study=entry.slug,
         question=entry.question,
         preset=options.preset,
         name=f"{entry.slug} {options.preset} on {data_name(config.data)}",
-        config=flatten(config),
-        config_digest=digest(config),
-        changed=changed,
+        config=flatten(config) | given,
+        config_digest=digest(config, weights),
+        changed=changed | given,
         seeds=config.seeds,
         device=device_name(config.train.device),
     )

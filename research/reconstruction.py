@@ -104,11 +104,11 @@ def white_noise_share(height: int, width: int) -> float:
 def measure(images: Tensor, reconstructions: Tensor, part: int = 1000) -> dict[str, Tensor]:
     """`bce`, `mse`, `psnr` and `ssim` of each image, (N,) each on the CPU.
 
-    Where reconstructions leave (0, 1), as those of a linear code do, they are clipped to [0, 1]
+    Where reconstructions leave [0, 1], as those of a linear code do, they are clipped to [0, 1]
     first and `bce`, which has no meaning for them, is left out. The work is done in parts of
     `part` images, which bounds memory.
     """
-    inside = bool(((reconstructions > 0) & (reconstructions < 1)).all())
+    inside = bool(((reconstructions >= 0) & (reconstructions <= 1)).all())
     measures = {"mse": mse, "psnr": psnr, "ssim": ssim} | ({"bce": bce} if inside else {})
     shown = reconstructions.clamp(0, 1)
     pairs = list(zip(torch.split(images, part), torch.split(shown, part), strict=True))

@@ -109,9 +109,11 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def differences(out: Path, run: str, source: Path, *, author: Path, templates: Path) -> list[str]:
+def differences(
+    out: Path, run: str, record: Path, source: Path, *, author: Path, templates: Path
+) -> list[str]:
     """Why the PDF `out` is not what `build` would make of this run now; empty if it is."""
-    return embedded.differences(out, run, _sources(source, author, templates))
+    return embedded.differences(out, run, record, _sources(source, author, templates))
 
 
 def _sources(source: Path, author: Path, templates: Path) -> list[Path]:

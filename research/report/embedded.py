@@ -7,6 +7,7 @@ from typing import Any
 
 from research.errors import UserError
 from research.report.provenance import digests
+from research.results import sha256
 
 NAME = "provenance.json"
 
@@ -29,17 +30,23 @@ def trail(pdf: Path) -> dict[str, Any]:
         ) from None
 
 
-def differences(pdf: Path, run: str, sources: Sequence[Path]) -> list[str]:
+def differences(pdf: Path, run: str, record: Path, sources: Sequence[Path]) -> list[str]:
     """Why a PDF is not what a build from this run and these sources would give now; empty if it is.
 
     Arguments:
         run: id of the run that a build would take.
+        record: that run's folder.
         sources: the write-up, the author's file and the templates.
     """
     built, now = trail(pdf), digests(sources)
     reasons = []
     if built["run"]["id"] != run:
         reasons.append(f"built from run {built['run']['id'][:8]}")
+    else:
+        drawn = [
+            f["name"] for f in built["figures"] if f["sha256"] != sha256(record / f["artifact"])
+        ]
+        reasons += [f"figures drawn anew: {', '.join(drawn)}"] if drawn else []
     former = built["sources"]
     changed = sorted(name for name in {*former, *now} if former.get(name) != now.get(name))
     if changed:

@@ -56,10 +56,16 @@ class Words:
         more = {"half_width": number.half_width, "n": number.n, "format": format}
         return self._tracked("number", name, text, number.value, unit=number.unit, **more)
 
-    def value(self, name: str) -> Any:
-        """The raw value of a logged number or of a fact, for conditions; not to be printed."""
+    def value(self, name: str, default: Any = None) -> Any:
+        """The raw value of a logged number or of a fact, for conditions; not to be printed.
+
+        `default` is for what only some runs have, as `config.weights`; without it a miss is an
+        error.
+        """
         if name in self._facts and name not in self._numbers:
             return self._facts[name]
+        if default is not None and name not in self._numbers:
+            return default
         return self._number(name).value
 
     def setting(self, name: str, format: str | None = None) -> str:

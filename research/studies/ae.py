@@ -89,6 +89,7 @@ def study(config: Config, log: Log) -> None:
     with log.part("data"):
         data = load(config.data).to(config.train.device)
         log.dataset(data.facts())
+        check(config, data)
         sample = image_of(data, config.sample, config.sample_index)
     with log.part("training"):
         models: Models = {
@@ -99,6 +100,26 @@ def study(config: Config, log: Log) -> None:
         pca = fit_pca(pixels(data.train), size)
         measure_reconstructions(models, pca, data, log)
         measure_code(models, pca, data, config, log)
+
+
+def check(config: Config, data: Dataset) -> None:
+    """Finds settings that the data cannot bear before anything is trained."""
+    side, points = data.shape[1:], min(config.map_points, len(data.test))
+    if min(side) < 12 or side[0] % 4 or side[1] % 4:
+        raise UserError(
+            f"the images' sides must be multiples of 4 and at least 12 pixels, they are "
+            f"{side[0]} × {side[1]}; give --data.size 32"
+        )
+    if not 1 <= config.neighbours < min(points / 2, len(data.train)):
+        raise UserError(
+            f"--neighbours must be at least 1 and less than half of the {points} points of the "
+            f"map, given was {config.neighbours}; change it or --map-points"
+        )
+    if not 1 <= config.map_perplexity < points / 3:
+        raise UserError(
+            f"--map-perplexity must be at least 1 and less than a third of the {points} points "
+            f"of the map, given was {config.map_perplexity:g}; change it or --map-points"
+        )
 
 
 def train(arm: Decoder, seed: int, data: Dataset, config: Config, log: Log) -> ConvAutoencoder:

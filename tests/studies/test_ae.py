@@ -177,6 +177,8 @@ def test_given_weights_replace_training(store: Path, record: Results, tmp_path: 
     run(tmp_path, "--weights", *map(str, (record.folder / "weights").glob("*.safetensors")))
     again = newest(tmp_path)
     assert again.numbers == record.numbers
+    assert again.run.changed["weights"].startswith("transpose-seed0 ")
+    assert again.run.config_digest != record.run.config_digest
     assert not [name for name in again.names("arrays") if name.startswith("curve")]
 
 
@@ -191,6 +193,8 @@ def test_the_paper_of_a_single_seed_claims_nothing(
     assert command.main(["report", "ae", "--log", f"folder:{store}"]) == 0
     text = (paper / "ae.html").read_text()
     assert "This run has a single seed" in text
+    assert "were taken as they are and not trained here" in text
+    assert "Cross-entropy per pixel value of both decoders" not in text
     assert "±" not in text.split("<script")[0]
 
 
@@ -252,6 +256,11 @@ def test_the_list_of_studies_tells_why_a_pdf_is_out_of_date(store: Path, paper: 
     run = next(r for r in open_store(f"folder:{store}").runs("ae"))
     assert command.pdf_state("ae", run) == "up to date"
     assert trail(paper / "ae.pdf")["run"]["id"] == run.record_id
+    figure = run.folder / "figures/kernels.svg"
+    drawn = figure.read_bytes()
+    figure.write_bytes(drawn + b"<!-- drawn by other code -->")
+    assert command.pdf_state("ae", run) == "figures drawn anew: kernels"
+    figure.write_bytes(drawn)
     with (paper / "ae.md").open("a") as file:
         file.write("\nMore.\n")
     assert command.pdf_state("ae", run) == "changed since: ae.md"
@@ -281,6 +290,11 @@ def test_redrawing_gives_the_same_figures(store: Path, record: Results) -> None:
         (["--weights", "abcdef"], "abcdef"),
         (["--train.epochs", "0"], "--train.epochs must be at least 1"),
         (["--seeds"], "--seeds"),
+        (["--data.size", "30"], "multiples of 4 and at least 12 pixels, they are 30 × 30"),
+        (["--data.size", "8"], "at least 12 pixels, they are 8 × 8"),
+        (["--neighbours", "0"], "--neighbours must be at least 1"),
+        (["--map-points", "20"], "less than half of the 20 points"),
+        (["--map-points", "60"], "--map-perplexity must be"),
     ],
 )
 def test_a_mistake_costs_one_line_and_exit_code_2(
