@@ -4,6 +4,7 @@ What a verb does not need is not imported: a write-up is built without torch or 
 """
 
 import io
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -35,6 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("research: stopped", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # whoever read our output, `head` say, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 
@@ -86,23 +89,30 @@ def _run(entry: studies.Entry, args: list[str]) -> Summary:
 
 def report(args: list[str]) -> None:
     """Builds paper/STUDY.pdf from the newest full run, else the newest other, else a new run"""
-
-    @dataclass(frozen=True)
-    class Report:
-        run: str = ""
-        """Id of the run to build from, or its beginning."""
-        log: str | None = None
-        """Where the runs are kept, as for `research run`."""
-
-    entry = studies.entry(_positional(args, "research report STUDY"))
-    chosen = _parse(Report, args[1:], f"research report {entry.slug}")
-    store = open_store(chosen.log)
-    found = store.find(chosen.run) if chosen.run else newest(store.runs(entry.slug))
+    entry, chosen, store, found = _stored(args, "report")
     if found is None:
         found = _run(entry, ["--log", chosen.log] if chosen.log else [])
-    if found.study != entry.slug:
-        raise UserError(f"run {found.id} is of the study '{found.study}', not of '{entry.slug}'")
     _build(entry, found, store)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Which stored run a verb is about."""
+
+    run: str = ""
+    """Id of the run, or its beginning; without it the newest full run, else the newest other."""
+    log: str | None = None
+    """Where the runs are kept, as for `research run`."""
+
+
+def _stored(args: list[str], verb: str) -> tuple[studies.Entry, Stored, Store, Summary | None]:
+    entry = studies.entry(_positional(args, f"research {verb} STUDY"))
+    chosen: Stored = _parse(Stored, args[1:], f"research {verb} {entry.slug}")
+    store = open_store(chosen.log)
+    found = store.find(chosen.run) if chosen.run else newest(store.runs(entry.slug))
+    if found and found.study != entry.slug:
+        raise UserError(f"run {found.id} is of the study '{found.study}', not of '{entry.slug}'")
+    return entry, chosen, store, found
 
 
 def newest(runs: Sequence[Summary]) -> Summary | None:
@@ -134,18 +144,7 @@ def _build(entry: studies.Entry, run: Summary, store: Store) -> None:
 
 def redraw(args: list[str]) -> None:
     """Draws a run's figures again from what it measured, without training"""
-
-    @dataclass(frozen=True)
-    class Redraw:
-        run: str = ""
-        """Id of the run, or its beginning; the one that the write-up would take when absent."""
-        log: str | None = None
-        """Where the runs are kept, as for `research run`."""
-
-    entry = studies.entry(_positional(args, "research redraw STUDY"))
-    chosen = _parse(Redraw, args[1:], f"research redraw {entry.slug}")
-    store = open_store(chosen.log)
-    found = store.find(chosen.run) if chosen.run else newest(store.runs(entry.slug))
+    entry, _, _, found = _stored(args, "redraw")
     if found is None:
         raise UserError(f"there is no finished run of '{entry.slug}': make run-{entry.slug}")
     from research import launch
