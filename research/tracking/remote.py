@@ -50,7 +50,8 @@ class RemoteStore:
         resumed = self.find(resume) if resume else None
         if resumed:
             for child in read_lineage(resumed.folder).children.values():
-                self.record(child, iso(self.client.get_run(child).info.end_time))
+                info = self.client.get_run(child).info
+                self.record(child, iso(info.end_time), info.status)
         return open_run(self.of(opening.study), opening, resumed, pretrained)
 
     def of(self, study: str) -> "Bound":
@@ -69,11 +70,16 @@ class RemoteStore:
         with mirror.told_plainly(run.folder):
             upload(self.client, run.id, run.folder, run.folder / name)
 
-    def record(self, id: str, ended: str) -> Path:
-        """The record of a run that ended then, downloaded unless it is here already."""
+    def record(self, id: str, ended: str, status: str) -> Path:
+        """The record of a run that ended then and so, downloaded unless it is here already.
+
+        Both count: a run that was resumed may end anew within the same second.
+        """
         here = self.cache / id
-        if (here / "run.json").exists() and results.load(here).run.ended == ended:
-            return here
+        if (here / "run.json").exists():
+            known = results.load(here).run
+            if (known.ended, known.status) == (ended, status):
+                return here
         self.cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self.cache) as fresh, mirror.told_plainly():
             self.client.download_artifacts(id, "", fresh)
@@ -108,7 +114,7 @@ class RemoteStore:
             ended=ended,
             config_digest=tags.get(mirror.DIGEST, ""),
             record_id=tags.get(mirror.RECORD, info.run_id),
-            locate=partial(self.record, info.run_id, ended),
+            locate=partial(self.record, info.run_id, ended, info.status),
         )
 
 
