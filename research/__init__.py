@@ -8,6 +8,7 @@ write-up turns one logged run into a paper. The arrow goes one way:
                                         results -> report -> PDF             research report ae
 
 - `config`, `data`, `models`, `train`: settings, images in memory, networks, training
+- `trained`, `code`: a trained model, found again by the digest of what it follows from
 - `activations`, `reconstruction`, `embedding`, `stats`: one method each, pure functions
 - `figures`: data -> matplotlib Figure
 - `results`: what a run left behind, plain data in plain files

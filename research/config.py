@@ -35,6 +35,8 @@ class Train:
     precision: Literal["auto", "float32", "tf32", "bfloat16"] = "auto"
     """Arithmetic of the forward pass: auto is bfloat16 autocast on CUDA and float32 elsewhere;
     tf32 allows it in matrix products and convolutions, float32 does not."""
+    again: bool = False
+    """Train anew the models that an earlier run trained from the same data, settings and code."""
 
 
 def flatten(config: Any) -> dict[str, Any]:
@@ -49,8 +51,8 @@ def flatten(config: Any) -> dict[str, Any]:
     return flat
 
 
-MACHINE = frozenset({"data.root", "train.device"})
-"""Settings that say where a run happened, not what it was; the data have a sha256 of their own."""
+MACHINE = frozenset({"data.root", "train.device", "train.again"})
+"""Settings that say where and how a run happened, not what it was; the data have a sha256."""
 
 
 def digest(config: Any, weights: str = "") -> str:

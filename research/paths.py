@@ -7,4 +7,6 @@ ROOT = Path(__file__).resolve().parent.parent
 PAPER = ROOT / "paper"
 TEMPLATES = ROOT / "templates"
 RUNS = Path(os.environ.get("RESEARCH_RUNS", ROOT / "runs")).absolute()
+MODELS = RUNS / "models"
+"""Trained models by digest, see `research.trained`; deleting it costs only time."""
 DATA = Path(os.environ.get("RESEARCH_DATA", ROOT / "data")).absolute()

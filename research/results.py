@@ -3,7 +3,7 @@
 A *record* is one folder that holds all of it and needs no server to be read:
 
     run.json            the facts in `Run`
-    numbers.json        name -> {"value", "unit", "half_width", "n"}
+    numbers.json        name -> {"value", "unit", "half_width", "n", "low", "high"}
     metrics.jsonl       one line a step: {"step", "time", "values": {name: value}}
     tables/NAME.json    {"columns": [...], "rows": [[...]]}, a cell may be a number as above
     tables/NAME.csv     the same for a spreadsheet
@@ -37,14 +37,24 @@ class Number:
     Attributes:
         value: the mean over `n` independent repetitions (seeds), or the single measurement.
         unit: its unit as printed, empty for a pure number.
-        half_width: half the width of its 95 % confidence interval; None when n = 1.
-        n: independent repetitions.
+        half_width: half the width of its 95 % confidence interval, where that is symmetric.
+        n: independent repetitions: seeds, or trials of a share.
+        low, high: the ends of its 95 % interval, where that is not symmetric.
     """
 
     value: float
     unit: str = ""
     half_width: float | None = None
     n: int = 1
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def bounds(self) -> tuple[float, float] | None:
+        """The ends of the 95 % interval, None where there is none."""
+        if self.half_width is not None:
+            return self.value - self.half_width, self.value + self.half_width
+        return None if self.low is None or self.high is None else (self.low, self.high)
 
 
 Cell = str | int | float | Number | None
@@ -117,6 +127,8 @@ class Run:
     findings: tuple[str, ...] = ()
     changed: dict[str, Any] = field(default_factory=dict)
     """the settings in which the run departs from its preset"""
+    models: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """name -> origin (trained, found or given), digest, sha256; the run that trained it, seconds"""
 
 
 @dataclass

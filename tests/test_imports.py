@@ -27,7 +27,7 @@ FORBIDDEN = {
     "research.results": ("torch", "mlflow", "matplotlib"),
     **{
         f"research.{method}": ("research.tracking", "research.figures", "research.studies")
-        for method in ("activations", "embedding", "models", "reconstruction", "stats", "train")
+        for method in ("activations", "code", "embedding", "models", "reconstruction", "stats", "train")
     },
 }
 """module or package -> what nothing in it may import"""

@@ -6,12 +6,15 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
+from torch.nn import functional as F
 
 from research.errors import UserError
 from research.models import (
+    CnnA,
     ConvAutoencoder,
     Decoder,
     FloatSigmoid,
+    Mlp,
     count_parameters,
     load_weights,
     save_weights,
@@ -78,3 +81,62 @@ def test_files_that_are_no_weights_are_named(tmp_path: Path) -> None:
     save_file(nn.Linear(1, 1).state_dict(), path)
     with pytest.raises(UserError, match="must name their model"):
         weights_metadata(path)
+
+
+@pytest.mark.parametrize(
+    ("model", "total"),
+    [
+        (Mlp(), 784 * 128 + 128 + 128 * 64 + 64 + 64 * 10 + 10),
+        (Mlp((128, 64, 32)), 784 * 128 + 128 + 128 * 64 + 64 + 64 * 32 + 32 + 32 * 10 + 10),
+        (
+            CnnA(),
+            conv(1, 32, 3) + conv(32, 64, 3) + 1600 * 128 + 128 + 128 * 64 + 64 + 64 * 10 + 10,
+        ),
+    ],
+)
+def test_classifiers_have_the_parameters_of_the_course(model: nn.Module, total: int) -> None:
+    assert count_parameters(model) == total
+    assert total in (109_386, 111_146, 232_650)
+
+
+def test_mlp_embeds_before_the_last_relu() -> None:
+    model, x = Mlp((7, 5)), torch.rand(3, 1, 28, 28)
+    (w1, b1), (w2, b2), (w3, b3) = (
+        (layer.weight, layer.bias) for layer in model.modules() if isinstance(layer, nn.Linear)
+    )
+    hidden = ((x.flatten(1) - 0.1307) / 0.3081 @ w1.T + b1).clamp(min=0) @ w2.T + b2
+    assert torch.allclose(model.embed(x), hidden, atol=1e-6)
+    assert (model.embed(x) < 0).any()
+    assert torch.allclose(model(x), hidden.clamp(min=0) @ w3.T + b3, atol=1e-6)
+
+
+@pytest.mark.parametrize("relu_on_logits", [False, True])
+def test_cnn_a_is_the_chain_of_its_layers(relu_on_logits: bool) -> None:
+    model, x = CnnA(relu_on_logits=relu_on_logits).eval(), torch.rand(2, 1, 28, 28)
+    w = dict(model.named_parameters())
+    out = (x - 0.1307) / 0.3081
+    shapes = []
+    for i in (1, 2):
+        out = F.conv2d(out, w[f"features.conv{i}.weight"], w[f"features.conv{i}.bias"])
+        shapes.append(tuple(out.shape[1:]))
+        out = F.max_pool2d(out, 2).clamp(min=0)
+        shapes.append(tuple(out.shape[1:]))
+    assert shapes == [(32, 26, 26), (32, 13, 13), (64, 11, 11), (64, 5, 5)]
+    out = F.linear(out.flatten(1), w["neck.fc1.weight"], w["neck.fc1.bias"]).clamp(min=0)
+    out = F.linear(out, w["neck.fc2.weight"], w["neck.fc2.bias"])
+    assert torch.allclose(model.embed(x), out, atol=1e-5)
+    out = F.linear(out, w["head.fc3.weight"], w["head.fc3.bias"])
+    assert torch.allclose(model(x), out.clamp(min=0) if relu_on_logits else out, atol=1e-5)
+
+
+def test_dropout_of_channels_does_to_vectors_what_dropout_does() -> None:
+    """The course applies `Dropout2d` to (N, 128); CnnA says `Dropout`."""
+    vectors = torch.rand(2000, 50) + 1
+    torch.manual_seed(0)
+    with pytest.warns(UserWarning, match="2-D input"):
+        dropped = nn.Dropout2d(0.5)(vectors)
+    kept = dropped != 0
+    assert torch.allclose(dropped[kept], 2 * vectors[kept])
+    # each value by itself: neither whole rows nor whole columns go
+    assert abs(kept.float().mean() - 0.5) < 0.01
+    assert kept.float().mean(0).std() < 0.03 and 0.04 < kept.float().mean(1).std() < 0.1

@@ -35,14 +35,23 @@ def _power(match: re.Match[str]) -> str:
 
 
 def measured(number: Number, spec: str, *, spread: bool = True, unit: bool = True) -> str:
-    """`mean ± half-width unit`, or as much of it as there is: '0.0123 ± 0.0004', '21.5 dB'."""
+    """`value ± half-width unit`, or `value [low, high] unit`, or as much of it as there is.
+
+    '0.0123 ± 0.0004', '97.1 [96.0, 97.9]%', '21.5 dB'.
+    """
     text = decimal(number.value, spec)
-    if spread and number.half_width is not None:
-        half = decimal(number.half_width, spec.lstrip("+"))  # no direction of its own
-        if text.endswith("%"):  # the sign once, at the end
-            text = text.removesuffix("%")
-        text = f"{text}{SPACE}±{SPACE}{half}"
+    if spread and number.bounds:
+        text = text.removesuffix("%")  # the sign once, at the end
+        text = f"{text}{SPACE}{_spread(number, spec)}"
     return f"{text}{SPACE}{number.unit}" if unit and number.unit else text
+
+
+def _spread(number: Number, spec: str) -> str:
+    if number.half_width is not None:
+        return f"±{SPACE}{decimal(number.half_width, spec.lstrip('+'))}"  # no direction of its own
+    low, high = (decimal(end, spec) for end in number.bounds or ())
+    sign = "%" if high.endswith("%") else ""
+    return f"[{low.removesuffix('%')},{SPACE}{high.removesuffix('%')}]{sign}"
 
 
 def plain(value: Any, spec: str | None = None) -> str:
@@ -58,4 +67,5 @@ def plain(value: Any, spec: str | None = None) -> str:
 
 def apart(a: Number, b: Number) -> bool:
     """Whether the 95 % intervals of two values share no point; without an interval, a point."""
-    return abs(a.value - b.value) > (a.half_width or 0.0) + (b.half_width or 0.0)
+    low, high = sorted((a.bounds or (a.value, a.value), b.bounds or (b.value, b.value)))
+    return low[1] < high[0]

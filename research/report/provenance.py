@@ -4,7 +4,7 @@ The trail is one JSON document, embedded in the PDF and in the HTML:
 
     run           the run's facts
     sources       write-up and templates -> sha256
-    numbers       {id, kind, run, name, value, half_width, n, format, printed, page, rectangle, …}
+    numbers       {id, kind, run, name, value, half_width, low, high, n, format, printed, page, …}
     figures       {name, artifact, sha256, page, rectangle, data: [{path, sha256, attachment}]}
     tables        {name, artifact, sha256, page, rectangle, attachment}
     comparisons   {a, b, outcome}: what the words of a computed comparison rest on
@@ -179,13 +179,33 @@ def facts(run: Run) -> dict[str, Any]:
     Of a list its length is the fact (`seeds`, `data.classes`), but a shape is printed as
     3 × 32 × 32 and findings as sentences; a date is the day; hashes are cut to their first digits.
     """
-    flat: dict[str, Any] = {}
+    flat = _model_facts(run)
     for key, value in portable(dataclasses.asdict(run)).items():
+        if key == "models":
+            continue
         if isinstance(value, dict):
             flat |= {f"{key}.{inner}": _fact(inner, one) for inner, one in value.items()}
         else:
             flat[key] = _fact(key, value)
     return flat | {"seconds": sum(run.seconds.values())}
+
+
+def _model_facts(run: Run) -> dict[str, Any]:
+    """How many models the run used, how it came by them, and the seconds that training them took.
+
+    `models.found_in` names the runs that trained those that were found.
+    """
+    models = run.models.values()
+    counts = {
+        f"models.{origin}": sum(model["origin"] == origin for model in models)
+        for origin in ("trained", "found", "given")
+    }
+    runs = sorted({model["run"][:8] for model in models if model["origin"] == "found"})
+    seconds = sum(model.get("seconds", 0.0) for model in models)
+    return {
+        "models": len(models), **counts, "models.found_in": ", ".join(runs),
+        "models.seconds": seconds,
+    }  # fmt: skip
 
 
 def _fact(key: str, value: Any) -> Any:

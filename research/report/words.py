@@ -1,5 +1,6 @@
 """The words of a write-up: what may stand between `{{` and `}}`. See templates/README.md."""
 
+import dataclasses
 import html
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -50,11 +51,12 @@ class Words:
     def number(
         self, name: str, format: str = ".3g", *, spread: bool = True, unit: bool = True
     ) -> str:
-        """A logged number: mean ± half-width of the 95 % interval, and its unit."""
+        """A logged number with its 95 % interval, `± half-width` or `[low, high]`, and its unit."""
         number = self._number(name)
         text = measured(number, format, spread=spread, unit=unit)
-        more = {"half_width": number.half_width, "n": number.n, "format": format}
-        return self._tracked("number", name, text, number.value, unit=number.unit, **more)
+        return self._tracked(
+            "number", name, text, number.value, format=format, **_certainty(number)
+        )
 
     def value(self, name: str, default: Any = None) -> Any:
         """The raw value of a logged number or of a fact, for conditions; not to be printed.
@@ -98,8 +100,8 @@ class Words:
     ) -> str:  # fmt: skip
         """The words that are true of two logged numbers, or of one and a constant.
 
-        `tie` where their 95 % intervals share a point, |a - b| <= half-width(a) + half-width(b); a
-        number without an interval counts as a point. Otherwise `less` or `greater`, by the means.
+        `tie` where their 95 % intervals share a point; a number without an interval counts as a
+        point. Otherwise `less` or `greater`, by the values.
         """
         first, second = self._number(a), self._number(b) if isinstance(b, str) else Number(b)
         outcome = "tie"
@@ -250,9 +252,8 @@ class Words:
         def cell(column: str, text: str, raw: Cell, row: int) -> str:
             number = raw if isinstance(raw, Number) else Number(0.0)
             value = raw.value if isinstance(raw, Number) else raw
-            more = {"row": row, "half_width": number.half_width, "n": number.n}
-            spec = {"format": part.columns[column].format}
-            return self.ledger.print("cell", f"{table}.{column}", text, value, **more, **spec)
+            facts = {"row": row, "format": part.columns[column].format, **_certainty(number)}
+            return self.ledger.print("cell", f"{table}.{column}", text, value, **facts)
 
         return cell
 
@@ -260,3 +261,10 @@ class Words:
         """Fails while the template's line is known, not when the slot is filled."""
         tables.body(part, lambda column, text, raw, row: text)
         tables.heading(part, str)
+
+
+def _certainty(number: Number) -> dict[str, Any]:
+    """What the provenance says of a number beside its value."""
+    facts = dataclasses.asdict(number)
+    del facts["value"]
+    return facts

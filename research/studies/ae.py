@@ -23,12 +23,12 @@ from research.config import Data, Train
 from research.data import Dataset, Split, load
 from research.embedding import fit_pca, knn_accuracy, trustworthiness, tsne
 from research.errors import UserError
-from research.models import ConvAutoencoder, Decoder, count_parameters, load_weights, save_weights
-from research.progress import shown
+from research.models import ConvAutoencoder, Decoder, count_parameters
 from research.results import Array, Cell, Number, Results, Table
 from research.stats import over_seeds
 from research.tracking import Log
-from research.train import fit, placed, predict
+from research.train import placed, predict
+from research.trained import obtain
 
 ARMS: tuple[Decoder, ...] = ("transpose", "upsample")
 UNITS = {"bce": "nat", "mse": "", "psnr": "dB", "ssim": ""}
@@ -126,33 +126,23 @@ def train(arm: Decoder, seed: int, data: Dataset, config: Config, log: Log) -> C
     """One model of one arm, trained or read from the weights that were given."""
     torch.manual_seed(seed)
     model = placed(ConvAutoencoder(data.shape[0], arm), config.train)
-    images = data.test.floats()
+    test, images = data.test, data.test.floats()
 
     def test_loss(model: torch.nn.Module) -> dict[str, float]:
-        return {"loss/test": reconstruction.bce(images, predict(model, data.test)).mean().item()}
+        return {"loss/test": reconstruction.bce(images, predict(model, test)).mean().item()}
 
-    name = child_name(arm, seed)
-    with log.child(name, {"arm": arm, "seed": seed, "optimiser": "Adam"}) as child:
-        if child.pretrained:
-            load_weights(child.pretrained, model)
-        else:
-            epochs = fit(
-                model,
-                data.train,
-                lambda model, images, _: reconstruction.bce(images, model(images)).mean(),
-                torch.optim.Adam(model.parameters(), lr=config.train.lr, fused=True),
-                config.train,
-                seed=seed,
-                evaluate=test_loss,
-                checkpoint=log.path(f"checkpoints/{name}.pt"),
-            )
-            curve = []
-            for epoch in shown(epochs, name, config.train.epochs):
-                child.metrics(epoch.number, epoch.values())
-                curve.append((epoch.loss, epoch.metrics["loss/test"]))
-            log.arrays(f"curve_{name}", loss=np.array(curve).T)  # (train and test, epochs)
-    save_weights(log.path(f"weights/{name}.safetensors"), model, name)
-    return model
+    return obtain(
+        model,
+        data.train,
+        lambda model, images, _: reconstruction.bce(images, model(images)).mean(),
+        torch.optim.Adam(model.parameters(), lr=config.train.lr, fused=True),
+        config.train,
+        name=child_name(arm, seed),
+        params={"arm": arm, "seed": seed, "optimiser": "Adam"},
+        seed=seed,
+        log=log,
+        evaluate=test_loss,
+    )
 
 
 def image_of(data: Dataset, name: str, index: int) -> Tensor:
@@ -347,9 +337,12 @@ def draw_curves(results: Results) -> Figure:
     for arm, colour in zip(ARMS, figures.COLOURS, strict=False):
         names = [name for name in results.names("arrays") if name.startswith(f"curve_{arm}-")]
         if names:
-            losses = np.stack([results.arrays(name)["loss"] for name in names])
-            figures.spread(axes, losses[:, 0], colour, f"{LABELS[arm]}, training", "--")
-            figures.spread(axes, losses[:, 1], colour, f"{LABELS[arm]}, test")
+            curves = [results.arrays(name) for name in names]
+            training, test = (
+                np.stack([curve[side] for curve in curves]) for side in ("loss_train", "loss_test")
+            )
+            figures.spread(axes, training, colour, f"{LABELS[arm]}, training", "--")
+            figures.spread(axes, test, colour, f"{LABELS[arm]}, test")
     floor = results.numbers["entropy_floor"].value
     axes.axhline(
         floor, color="0.4", linewidth=0.8, linestyle=":", label="entropy of the test pixels"

@@ -13,6 +13,9 @@ class Log(Protocol):
     """What a study may tell of itself. Names are letters, digits, `_`, `-` and `/`."""
 
     @property
+    def id(self) -> str: ...
+
+    @property
     def pretrained(self) -> Path | None:
         """Weights to use in place of training, where the user gave some for this child."""
 
@@ -33,6 +36,9 @@ class Log(Protocol):
     def dataset(self, facts: Mapping[str, Any]) -> None:
         """name, source, licence, sha256, train, test, classes, shape of the data that were used."""
 
+    def model(self, name: str, facts: Mapping[str, Any]) -> None:
+        """Where a trained model came from: origin (trained, found, given), run, seconds, sha256."""
+
     def path(self, name: str) -> Path:
         """Where to write a file of the record, as `kernels/conv1.npy`; its folder is there."""
 
@@ -45,9 +51,6 @@ class Log(Protocol):
 
 class OpenRun(Log, Protocol):
     """A run in progress, as the launcher sees it."""
-
-    @property
-    def id(self) -> str: ...
 
     @property
     def folder(self) -> Path:

@@ -95,6 +95,9 @@ class Record:
     def dataset(self, facts: Mapping[str, Any]) -> None:
         self.update(data={key: plain(value) for key, value in facts.items()})
 
+    def model(self, name: str, facts: Mapping[str, Any]) -> None:
+        self.update(models=self.run.models | {name: plain(facts)})
+
     def path(self, name: str) -> Path:
         relative = PurePosixPath(name)
         if relative.is_absolute() or ".." in relative.parts or not relative.name:
@@ -133,7 +136,7 @@ class Record:
         (self.folder / "manifest.json").unlink(missing_ok=True)
         if self.run.status != "FINISHED":
             self._relate(ended=0)
-            self.update(status="RUNNING", ended="", findings=())
+            self.update(status="RUNNING", ended="", findings=(), models={})
 
     def close(self, status: str, ended: int | None = None) -> None:
         """Writes how and when, in milliseconds, the run ended, and the manifest."""
@@ -225,8 +228,10 @@ def plain(value: Any) -> Any:
 
 def _builtin(number: Number) -> Number:
     """The number without NumPy's types, which JSON does not take."""
-    half_width = None if number.half_width is None else float(number.half_width)
-    return Number(float(number.value), number.unit, half_width, int(number.n))
+    half_width, low, high = (
+        None if end is None else float(end) for end in (number.half_width, number.low, number.high)
+    )
+    return Number(float(number.value), number.unit, half_width, int(number.n), low, high)
 
 
 def _plain_table(table: Table) -> Table:

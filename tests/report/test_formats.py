@@ -26,6 +26,8 @@ def test_decimal_rounds_as_decimal_arithmetic_does(value: float, digits: int) ->
         (Number(1.5, "dB", 2.25), "+.1f", "+1.5 ± 2.2 dB"),
         (Number(1495.0), ",.0f", "1,495"),
         (Number(0.00123), ".1e", "1.2 × 10⁻³"),
+        (Number(0.971, low=0.9601, high=0.979), ".1%", "97.1 [96.0, 97.9]%"),
+        (Number(-1.5, "dB", low=-2.0, high=0.25), "+.2f", "−1.50 [−2.00, +0.25] dB"),
     ],
 )
 def test_measured(number: Number, spec: str, text: str) -> None:

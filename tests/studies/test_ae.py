@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from torch.nn import functional as F
 
 from research import __main__ as command
+from research import trained
 from research.config import Data
 from research.data import load
 from research.paths import PAPER
@@ -135,9 +136,9 @@ def test_errors_are_those_of_the_stored_weights(record: Results) -> None:
     # the half-width of two values: t(0.975; 1) = 12.706 times their standard error
     half = 12.706 * abs(errors[0] - errors[1]) / 2
     assert numbers["mse_transpose"].half_width == pytest.approx(half, rel=1e-2)
-    curve = record.arrays("curve_transpose-seed1")["loss"]
-    assert curve.shape == (2, 2)
-    assert curve[1, -1] == pytest.approx(losses[1], rel=1e-4)
+    curve = record.arrays("curve_transpose-seed1")
+    assert curve["loss_train"].shape == curve["loss_test"].shape == (2,)
+    assert curve["loss_test"][-1] == pytest.approx(losses[1], rel=1e-4)
 
 
 def test_linear_baselines_are_those_of_the_singular_vectors(record: Results) -> None:
@@ -205,7 +206,7 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, child: str, after: int) -> None:
             if (label, epoch.number) == (child, after):
                 raise KeyboardInterrupt
 
-    monkeypatch.setattr(ae, "shown", stop)
+    monkeypatch.setattr(trained, "shown", stop)
 
 
 def test_an_interrupted_run_goes_on_to_the_same_numbers(
@@ -213,15 +214,16 @@ def test_an_interrupted_run_goes_on_to_the_same_numbers(
 ) -> None:
     with monkeypatch.context() as patch:
         interrupt(patch, "transpose-seed1", 1)
-        assert command.main(["run", "ae", "--log", f"folder:{tmp_path}", *FLAGS]) == 130
+        again = ["--log", f"folder:{tmp_path}", *FLAGS, "--train.again"]
+        assert command.main(["run", "ae", *again]) == 130
     stopped = newest(tmp_path)
     assert stopped.run.status == "KILLED"
-    run(tmp_path, "--resume")
+    run(tmp_path, "--resume", "--train.again")
     resumed = newest(tmp_path)
     assert (resumed.run.id, resumed.run.status) == (stopped.run.id, "FINISHED")
     assert resumed.numbers == record.numbers
     for name in ("transpose-seed1", "upsample-seed0"):
-        ours, theirs = (r.arrays(f"curve_{name}")["loss"] for r in (resumed, record))
+        ours, theirs = (r.arrays(f"curve_{name}")["loss_test"] for r in (resumed, record))
         assert np.array_equal(ours, theirs)
 
 

@@ -1,0 +1,199 @@
+"""One model of a study: given by the user, found as trained before, or trained now.
+
+A trained model is kept under the digest of everything that it follows from: its first weights, the
+images, the settings, the optimiser, the versions, and the code of the model, of its objective and
+of the training. A run that needs the same again finds it there, with its curves.
+"""
+
+import dataclasses
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from research import code, paths
+from research.config import Train
+from research.data import Split
+from research.models import load_weights, save_weights
+from research.progress import shown
+from research.results import sha256, write_json
+from research.tracking import Log
+from research.train import Epoch, M, Objective, fit
+
+Evaluate = Callable[[nn.Module], Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A trained model on disk.
+
+    Attributes:
+        digest: of what it follows from; the name of its folder.
+        run: id of the run that trained it.
+        epochs: its curve.
+    """
+
+    folder: Path
+    digest: str
+    run: str
+    epochs: tuple[Epoch, ...]
+
+    @property
+    def weights(self) -> Path:
+        return self.folder / "weights.safetensors"
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of its training, without evaluation."""
+        return sum(epoch.seconds for epoch in self.epochs)
+
+
+def obtain(
+    model: M,
+    split: Split,
+    objective: Objective,
+    optimiser: Optimizer,
+    settings: Train,
+    *,
+    name: str,
+    params: Mapping[str, Any],
+    seed: int,
+    log: Log,
+    evaluate: Evaluate = lambda model: {},
+    scheduler: LRScheduler | None = None,
+) -> M:
+    """Brings a freshly made model to its trained state, and logs how.
+
+    Opens the child run `name`, logs its curves there, and in the run itself the arrays
+    `curve_<name>` (one array of values per epoch for `loss_train` and each metric, slashes as
+    underscores), the weights and the model's origin. Given weights have no curve.
+
+    Arguments:
+        split, objective, optimiser, settings, seed, evaluate, scheduler: as for `train.fit`.
+            What the functions close over is part of the model's digest: let it be little.
+        name: one of the study's `children`.
+        params: shown for the child run: arm, seed, optimiser.
+
+    Returns:
+        `model`.
+    """
+    digest = digest_of(model, split, objective, optimiser, settings, seed, evaluate, scheduler)
+    with log.child(name, {**params, "model_digest": digest[:12]}) as child:
+        kept = None if child.pretrained or settings.again else find(digest)
+        if child.pretrained:
+            load_weights(child.pretrained, model)
+            facts: dict[str, Any] = {"origin": "given"}
+        elif kept:
+            load_weights(kept.weights, model)
+            _tell(name, kept)
+            _log_curve(name, kept.epochs, child, log)
+            # of a resumed run, those that it trained itself before it was stopped
+            origin = "trained" if kept.run == log.id else "found"
+            facts = {"origin": origin, "run": kept.run, "seconds": kept.seconds}
+        else:
+            checkpoint = log.path(f"checkpoints/{name}.pt")
+            epochs = fit(
+                model, split, objective, optimiser, settings, seed=seed, evaluate=evaluate,
+                scheduler=scheduler, checkpoint=checkpoint,
+            )  # fmt: skip
+            curve = _log_curve(name, shown(epochs, name, settings.epochs), child, log)
+            kept = keep(model, digest, log.id, curve)
+            facts = {"origin": "trained", "run": log.id, "seconds": kept.seconds}
+    weights = log.path(f"weights/{name}.safetensors")
+    save_weights(weights, model, name)
+    log.model(name, {**facts, "digest": digest, "sha256": sha256(weights)})
+    return model
+
+
+def digest_of(
+    model: nn.Module,
+    split: Split,
+    objective: Objective,
+    optimiser: Optimizer,
+    settings: Train,
+    seed: int,
+    evaluate: Evaluate,
+    scheduler: LRScheduler | None,
+) -> str:
+    """sha256 of everything that a trained model and its curve follow from."""
+    kinds = sorted({type(module) for module in model.modules()}, key=lambda kind: kind.__qualname__)
+    return code.digest(
+        {"python": sys.version_info[:2], "torch": torch.__version__},
+        [str(model), kinds, dict(model.named_parameters()), dict(model.named_buffers())],
+        [split.images, split.labels],
+        [seed, settings.epochs, settings.batch, settings.precision],
+        torch.device(settings.device).type,
+        [type(optimiser).__qualname__, _settings_of(optimiser)],
+        [type(scheduler).__qualname__, scheduler.state_dict() if scheduler else None],
+        [fit, objective, evaluate],
+    )
+
+
+def _settings_of(optimiser: Optimizer) -> list[dict[str, Any]]:
+    groups: list[dict[str, Any]] = optimiser.state_dict()["param_groups"]
+    return groups
+
+
+def find(digest: str) -> Kept | None:
+    """The model of a digest; None where there is none, or its weights are not what was kept."""
+    folder = paths.MODELS / digest
+    try:
+        facts = json.loads((folder / "model.json").read_text())
+        epochs = tuple(Epoch(**epoch | {"restored": True}) for epoch in facts["epochs"])
+        kept = Kept(folder, digest, facts["run"], epochs)
+        return kept if sha256(kept.weights) == facts["sha256"] else None
+    except (OSError, ValueError, KeyError, TypeError):  # half a file is no model
+        return None
+
+
+def keep(model: nn.Module, digest: str, run: str, epochs: Iterable[Epoch]) -> Kept:
+    """Stores a trained model for later runs."""
+    folder = paths.MODELS / digest
+    kept = Kept(folder, digest, run, tuple(epochs))
+    paths.MODELS.mkdir(parents=True, exist_ok=True)
+    # written aside and moved: another process may look for it, or write the same one
+    with tempfile.TemporaryDirectory(dir=paths.MODELS, prefix=".") as aside:
+        part = dataclasses.replace(kept, folder=Path(aside, digest))
+        part.folder.mkdir()
+        save_weights(part.weights, model, digest[:12])
+        curve = [dataclasses.asdict(epoch) for epoch in kept.epochs]
+        facts = {"run": run, "sha256": sha256(part.weights), "epochs": curve}
+        write_json(part.folder / "model.json", facts)
+        shutil.rmtree(folder, ignore_errors=True)
+        part.folder.replace(folder)
+    return kept
+
+
+def _tell(name: str, kept: Kept) -> None:
+    print(
+        f"{name}  found: trained by run {kept.run[:8]} in {kept.seconds:.0f} s from the same data, "
+        "settings and code (--train.again trains it anew)",
+        file=sys.stderr,
+        flush=True,
+    )
+
+
+def _log_curve(name: str, epochs: Iterable[Epoch], child: Log, log: Log) -> list[Epoch]:
+    curve = []
+    for epoch in epochs:
+        child.metrics(epoch.number, epoch.values())
+        curve.append(epoch)
+    points = [{"loss/train": epoch.loss, **epoch.metrics} for epoch in curve]
+    log.arrays(
+        f"curve_{name}",
+        **{
+            metric.replace("/", "_"): np.array([point[metric] for point in points])
+            for metric in points[0]
+        },
+    )
+    return curve
