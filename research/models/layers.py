@@ -1,0 +1,32 @@
+"""Layers that PyTorch does not have as we need them."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+MNIST = (0.1307,), (0.3081,)
+"""Mean and standard deviation of MNIST's training pixels, as the course normalises."""
+
+
+class Normalise(nn.Module):
+    """(x - mean) / std per channel, as a network's first layer; the constants are not trained."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        for name, values in {"mean": mean, "std": std}.items():
+            self.register_buffer(name, torch.tensor(values).view(-1, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return (images - self.mean) / self.std
+
+
+class FloatSigmoid(nn.Sigmoid):
+    """A sigmoid evaluated in float32: under bfloat16 autocast its output would be as coarse as
+    1/256 near one, which is a visible error in an image."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(input.float())
