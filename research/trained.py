@@ -10,7 +10,7 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,6 +71,7 @@ def obtain(
     log: Log,
     evaluate: Evaluate = lambda model: {},
     scheduler: LRScheduler | None = None,
+    snapshots: Iterable[int] = (),
 ) -> M:
     """Brings a freshly made model to its trained state, and logs how.
 
@@ -83,35 +84,37 @@ def obtain(
             What the functions close over is part of the model's digest: let it be little.
         name: one of the study's `children`.
         params: shown for the child run: arm, seed, optimiser.
+        snapshots: epochs after which the weights are stored too, as `weights/<name>-epoch<K>`; see
+            `snapshot`. A given model has none.
 
     Returns:
         `model`.
     """
+    wanted = sorted(set(snapshots) & set(range(1, settings.epochs + 1)))
     digest = digest_of(model, split, objective, optimiser, settings, seed, evaluate, scheduler)
+
+    def train(child: Log) -> Kept:
+        checkpoint = log.path(f"checkpoints/{name}.pt")
+        files = {k: log.path(f"checkpoints/{name}-epoch{k}.safetensors") for k in wanted}
+        epochs = fit(
+            model, split, objective, optimiser, settings, seed=seed, evaluate=evaluate,
+            scheduler=scheduler, checkpoint=checkpoint,
+        )  # fmt: skip
+        shots = _photographed(epochs, model, files)
+        curve = _log_curve(name, shown(shots, name, settings.epochs), child, log)
+        return keep(model, digest, log.id, curve, files)
+
     with log.child(name, {**params, "model_digest": digest[:12]}) as child:
-        kept = None if child.pretrained or settings.again else find(digest)
         if child.pretrained:
             load_weights(child.pretrained, model)
-            facts: dict[str, Any] = {"origin": "given"}
-        elif kept:
+            kept = None
+        elif not settings.again and (kept := find(digest, wanted)):
             load_weights(kept.weights, model)
             _tell(name, kept)
             _log_curve(name, kept.epochs, child, log)
-            # of a resumed run, those that it trained itself before it was stopped
-            origin = "trained" if kept.run == log.id else "found"
-            facts = {"origin": origin, "run": kept.run, "seconds": kept.seconds}
         else:
-            checkpoint = log.path(f"checkpoints/{name}.pt")
-            epochs = fit(
-                model, split, objective, optimiser, settings, seed=seed, evaluate=evaluate,
-                scheduler=scheduler, checkpoint=checkpoint,
-            )  # fmt: skip
-            curve = _log_curve(name, shown(epochs, name, settings.epochs), child, log)
-            kept = keep(model, digest, log.id, curve)
-            facts = {"origin": "trained", "run": log.id, "seconds": kept.seconds}
-    weights = log.path(f"weights/{name}.safetensors")
-    save_weights(weights, model, name)
-    log.model(name, {**facts, "digest": digest, "sha256": sha256(weights)})
+            kept = train(child)
+    _log_model(name, model, digest, kept, wanted, log)
     return model
 
 
@@ -144,20 +147,42 @@ def _settings_of(optimiser: Optimizer) -> list[dict[str, Any]]:
     return groups
 
 
-def find(digest: str) -> Kept | None:
-    """The model of a digest; None where there is none, or its weights are not what was kept."""
+def snapshot(model: M, name: str, epoch: int, log: Log) -> M:
+    """Brings a freshly made model to the state in which `name` was after an epoch.
+
+    Raises:
+        UserError: there is no such snapshot; `obtain` was not asked for it, or took given weights.
+    """
+    load_weights(log.path(f"weights/{name}-epoch{epoch}.safetensors"), model)
+    return model
+
+
+def find(digest: str, snapshots: Iterable[int] = ()) -> Kept | None:
+    """The model of a digest, if it has all the snapshots that are wanted.
+
+    None where there is none, or where a file is not what was kept.
+    """
     folder = paths.MODELS / digest
     try:
         facts = json.loads((folder / "model.json").read_text())
         epochs = tuple(Epoch(**epoch | {"restored": True}) for epoch in facts["epochs"])
         kept = Kept(folder, digest, facts["run"], epochs)
-        return kept if sha256(kept.weights) == facts["sha256"] else None
+        files = {"weights": kept.weights}
+        files |= {f"epoch{number}": _snapshot_file(folder, number) for number in snapshots}
+        whole = all(sha256(path) == facts["sha256"][file] for file, path in files.items())
+        return kept if whole else None
     except (OSError, ValueError, KeyError, TypeError):  # half a file is no model
         return None
 
 
-def keep(model: nn.Module, digest: str, run: str, epochs: Iterable[Epoch]) -> Kept:
-    """Stores a trained model for later runs."""
+def keep(
+    model: nn.Module,
+    digest: str,
+    run: str,
+    epochs: Iterable[Epoch],
+    snapshots: Mapping[int, Path] = {},
+) -> Kept:
+    """Stores a trained model, and the files of its snapshots, for later runs."""
     folder = paths.MODELS / digest
     kept = Kept(folder, digest, run, tuple(epochs))
     paths.MODELS.mkdir(parents=True, exist_ok=True)
@@ -166,12 +191,37 @@ def keep(model: nn.Module, digest: str, run: str, epochs: Iterable[Epoch]) -> Ke
         part = dataclasses.replace(kept, folder=Path(aside, digest))
         part.folder.mkdir()
         save_weights(part.weights, model, digest[:12])
+        sums = {"weights": sha256(part.weights)}
+        for number, path in snapshots.items():
+            shutil.copy(path, _snapshot_file(part.folder, number))
+            sums[f"epoch{number}"] = sha256(path)
         curve = [dataclasses.asdict(epoch) for epoch in kept.epochs]
-        facts = {"run": run, "sha256": sha256(part.weights), "epochs": curve}
+        facts = {"run": run, "sha256": sums, "epochs": curve}
         write_json(part.folder / "model.json", facts)
         shutil.rmtree(folder, ignore_errors=True)
         part.folder.replace(folder)
     return kept
+
+
+def _photographed(
+    epochs: Iterator[Epoch], model: nn.Module, files: Mapping[int, Path]
+) -> Iterator[Epoch]:
+    """Passes epochs through and stores the weights after those that have a file to go to.
+
+    Of the epochs that a resumed training brings back, only the last one's file can be missing, if
+    the kill came between checkpoint and file; and that is the state in which the model is then.
+    """
+    for epoch in epochs:
+        file = files.get(epoch.number)
+        if file and not file.exists():
+            part = file.with_suffix(".part")
+            save_weights(part, model, file.stem)
+            part.replace(file)
+        yield epoch
+
+
+def _snapshot_file(folder: Path, number: int) -> Path:
+    return folder / f"epoch{number}.safetensors"
 
 
 def _tell(name: str, kept: Kept) -> None:
@@ -197,3 +247,20 @@ def _log_curve(name: str, epochs: Iterable[Epoch], child: Log, log: Log) -> list
         },
     )
     return curve
+
+
+def _log_model(
+    name: str, model: nn.Module, digest: str, kept: Kept | None, snapshots: list[int], log: Log
+) -> None:
+    """Stores the weights in the record, and where they came from: without `kept`, the user."""
+    weights = log.path(f"weights/{name}.safetensors")
+    save_weights(weights, model, name)
+    facts: dict[str, Any] = {"origin": "given"}
+    if kept:
+        # of a resumed run, also what it had trained itself before it was stopped
+        origin = "trained" if kept.run == log.id else "found"
+        facts = {"origin": origin, "run": kept.run, "seconds": kept.seconds}
+        for number in snapshots:
+            target = log.path(f"weights/{name}-epoch{number}.safetensors")
+            shutil.copy(_snapshot_file(kept.folder, number), target)
+    log.model(name, {**facts, "digest": digest, "sha256": sha256(weights)})

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -17,7 +18,7 @@ from research.data import Split
 from research.models import save_weights
 from research.results import load as read
 from research.tracking import Log, Opening, open_store
-from research.trained import obtain
+from research.trained import obtain, snapshot
 
 SETTINGS = Train(epochs=2, batch=8, lr=0.1, device="cpu", precision="float32")
 OPENING = Opening(
@@ -31,10 +32,10 @@ class Small(nn.Module):
         super().__init__()
         self.config = {"slope": slope}
         self.fc = nn.Linear(4, 3)
-        self.net = nn.Sequential(nn.Flatten(), self.fc, nn.LeakyReLU(slope))
+        self.act = nn.LeakyReLU(slope)
 
     def forward(self, images: Tensor) -> Tensor:
-        out: Tensor = self.net(images)
+        out: Tensor = self.act(self.fc(images.flatten(1)))
         return out
 
 
@@ -64,7 +65,7 @@ def accuracy(model: nn.Module) -> dict[str, float]:
 def train(
     log: Log, *, name: str = "a", data: Split | None = None, start: int = 0, slope: float = 0.1,
     momentum: float = 0.9, objective: Any = cross_entropy, seed: int = 0, evaluate: Any = accuracy,
-    gamma: float | None = None, **settings: Any,
+    gamma: float | None = None, snapshots: tuple[int, ...] = (), **settings: Any,
 ) -> Small:  # fmt: skip
     torch.manual_seed(start)
     model = Small(slope)
@@ -73,7 +74,7 @@ def train(
     return obtain(
         model, data or split(), objective, optimiser, dataclasses.replace(SETTINGS, **settings),
         name=name, params={"seed": seed}, seed=seed, log=log, evaluate=evaluate,
-        scheduler=schedule,
+        scheduler=schedule, snapshots=snapshots,
     )  # fmt: skip
 
 
@@ -167,6 +168,52 @@ def test_a_damaged_one_is_not_taken(
     assert record.run.models["a"]["origin"] == "trained"
     assert torch.equal(model.fc.weight, again.fc.weight)
     assert started()[0].run.models["a"]["origin"] == "found"
+
+
+def test_snapshots_are_the_models_of_a_shorter_training(
+    started: Callable[..., Any], models: Path
+) -> None:
+    _, short = started(epochs=1)
+    record, _ = started(epochs=3, snapshots=(1, 2, 9))
+    found, _ = started(epochs=3, snapshots=(1,))
+    assert found.run.models["a"]["origin"] == "found"
+    for one in (record, found):
+        weights = load_file(one.folder / "weights/a-epoch1.safetensors")
+        assert torch.equal(weights["fc.weight"], short.fc.weight)
+    names = {path.name for path in (record.folder / "weights").iterdir()}
+    assert names == {"a.safetensors", "a-epoch1.safetensors", "a-epoch2.safetensors"}
+    (models / record.run.models["a"]["digest"] / "epoch1.safetensors").write_bytes(b"")
+    assert started(epochs=3, snapshots=(1,))[0].run.models["a"]["origin"] == "trained"
+
+
+def test_a_model_kept_without_snapshots_is_trained_anew_for_them(
+    started: Callable[..., Any],
+) -> None:
+    started()
+    assert started(snapshots=(1,))[0].run.models["a"]["origin"] == "trained"
+
+
+def test_a_snapshot_that_the_kill_left_out_is_made_up_for(
+    tmp_path: Path, started: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started(epochs=2, snapshots=(1,))
+    (folder,) = paths.MODELS.iterdir()
+    wanted = (folder / "epoch1.safetensors").read_bytes()
+
+    def stop(epochs: Iterator[Any], model: nn.Module, files: Any) -> Iterator[Any]:
+        yield next(epochs)
+        raise KeyboardInterrupt
+
+    store = open_store(f"folder:{tmp_path}/store")
+    with monkeypatch.context() as patch:
+        patch.setattr(trained, "_photographed", stop)
+        with pytest.raises(KeyboardInterrupt), store.start(OPENING) as log:
+            train(log, epochs=2, snapshots=(1,), again=True)
+    with store.start(OPENING, resume=log.id) as resumed:
+        train(resumed, epochs=2, snapshots=(1,), again=True)
+        state = snapshot(Small(), "a", 1, resumed).fc.weight
+    assert torch.equal(state, load_file(folder / "epoch1.safetensors")["fc.weight"])
+    assert (folder / "epoch1.safetensors").read_bytes()[-48:] == wanted[-48:]
 
 
 def test_a_given_model_is_neither_trained_nor_looked_for(
