@@ -1,5 +1,6 @@
 """The networks have the shapes of their sources, and weights find only their own model."""
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,12 @@ from research.models import (
     ConvAutoencoder,
     Decoder,
     FloatSigmoid,
+    LeNet,
+    Maxout,
     Mlp,
+    SoftmaxRegression,
+    TutorialCnn,
+    Vgg16,
     count_parameters,
     load_weights,
     save_weights,
@@ -142,3 +148,80 @@ def test_dropout_of_channels_does_to_vectors_what_dropout_does() -> None:
     # each value by itself: neither whole rows nor whole columns go
     assert abs(kept.float().mean() - 0.5) < 0.01
     assert kept.float().mean(0).std() < 0.03 and 0.04 < kept.float().mean(1).std() < 0.1
+
+
+def fc(inputs: int, outputs: int) -> int:
+    return inputs * outputs + outputs
+
+
+def vgg(width: float) -> int:
+    """Convolutions without bias, two values of batch norm for each map, one linear layer."""
+    full = [64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512]
+    maps = [3, *(round(width * m) for m in full)]
+    convs = sum(9 * a * b + 2 * b for a, b in itertools.pairwise(maps))
+    return convs + fc(maps[-1], 10)
+
+
+@pytest.mark.parametrize(
+    ("model", "shape", "total"),
+    [
+        (LeNet(), (1, 28, 28), conv(1, 10, 5) + conv(10, 20, 5) + fc(320, 50) + fc(50, 10)),
+        (
+            TutorialCnn(),
+            (1, 28, 28),
+            conv(1, 32, 3) + conv(32, 64, 3) + fc(9216, 128) + fc(128, 10),
+        ),
+        (SoftmaxRegression(), (1, 28, 28), fc(784, 10)),
+        (Maxout(), (1, 28, 28), fc(784, 1200) + fc(240, 1200) + fc(240, 10)),
+        (Vgg16(), (3, 32, 32), vgg(1)),
+        (Vgg16(0.25), (3, 32, 32), vgg(0.25)),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_attacked_networks_have_the_parameters_of_their_sources(
+    model: nn.Module, shape: tuple[int, int, int], total: int
+) -> None:
+    assert count_parameters(model) == total
+    assert model.eval()(torch.rand(2, *shape)).shape == (2, 10)
+
+
+def test_the_tutorials_networks_have_the_parameters_that_the_sources_tell() -> None:
+    assert [count_parameters(m) for m in (LeNet(), TutorialCnn())] == [21_840, 1_199_882]
+
+
+@pytest.mark.parametrize("normalise", [False, True])
+def test_lenet_is_the_chain_of_its_layers(normalise: bool) -> None:
+    torch.manual_seed(0)
+    model, x = LeNet(normalise=normalise).eval(), torch.rand(2, 1, 28, 28)
+    w = dict(model.named_parameters())
+    out = (x - 0.1307) / 0.3081 if normalise else x
+    for i in (1, 2):
+        out = F.conv2d(out, w[f"conv{i}.weight"], w[f"conv{i}.bias"])
+        out = F.max_pool2d(out, 2).clamp(min=0)
+    out = F.linear(out.flatten(1), w["fc1.weight"], w["fc1.bias"]).clamp(min=0)
+    assert torch.allclose(model(x), F.linear(out, w["fc2.weight"], w["fc2.bias"]), atol=1e-5)
+
+
+def test_a_maxout_unit_is_the_greatest_of_its_pieces() -> None:
+    torch.manual_seed(0)
+    model, x = Maxout(units=3, pieces=2, inputs=4).eval(), torch.rand(5, 1, 2, 2)
+    out = x.flatten(1)
+    for layer in (model.fc1, model.fc2):
+        linear = out @ layer.weight.T + layer.bias
+        out = torch.stack(
+            [torch.maximum(linear[:, 2 * i], linear[:, 2 * i + 1]) for i in range(3)], 1
+        )
+    assert torch.allclose(model(x), out @ model.head.weight.T + model.head.bias, atol=1e-6)
+
+
+@pytest.mark.parametrize("model", [CnnA(), TutorialCnn(), LeNet(), Vgg16(0.125)])
+def test_no_relu_is_in_place_or_used_twice(model: nn.Module) -> None:
+    """So that every activation can be looked at."""
+    calls: dict[nn.Module, int] = {}
+    relus = [layer for layer in model.modules() if isinstance(layer, nn.ReLU)]
+    assert relus and not any(relu.inplace for relu in relus)
+    for relu in relus:
+        relu.register_forward_hook(lambda layer, *_: calls.update({layer: calls.get(layer, 0) + 1}))
+    channels = 3 if isinstance(model, Vgg16) else 1
+    model.eval()(torch.rand(2, channels, 32 if channels == 3 else 28, 32 if channels == 3 else 28))
+    assert list(calls.values()) == [1] * len(relus)

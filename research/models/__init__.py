@@ -5,9 +5,11 @@ an attack, a heat map or a figure always speaks of pixels in [0, 1]. Every ReLU 
 own and not in place, so that each activation can be looked at.
 """
 
+from research.models.attacked import LeNet, Maxout, SoftmaxRegression, TutorialCnn
 from research.models.autoencoders import ConvAutoencoder, Decoder
 from research.models.classifiers import CnnA, Mlp
 from research.models.layers import MNIST, FloatSigmoid, Normalise
+from research.models.vgg import CIFAR10, Vgg16
 from research.models.weights import (
     count_parameters,
     load_weights,
@@ -16,13 +18,19 @@ from research.models.weights import (
 )
 
 __all__ = [
+    "CIFAR10",
     "MNIST",
     "CnnA",
     "ConvAutoencoder",
     "Decoder",
     "FloatSigmoid",
+    "LeNet",
+    "Maxout",
     "Mlp",
     "Normalise",
+    "SoftmaxRegression",
+    "TutorialCnn",
+    "Vgg16",
     "count_parameters",
     "load_weights",
     "save_weights",
