@@ -90,8 +90,13 @@ def _run(entry: studies.Entry, args: list[str]) -> Summary:
 def report(args: list[str]) -> None:
     """Builds paper/STUDY.pdf from the newest full run, else the newest other, else a new run"""
     entry, chosen, store, found = _stored(args, "report")
+    log = ["--log", chosen.log] if chosen.log else []
     if found is None:
-        found = _run(entry, ["--log", chosen.log] if chosen.log else [])
+        found = _run(entry, log)
+    for slug, other in _beside(entry, found, store).items():
+        if other is None:
+            print(f"the paper of {entry.slug} reads a run of {slug} too", file=sys.stderr)
+            _run(studies.entry(slug), ["--preset", found.preset, *log])
     _build(entry, found, store)
 
 
@@ -126,13 +131,14 @@ def _build(entry: studies.Entry, run: Summary, store: Store) -> None:
     from research.report import build
     from research.results import load
 
-    record = load(run.folder)
+    record, beside = load(run.folder), _beside(entry, run, store)
     built = build(
         record,
         PAPER / f"{entry.slug}.md",
         PAPER / f"{entry.slug}.pdf",
         author=PAPER / "author.toml",
         templates=TEMPLATES,
+        others={slug: load(other.folder) for slug, other in beside.items() if other},
     )
     for path in (built.pdf, built.html):
         store.attach(run.id, path, f"report/{path.name}")
@@ -140,6 +146,20 @@ def _build(entry: studies.Entry, run: Summary, store: Store) -> None:
     print(f"  built from run {run.id}: {run.name}, ended {run.ended}")
     parts = {**record.run.seconds, **{f"report {k}": v for k, v in built.seconds.items()}}
     print("  " + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in parts.items()))
+
+
+def _beside(entry: studies.Entry, run: Summary, store: Store) -> dict[str, Summary | None]:
+    """The runs that a study's write-up reads beside its own, of the same preset where there is one.
+
+    None where the other study has no finished run.
+    """
+    from research.report import reads
+
+    def best(slug: str) -> Summary | None:
+        runs = store.runs(studies.entry(slug).slug)
+        return newest([one for one in runs if one.preset == run.preset]) or newest(runs)
+
+    return {slug: best(slug) for slug in reads(PAPER / f"{entry.slug}.md")}
 
 
 def redraw(args: list[str]) -> None:
@@ -168,21 +188,27 @@ def list_studies(args: list[str]) -> None:
     for entry in studies.entries():
         run = newest(store.runs(entry.slug))
         last = f"{run.id[:8]} {run.preset}, {run.ended[:16]} UTC" if run else "none"
-        table.add_row(entry.slug, entry.question, entry.source, last, pdf_state(entry.slug, run))
+        state = pdf_state(entry, run, store)
+        table.add_row(entry.slug, entry.question, entry.source, last, state)
     Console().print(table)
 
 
-def pdf_state(slug: str, run: Summary | None) -> str:
+def pdf_state(entry: studies.Entry, run: Summary | None, store: Store) -> str:
     """`up to date`, or why not."""
     from research.report import differences
 
+    slug = entry.slug
     pdf = PAPER / f"{slug}.pdf"
     if not pdf.exists():
         return "not built"
     if run is None:
         return "its run is gone"
     source, author = PAPER / f"{slug}.md", PAPER / "author.toml"
-    found = differences(pdf, run.record_id, run.folder, source, author=author, templates=TEMPLATES)
+    beside = _beside(entry, run, store)
+    others = {study: other.record_id for study, other in beside.items() if other}
+    found = differences(
+        pdf, run.record_id, run.folder, source, author=author, templates=TEMPLATES, others=others
+    )
     return "; ".join(found) or "up to date"
 
 

@@ -9,19 +9,20 @@ Nothing here trains, measures or draws: it prints what a run left behind and rec
 
 import gc
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from research.errors import UserError
 from research.report import embedded, markdown, pdf, provenance, render
 from research.report.citations import Citations
 from research.report.layout import Plan, Sheet
 from research.report.words import Words
 from research.results import Results
 
-__all__ = ["Built", "build", "differences"]
+__all__ = ["Built", "build", "differences", "reads"]
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,15 @@ class _Clock:
         self.seconds[name] = time.perf_counter() - start
 
 
-def build(results: Results, source: Path, out: Path, *, author: Path, templates: Path) -> Built:
+def build(
+    results: Results,
+    source: Path,
+    out: Path,
+    *,
+    author: Path,
+    templates: Path,
+    others: Mapping[str, Results] = {},
+) -> Built:
     """Builds `out` (a PDF/A-3a of two to three pages) and, beside it, the same as `.html`.
 
     The same record and sources give the same bytes. Both files are written at the very end, whole
@@ -65,21 +74,25 @@ def build(results: Results, source: Path, out: Path, *, author: Path, templates:
         source: the write-up, Markdown with the words that templates/README.md lists.
         author: a TOML file with name, affiliation, email and course.
         templates: page templates, style sheets and references.bib.
+        others: records of the studies that the write-up `reads` beside its own.
 
     Raises:
         UserError: anything in the sources, the record or the layout that is not fit to print.
     """
     with _uncollected():
-        return _build(results, source, out, author, templates)
+        text = markdown.read(source)
+        ledger = provenance.Ledger(results, _beside(text, others))
+        return _build(ledger, text, out, author, templates)
 
 
-def _build(results: Results, source: Path, out: Path, author: Path, templates: Path) -> Built:
-    clock, sheet = _Clock(), Sheet()
+def _build(
+    ledger: provenance.Ledger, text: markdown.Source, out: Path, author: Path, templates: Path
+) -> Built:
+    clock, sheet, results = _Clock(), Sheet(), ledger.results
     with clock.part("text"):
-        ledger = provenance.Ledger(results)
         words = Words(ledger, Citations(templates / "references.bib"), sheet)
         env = render.environment(templates)
-        paper = render.paper(env, markdown.read(source), words, render.author_of(author))
+        paper = render.paper(env, text, words, render.author_of(author))
     with clock.part("layout"):
 
         def arrange(plan: Plan | None) -> str:
@@ -87,13 +100,28 @@ def _build(results: Results, source: Path, out: Path, author: Path, templates: P
 
         laid = pdf.typeset(arrange, paper.blocks, sheet, results.folder / "report/galley.json")
     with clock.part("writing"):
-        sources = provenance.digests(_sources(source, author, templates))
+        sources = provenance.digests(_sources(text.path, author, templates))
         trail = provenance.trail(ledger, paper.head["title"], sources, laid.places)
         page = render.arrange(env, paper, sheet, "screen", trail=_script(trail))
         content = pdf.write(laid.document, _attached(ledger, trail), results.run.ended)
         _replace({out.with_suffix(".html"): page.encode(), out: content})
     pages = len(laid.document.pages)
     return Built(out, out.with_suffix(".html"), pages, clock.seconds, trail)
+
+
+def _beside(text: markdown.Source, others: Mapping[str, Results]) -> dict[str, Results]:
+    """The records of the studies that the front matter names."""
+    for study in text.reads:
+        if study not in others:
+            raise UserError(
+                f"{text.path.name} reads a run of '{study}' too, there is none: make run-{study}"
+            )
+    return {study: others[study] for study in text.reads}
+
+
+def reads(source: Path) -> tuple[str, ...]:
+    """The studies of which a write-up reads a run beside its own. Raises UserError as `build`."""
+    return markdown.read(source).reads
 
 
 @contextmanager
@@ -110,10 +138,21 @@ def _uncollected() -> Iterator[None]:
 
 
 def differences(
-    out: Path, run: str, record: Path, source: Path, *, author: Path, templates: Path
+    out: Path,
+    run: str,
+    record: Path,
+    source: Path,
+    *,
+    author: Path,
+    templates: Path,
+    others: Mapping[str, str] = {},
 ) -> list[str]:
-    """Why the PDF `out` is not what `build` would make of this run now; empty if it is."""
-    return embedded.differences(out, run, record, _sources(source, author, templates))
+    """Why the PDF `out` is not what `build` would make of this run now; empty if it is.
+
+    Args:
+        others: study -> id of the run that would be read beside it.
+    """
+    return embedded.differences(out, run, record, _sources(source, author, templates), others)
 
 
 def _sources(source: Path, author: Path, templates: Path) -> list[Path]:

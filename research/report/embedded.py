@@ -1,7 +1,7 @@
 """Reads a finished PDF back: the trail it carries, and whether its sources have changed since."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +30,16 @@ def trail(pdf: Path) -> dict[str, Any]:
         ) from None
 
 
-def differences(pdf: Path, run: str, record: Path, sources: Sequence[Path]) -> list[str]:
+def differences(
+    pdf: Path, run: str, record: Path, sources: Sequence[Path], others: Mapping[str, str] = {}
+) -> list[str]:
     """Why a PDF is not what a build from this run and these sources would give now; empty if it is.
 
     Arguments:
         run: id of the run that a build would take.
         record: that run's folder.
         sources: the write-up, the author's file and the templates.
+        others: study -> id of the run that a build would read beside it.
     """
     built, now = trail(pdf), digests(sources)
     reasons = []
@@ -47,6 +50,9 @@ def differences(pdf: Path, run: str, record: Path, sources: Sequence[Path]) -> l
             f["name"] for f in built["figures"] if f["sha256"] != sha256(record / f["artifact"])
         ]
         reasons += [f"figures drawn anew: {', '.join(drawn)}"] if drawn else []
+    for study, other in built.get("reads", {}).items():
+        if other["id"] != others.get(study):
+            reasons.append(f"reads run {other['id'][:8]} of '{study}'")
     former = built["sources"]
     changed = sorted(name for name in {*former, *now} if former.get(name) != now.get(name))
     if changed:

@@ -15,7 +15,7 @@ from research.report.misses import at, miss
 from research.report.slots import Slots
 
 _FRONT = re.compile(r"\A---\n(.*?)\n---[ \t]*(?:\n|\Z)", re.DOTALL)
-_KEYS = ("title", "keywords")
+_KEYS = ("title", "keywords", "reads")
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,8 @@ class Source:
     title: str
     keywords: tuple[str, ...]
     text: str
+    reads: tuple[str, ...] = ()
+    """studies of which a run is read beside the paper's own"""
 
 
 @dataclass(frozen=True)
@@ -56,9 +58,13 @@ def read(path: Path) -> Source:
     facts = _front_matter(path, front[1])
     if not facts.get("title"):
         raise at(path, 1, "the front matter needs a line 'title: …'")
-    keywords = tuple(word.strip() for word in facts.get("keywords", "").split(",") if word.strip())
     body = "\n" * front[0].count("\n") + text[front.end() :]
-    return Source(path, facts["title"], keywords, body)
+    keywords, reads = (_listed(facts.get(key, "")) for key in ("keywords", "reads"))
+    return Source(path, facts["title"], keywords, body, reads)
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
 def _front_matter(path: Path, text: str) -> dict[str, str]:

@@ -3,6 +3,7 @@
 The trail is one JSON document, embedded in the PDF and in the HTML:
 
     run           the run's facts
+    reads         study -> the facts of another run that the text reads
     sources       write-up and templates -> sha256
     numbers       {id, kind, run, name, value, half_width, low, high, n, format, printed, page, …}
     figures       {name, artifact, sha256, page, rectangle, data: [{path, sha256, attachment}]}
@@ -70,16 +71,20 @@ class Ledger:
     """Collects what a write-up prints, in the order in which it stands there."""
 
     results: Results
+    others: Mapping[str, Results] = field(default_factory=dict)
+    """runs that are read beside the paper's own, by study"""
     numbers: list[dict[str, Any]] = field(default_factory=list)
     figures: list[Exhibit] = field(default_factory=list)
     tables: list[Exhibit] = field(default_factory=list)
     comparisons: list[dict[str, str | float]] = field(default_factory=list)
 
-    def print(self, kind: str, name: str, printed: str, value: Any, **facts: Any) -> str:
+    def print(
+        self, kind: str, name: str, printed: str, value: Any, *, run: str, **facts: Any
+    ) -> str:
         """Enters one printed value and returns its HTML, an element with an id of its own."""
         entry = {"id": f"v-{len(self.numbers) + 1}", "kind": kind, "name": name}
-        run = {} if kind in ("quoted", "stated") else {"run": self.results.run.id}
-        self.numbers.append(entry | run | {"value": value, "printed": printed} | facts)
+        source = {} if kind in ("quoted", "stated") else {"run": run}
+        self.numbers.append(entry | source | {"value": value, "printed": printed} | facts)
         # a number stays on its line; a phrase, such as a data set's source, must not
         style = "v words" if len(printed) > 20 and " " in printed else "v"
         return f'<span class="{style}" id="{entry["id"]}">{_raised(html.escape(printed))}</span>'
@@ -133,6 +138,9 @@ def trail(
         "format": 1,
         "title": title,
         "run": portable(dataclasses.asdict(ledger.results.run)),
+        "reads": {
+            study: portable(dataclasses.asdict(other.run)) for study, other in ledger.others.items()
+        },
         "sources": dict(sources),
         "numbers": [portable(entry) | _place(entry["id"], places) for entry in ledger.numbers],
         "figures": [_exhibit(one, places, attached) for one in ledger.figures],

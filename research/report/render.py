@@ -114,6 +114,7 @@ def paper(env: SandboxedEnvironment, source: Source, words: Words, author: dict[
             "author": author,
             "abstract": Markup("\n".join(filled)),
             "run": run,
+            "reads": list(words.ledger.others),
         }
         title = fill(_furniture(env, "title", words, given))
         named = {f"b-{n}": _filled(block, fill) for n, block in enumerate(body)}

@@ -3,6 +3,7 @@
 import dataclasses
 import html
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from research.errors import UserError
@@ -14,7 +15,7 @@ from research.report.misses import miss
 from research.report.provenance import Exhibit, Ledger, facts, portable
 from research.report.slots import Slots
 from research.report.tables import Column, Wanted
-from research.results import Cell, Number
+from research.results import Cell, Number, Results
 
 _CRISP = b'<image image-rendering="crisp-edges" '
 
@@ -23,8 +24,9 @@ SLACK = 0.5
 
 
 class Words:
-    """The vocabulary of one write-up over one run.
+    """The vocabulary of one write-up over one run, and over those that it reads beside it.
 
+    A number, fact or setting of another run is called by its study: `number("fgsm:accuracy")`.
     Each word returns text with slots; what is printed is entered in the ledger only where the slot
     is filled, so the trail holds exactly what stands on the page, however often it stands there.
     """
@@ -33,10 +35,10 @@ class Words:
         self.ledger = ledger
         self.slots = Slots()
         self.sections: dict[str, str] = {}
-        self._run = ledger.results.run
         self._results = ledger.results
-        self._numbers = ledger.results.numbers
-        self._facts = facts(self._run)
+        self._told = {"": _Told.of(ledger.results)}
+        self._told |= {study: _Told.of(other) for study, other in ledger.others.items()}
+        self._run = ledger.results.run
         self._citations = citations
         self._sheet = sheet
         self._labels: dict[str, str] = {}
@@ -64,25 +66,27 @@ class Words:
         `default` is for what only some runs have, as `config.weights`; without it a miss is an
         error.
         """
-        if name in self._facts and name not in self._numbers:
-            return self._facts[name]
-        if default is not None and name not in self._numbers:
+        told, own = self._of(name)
+        if own in told.facts and own not in told.numbers:
+            return told.facts[own]
+        if default is not None and own not in told.numbers:
             return default
         return self._number(name).value
 
     def setting(self, name: str, format: str | None = None) -> str:
         """A setting of the run, spelt like its flag."""
-        config = self._run.config
-        if name not in config:
-            raise miss(f"run {self._run.id[:8]} has no setting", name, config)
-        value = portable(config[name])
+        told, own = self._of(name)
+        if own not in told.config:
+            raise miss(f"run {told.id[:8]} has no setting", own, told.config)
+        value = portable(told.config[own])
         return self._tracked("setting", name, plain(value, format), value)
 
     def fact(self, name: str, format: str | None = None) -> str:
         """A fact of the run by its name in `provenance.facts`: preset, device, data.train."""
-        if name not in self._facts:
-            raise miss(f"run {self._run.id[:8]} has no fact", name, self._facts)
-        value = self._facts[name]
+        told, own = self._of(name)
+        if own not in told.facts:
+            raise miss(f"run {told.id[:8]} has no fact", own, told.facts)
+        value = told.facts[own]
         return self._tracked("fact", name, plain(value, format), value)
 
     def quoted(self, text: str, key: str) -> str:
@@ -212,13 +216,30 @@ class Words:
 
     # --- parts -----------------------------------------------------------------------------------
 
-    def _number(self, name: str) -> Number:
-        if name not in self._numbers:
-            raise miss(f"run {self._run.id[:8]} logged no number", name, self._numbers)
-        return self._numbers[name]
+    def _of(self, name: str) -> "tuple[_Told, str]":
+        """The run that a name speaks of, and what it is called there: `fgsm:accuracy`."""
+        study, colon, own = name.rpartition(":")
+        if colon and study not in self._told:
+            known = [study for study in self._told if study]
+            hint = f"it reads {', '.join(known)}" if known else f"add a line 'reads: {study}'"
+            raise UserError(f"'{name}' is of another study, and the front matter says: {hint}")
+        return self._told[study], own
 
-    def _tracked(self, kind: str, name: str, text: str, value: Any, **facts: Any) -> str:
-        return self.slots.put(lambda: self.ledger.print(kind, name, text, value, **facts), text)
+    def _number(self, name: str) -> Number:
+        told, own = self._of(name)
+        if own not in told.numbers:
+            raise miss(f"run {told.id[:8]} logged no number", own, told.numbers)
+        return told.numbers[own]
+
+    def _tracked(self, kind: str, name: str, text: str, value: Any, **more: Any) -> str:
+        # what was quoted or stated is of no run, and its text may hold a colon
+        of_run = kind in ("number", "setting", "fact")
+        told, own = self._of(name) if of_run else (self._told[""], name)
+
+        def render() -> str:
+            return self.ledger.print(kind, own, text, value, run=told.id, **more)
+
+        return self.slots.put(render, text)
 
     def _inline(self, text: str) -> str:
         return self.slots.fill(markdown.inline(text))
@@ -252,8 +273,9 @@ class Words:
         def cell(column: str, text: str, raw: Cell, row: int) -> str:
             number = raw if isinstance(raw, Number) else Number(0.0)
             value = raw.value if isinstance(raw, Number) else raw
-            facts = {"row": row, "format": part.columns[column].format, **_certainty(number)}
-            return self.ledger.print("cell", f"{table}.{column}", text, value, **facts)
+            more = {"row": row, "format": part.columns[column].format, **_certainty(number)}
+            name, run = f"{table}.{column}", self._run.id
+            return self.ledger.print("cell", name, text, value, run=run, **more)
 
         return cell
 
@@ -265,6 +287,21 @@ class Words:
 
 def _certainty(number: Number) -> dict[str, Any]:
     """What the provenance says of a number beside its value."""
-    facts = dataclasses.asdict(number)
-    del facts["value"]
-    return facts
+    certainty = dataclasses.asdict(number)
+    del certainty["value"]
+    return certainty
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What one run has to say in words."""
+
+    id: str
+    numbers: Mapping[str, Number]
+    facts: Mapping[str, Any]
+    config: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, results: Results) -> "_Told":
+        run = results.run
+        return cls(run.id, results.numbers, facts(run), run.config)

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch.nn import functional as F
 
 from research import __main__ as command
-from research import trained
+from research import studies, trained
 from research.config import Data
 from research.data import load
 from research.paths import PAPER
@@ -255,19 +255,20 @@ def test_the_write_up_is_built_without_torch_and_again_to_the_same_bytes(
 
 def test_the_list_of_studies_tells_why_a_pdf_is_out_of_date(store: Path, paper: Path) -> None:
     assert command.main(["report", "ae", "--log", f"folder:{store}"]) == 0
-    run = next(r for r in open_store(f"folder:{store}").runs("ae"))
-    assert command.pdf_state("ae", run) == "up to date"
+    kept, entry = open_store(f"folder:{store}"), studies.entry("ae")
+    run = next(iter(kept.runs("ae")))
+    assert command.pdf_state(entry, run, kept) == "up to date"
     assert trail(paper / "ae.pdf")["run"]["id"] == run.record_id
     figure = run.folder / "figures/kernels.svg"
     drawn = figure.read_bytes()
     figure.write_bytes(drawn + b"<!-- drawn by other code -->")
-    assert command.pdf_state("ae", run) == "figures drawn anew: kernels"
+    assert command.pdf_state(entry, run, kept) == "figures drawn anew: kernels"
     figure.write_bytes(drawn)
     with (paper / "ae.md").open("a") as file:
         file.write("\nMore.\n")
-    assert command.pdf_state("ae", run) == "changed since: ae.md"
+    assert command.pdf_state(entry, run, kept) == "changed since: ae.md"
     (paper / "ae.pdf").unlink()
-    assert command.pdf_state("ae", run) == "not built"
+    assert command.pdf_state(entry, run, kept) == "not built"
 
 
 def test_redrawing_gives_the_same_figures(store: Path, record: Results) -> None:
