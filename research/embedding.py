@@ -1,4 +1,4 @@
-"""What a space of features says about classes, and a map of it for the eye.
+"""What a space of features says about classes, how two spaces differ, and a map for the eye.
 
 Vectors are (N, D) arrays, one row per image. A map is for looking: distances and sizes on it mean
 nothing, so no number is ever taken from it but how far its neighbourhoods can be trusted.
@@ -7,12 +7,20 @@ nothing, so no number is ever taken from it but how far its neighbourhoods can b
 import numpy as np
 import numpy.typing as npt
 from openTSNE import TSNE
+from scipy import linalg
+from scipy.spatial.distance import cdist
+from sklearn.covariance import ledoit_wolf
 from sklearn.decomposition import PCA
 from sklearn.manifold import trustworthiness as sklearn_trustworthiness
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.metrics import silhouette_score
+from sklearn.neighbors import KNeighborsClassifier, NearestCentroid, NearestNeighbors
 
 Vectors = npt.NDArray[np.floating]
 Labels = npt.NDArray[np.integer]
+Floats = npt.NDArray[np.float64]
+
+
+# --- codes and maps ------------------------------------------------------------------------------
 
 
 def fit_pca(vectors: Vectors, components: int) -> PCA:
@@ -49,3 +57,205 @@ def trustworthiness(vectors: Vectors, flat: Vectors, neighbours: int) -> float:
         Neighborhood Preservation in Nonlinear Projection Methods (Venna and Kaski, 2001).
     """
     return float(sklearn_trustworthiness(vectors, flat, n_neighbors=neighbours))
+
+
+def knn_preservation(vectors: Vectors, flat: Vectors, neighbours: int) -> float:
+    """Mean share of the nearest in the space that are among the nearest on the map, in [0, 1].
+
+    A random map has about `neighbours` / (N - 1).
+    """
+    near, near_flat = (
+        NearestNeighbors(n_neighbors=neighbours, algorithm="brute").fit(x).kneighbors()[1]
+        for x in (vectors, flat)
+    )
+    shared = (near[:, :, None] == near_flat[:, None]).sum()
+    return float(shared / near.size)
+
+
+# --- how well classes are apart ------------------------------------------------------------------
+
+
+def nearest_centroid_accuracy(
+    reference: Vectors, labels: Labels, vectors: Vectors, truth: Labels
+) -> float:
+    """Share of `vectors` to which their class's mean in `reference` is the nearest, by Euclid."""
+    return float(NearestCentroid().fit(reference, labels).score(vectors, truth))
+
+
+def silhouette(vectors: Vectors, labels: Labels) -> float:
+    """Mean over vectors of (b - a) / max(a, b), in [-1, 1].
+
+    a is the mean Euclidean distance to the vector's own class, b that to the nearest other class.
+
+    References:
+        Silhouettes: A Graphical Aid to the Interpretation and Validation of Cluster Analysis
+        (Rousseeuw, 1987).
+    """
+    return float(silhouette_score(vectors, labels))
+
+
+def scatter(vectors: Vectors, labels: Labels) -> tuple[Floats, Floats, Floats]:
+    """Sums of squares and products within classes, between class means and in total, (D, D) each.
+
+    The total is the sum of the other two.
+    """
+    data = np.asarray(vectors, np.float64)
+    means, own = _class_means(data, labels)
+    inside, apart, centred = data - means[own], means[own] - data.mean(0), data - data.mean(0)
+    return inside.T @ inside, apart.T @ apart, centred.T @ centred
+
+
+def fisher_ratio(vectors: Vectors, labels: Labels, shrinkage: float | None = None) -> float:
+    """tr(W⁻¹ B) of the scatter within and between classes: large where classes are far apart.
+
+    Arguments:
+        shrinkage: see `covariance`; 0 is the ratio of Fisher, which needs more vectors than
+            dimensions and no constant ones.
+
+    References:
+        The Use of Multiple Measurements in Taxonomic Problems (Fisher, 1936).
+    """
+    data = np.asarray(vectors, np.float64)
+    means, own = _class_means(data, labels)
+    within = covariance(data - means[own], shrinkage)
+    squares = (_whitened(means - data.mean(0), within) ** 2).sum(1)
+    return float(squares @ np.bincount(own) / len(own))
+
+
+# --- distances that know the spread --------------------------------------------------------------
+
+
+def covariance(centred: Vectors, shrinkage: float | None = None) -> Floats:
+    """Covariance (÷ N) of vectors of mean 0, drawn towards the identity times its mean variance.
+
+    Arguments:
+        shrinkage: weight of the identity in [0, 1]; None for the one that is least wrong in the
+            mean, estimated from the vectors. Anything above 0 makes the result invertible, even
+            where a dimension is constant.
+
+    References:
+        A Well-Conditioned Estimator for Large-Dimensional Covariance Matrices (Ledoit and Wolf,
+        2004).
+    """
+    if shrinkage is None:
+        return np.asarray(ledoit_wolf(centred, assume_centered=True)[0])
+    plain = centred.T @ centred / len(centred)
+    identity = np.eye(len(plain)) * np.trace(plain) / len(plain)
+    return np.asarray((1 - shrinkage) * plain + shrinkage * identity)
+
+
+def mahalanobis(reference: Vectors, vectors: Vectors, shrinkage: float | None = None) -> Floats:
+    """Distance of each of `vectors` (M, D) to the mean of `reference` (N, D), in its spreads. (M,)
+
+    The spread is the `covariance` of the reference.
+
+    References:
+        On the Generalized Distance in Statistics (Mahalanobis, 1936).
+    """
+    data = np.asarray(reference, np.float64)
+    mean = data.mean(0)
+    white = _whitened(vectors - mean, covariance(data - mean, shrinkage))
+    return np.asarray(np.linalg.norm(white, axis=1))
+
+
+def class_mahalanobis(
+    reference: Vectors, labels: Labels, vectors: Vectors, shrinkage: float | None = None
+) -> Floats:
+    """Least distance of each of `vectors` to a class mean of `reference`, (M,).
+
+    Distances are in the spread of the vectors about their class means, shared by all classes.
+
+    References:
+        A Simple Unified Framework for Detecting Out-of-Distribution Samples and Adversarial
+        Attacks, section 2.1 (Lee et al., 2018), whose confidence is minus the square of this.
+    """
+    data = np.asarray(reference, np.float64)
+    means, own = _class_means(data, labels)
+    within = covariance(data - means[own], shrinkage)
+    shift = data.mean(0)
+    white = (_whitened(x - shift, within) for x in (np.asarray(vectors, np.float64), means))
+    return np.asarray(cdist(*white).min(1))
+
+
+def _class_means(data: Floats, labels: Labels) -> tuple[Floats, npt.NDArray[np.intp]]:
+    """Means of the classes, (C, D), and which of them is each vector's, (N,)."""
+    names, own = np.unique(labels, return_inverse=True)
+    return np.stack([data[own == index].mean(0) for index in range(len(names))]), own
+
+
+def _whitened(offsets: Floats, spread: Floats) -> Floats:
+    """Rows of the same Mahalanobis as Euclidean length; LinAlgError for a singular spread."""
+    factor = linalg.cholesky(spread, lower=True)
+    return np.asarray(linalg.solve_triangular(factor, offsets.T, lower=True).T)
+
+
+# --- two spaces compared -------------------------------------------------------------------------
+
+
+def frobenius(a: Floats, b: Floats) -> float:
+    """‖A - B‖ / √(‖A‖ ‖B‖) of two covariances of one space, in Frobenius norms; 0 when equal."""
+    norm = np.linalg.norm
+    return float(norm(a - b) / np.sqrt(norm(a) * norm(b)))
+
+
+def bures(a: Floats, b: Floats) -> float:
+    """Bures-Wasserstein distance of two covariances of one space, in the vectors' own unit.
+
+    It is the 2-Wasserstein distance of normal distributions with these covariances and one mean:
+    d² = tr A + tr B - 2 tr (A^½ B A^½)^½.
+
+    References:
+        On the Bures-Wasserstein Distance between Positive Definite Matrices (Bhatia, Jain and
+        Lim, 2019), whose theorem 1, d = min over rotations U of ‖A^½ - B^½ U‖, is computed here:
+        it does not subtract nearly equal numbers.
+    """
+    first, second = _root(a), _root(b)
+    left, _, right = np.linalg.svd(second @ first)
+    return float(np.linalg.norm(first - second @ left @ right))
+
+
+def spectral_distance(a: Floats, b: Floats) -> float:
+    """Bures distance of covariances of any two spaces, each turned to its own principal axes.
+
+    It compares the spectra alone, the shorter one padded with zeros, and is the least `bures`
+    distance over all rotations of one space.
+    """
+    size = max(len(a), len(b))
+    first, second = (np.pad(_spectrum(x), (size - len(x), 0)) for x in (a, b))
+    return float(np.linalg.norm(np.sqrt(first) - np.sqrt(second)))
+
+
+def participation_ratio(covariance: Floats) -> float:
+    """Effective dimension (tr C)² / tr C², from 1 (a line) to D (a ball).
+
+    References:
+        A Theory of Multineuronal Dimensionality, Dynamics and Measurement (Gao et al., 2017).
+    """
+    return float(np.trace(covariance) ** 2 / (covariance**2).sum())
+
+
+def linear_cka(x: Vectors, y: Vectors) -> float:
+    """Centred kernel alignment of two representations of the same inputs, in [0, 1].
+
+    1 for representations that are equal but for rotation, shift and scale; widths may differ.
+
+    Arguments:
+        x, y: (N, D) and (N, E), row by row of the same inputs.
+
+    References:
+        Similarity of Neural Network Representations Revisited (Kornblith et al., 2019).
+    """
+    first, second = (np.asarray(z, np.float64) - z.mean(0, dtype=np.float64) for z in (x, y))
+    norm = np.linalg.norm
+    shared = norm(second.T @ first) ** 2
+    return float(shared / (norm(first.T @ first) * norm(second.T @ second)))
+
+
+def _spectrum(covariance: Floats) -> Floats:
+    """Eigenvalues in ascending order; rounding may have made those of 0 negative."""
+    return np.asarray(np.linalg.eigvalsh(covariance).clip(0))
+
+
+def _root(covariance: Floats) -> Floats:
+    values, axes = np.linalg.eigh(covariance)
+    return np.asarray(axes * np.sqrt(values.clip(0)) @ axes.T)

@@ -1,11 +1,16 @@
-"""Uncertainty of measured values."""
+"""Uncertainty of measured values: every interval is meant to hold the truth in 95 of 100 cases."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
+import numpy.typing as npt
 from scipy import stats
 
 from research.results import Number
+
+Floats = npt.NDArray[np.floating]
+Labels = npt.NDArray[np.integer]
+Flags = npt.NDArray[np.bool_]
 
 
 def over_seeds(values: Sequence[float], unit: str = "") -> Number:
@@ -20,3 +25,121 @@ def over_seeds(values: Sequence[float], unit: str = "") -> Number:
     error = float(np.std(values, ddof=1)) / n**0.5
     half_width = float(stats.t.ppf(0.975, n - 1)) * error
     return Number(float(np.mean(values)), unit, half_width, n)
+
+
+def paired(a: Sequence[float], b: Sequence[float], unit: str = "") -> Number:
+    """Mean of b - a over seeds and its t interval; `a[i]` and `b[i]` belong to one seed."""
+    return over_seeds([after - before for before, after in zip(a, b, strict=True)], unit)
+
+
+# --- shares and tests ----------------------------------------------------------------------------
+
+
+def wilson(successes: int, trials: int) -> Number:
+    """A share in [0, 1] of independent trials and its score interval.
+
+    Raises:
+        ValueError: there are no trials.
+
+    References:
+        Probable Inference, the Law of Succession, and Statistical Inference (Wilson, 1927).
+    """
+    if trials < 1:
+        raise ValueError(f"a share needs at least one trial, got {trials}")
+    ends = stats.binomtest(int(successes), int(trials)).proportion_ci(0.95, method="wilson")
+    return Number(successes / trials, n=int(trials), low=float(ends.low), high=float(ends.high))
+
+
+def mcnemar(a: Flags, b: Flags) -> float:
+    """Exact two-sided p value that two models are right equally often on the same samples.
+
+    Only samples on which one is right and the other wrong count; without any the value is 1.
+
+    Arguments:
+        a, b: which samples each model gets right, (N,) bool.
+
+    References:
+        Note on the Sampling Error of the Difference Between Correlated Proportions or Percentages
+        (McNemar, 1947), with the binomial distribution in place of its chi-squared limit.
+    """
+    only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
+    return float(stats.binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """p values adjusted for their number, in the given order; one below 0.05 may be believed.
+
+    The chance of even one false rejection among all is then at most 0.05, however they depend on
+    each other.
+
+    References:
+        A Simple Sequentially Rejective Multiple Test Procedure (Holm, 1979).
+    """
+    order = np.argsort(p)
+    scaled = np.asarray(p, float)[order] * np.arange(len(p), 0, -1)
+    adjusted = np.empty(len(p))
+    adjusted[order] = np.minimum(1, np.maximum.accumulate(scaled))
+    return [float(value) for value in adjusted]
+
+
+def permutation_p(observed: float, null: Floats) -> float:
+    """One-sided p value: how often chance reaches `observed` or more, itself counted among chance.
+
+    Arguments:
+        null: the statistic after random relabellings, (B,).
+
+    Returns:
+        (1 + count) / (1 + B), which is never 0.
+
+    References:
+        Permutation P-values Should Never Be Zero (Phipson and Smyth, 2010).
+    """
+    return (1 + int((np.asarray(null) >= observed).sum())) / (1 + len(null))
+
+
+# --- bootstrap -----------------------------------------------------------------------------------
+
+
+def resamples(labels: Labels, times: int, seed: int) -> npt.NDArray[np.float32]:
+    """How often each sample is drawn in each bootstrap resample, (times, N) whole numbers.
+
+    Samples are drawn with replacement within their class, so that each class keeps its size.
+    """
+    rng = np.random.default_rng(seed)
+    counts = np.empty((times, len(labels)), np.float32)
+    rows = np.arange(times)[:, None]
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        drawn = rng.integers(len(members), size=(times, len(members)))
+        cells = (drawn + rows * len(members)).ravel()
+        counts[:, members] = np.bincount(cells, minlength=drawn.size).reshape(drawn.shape)
+    return counts
+
+
+def percentile_interval(value: float, replicates: Floats, unit: str = "", n: int = 1) -> Number:
+    """A value between the 2.5th and the 97.5th percentile of its bootstrap replicates, (B,).
+
+    References:
+        An Introduction to the Bootstrap, section 13.3 (Efron and Tibshirani, 1993).
+    """
+    low, high = np.quantile(replicates, [0.025, 0.975])
+    return Number(float(value), unit, n=n, low=float(low), high=float(high))
+
+
+def bootstrap(
+    statistic: Callable[[npt.NDArray[np.intp]], float],
+    n: int,
+    *,
+    times: int = 1000,
+    seed: int = 0,
+    unit: str = "",
+) -> Number:
+    """A statistic of n independent samples and its percentile interval.
+
+    Arguments:
+        statistic: of the samples with these indices, (n,) in [0, n), some of them repeated.
+        times: resamples.
+    """
+    rng = np.random.default_rng(seed)
+    replicates = np.array([statistic(rng.integers(n, size=n)) for _ in range(times)])
+    return percentile_interval(statistic(np.arange(n)), replicates, unit, n)
