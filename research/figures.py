@@ -12,7 +12,7 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import LogNorm, Normalize, TwoSlopeNorm
+from matplotlib.colors import LogNorm, Normalize, PowerNorm, TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -234,3 +234,28 @@ def scatter_classes(axes: Axes, points: Array, labels: Array, classes: Sequence[
     for side in axes.spines.values():
         side.set_visible(True)
     axes.set_aspect("equal", adjustable="datalim")
+
+
+def confusions(matrices: Mapping[str, Array], classes: Sequence[str]) -> Figure:
+    """Two confusion matrices side by side, coloured by per cent of the true class.
+
+    The diagonal has these per cents in print, every other cell its count; below ½ it stays empty.
+
+    Arguments:
+        matrices: title -> counts (C, C), rows are true classes.
+    """
+    figure = canvas(COLUMN_MM, 53)
+    grid = figure.subplots(1, len(matrices), sharey=True, squeeze=False)[0]
+    for axes, (title, counts) in zip(grid, matrices.items(), strict=True):
+        rows = 100 * counts / counts.sum(1, keepdims=True)
+        axes.imshow(rows, cmap="Blues", norm=PowerNorm(0.35, 0, 100))
+        for (i, j), value in np.ndenumerate(np.where(np.eye(len(counts)), rows, counts)):
+            if value >= 0.5:
+                ink = "white" if rows[i, j] > 20 else "black"
+                axes.text(j, i, f"{value:.0f}", color=ink, ha="center", va="center", fontsize=6)
+        axes.set(title=title, xlabel="predicted class")
+        axes.set_xticks(range(len(classes)), classes)
+        axes.set_yticks(range(len(classes)), classes)
+        axes.tick_params(length=0)
+    grid[0].set_ylabel("true class")
+    return figure

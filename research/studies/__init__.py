@@ -1,4 +1,4 @@
-"""One file = one question = one write-up. A study is a module with
+"""One file = one question = one write-up. A study is a module, or a package where it is long, with
 
 - a docstring: the question on its first line, then a line `Source: …`;
 - `Config`, a frozen dataclass of settings (with `data`, `train` and `seeds` among them), and
@@ -29,7 +29,10 @@ class Entry:
 
 
 def entries() -> list[Entry]:
-    return [_entry(path) for path in sorted(Path(__file__).parent.glob("[!_]*.py"))]
+    here = Path(__file__).parent
+    files = {path.stem: path for path in here.glob("[!_]*.py")}
+    files |= {path.parent.name: path for path in here.glob("[!_]*/__init__.py")}
+    return [_entry(slug, files[slug]) for slug in sorted(files)]
 
 
 def entry(slug: str) -> Entry:
@@ -46,8 +49,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"did you mean '{close[0]}'?" if close else f"choose from {', '.join(known)}"
 
 
-def _entry(path: Path) -> Entry:
+def _entry(slug: str, path: Path) -> Entry:
     text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
     question, *rest = text.splitlines()
     source = next(line for line in rest if line.startswith("Source: "))
-    return Entry(path.stem, question, source.removeprefix("Source: "))
+    return Entry(slug, question, source.removeprefix("Source: "))

@@ -1,0 +1,81 @@
+"""The networks of the study `mlp`: how they are trained and read out."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from research.classification import (
+    class_weights,
+)
+from research.data import Dataset, Split, batches
+from research.models import Mlp
+from research.results import Array
+from research.studies.mlp.settings import RARE, Config, Recipe
+from research.tracking import Log
+from research.train import Objective, evaluation, placed, predict
+from research.trained import obtain
+
+
+def thinned(split: Split, label: int, kept: int) -> Split:
+    """The split without the first samples of a class, so that the last `kept` remain."""
+    members = torch.nonzero(split.labels == label).flatten()
+    chosen = torch.ones(len(split), dtype=torch.bool, device=split.labels.device)
+    chosen[members[: len(members) - kept]] = False
+    return Split(split.images[chosen], split.labels[chosen])
+
+
+def train(recipe: Recipe, data: Dataset, config: Config, log: Log) -> Mlp:
+    """One model, trained, found as trained before, or read from the weights that were given."""
+    torch.manual_seed(recipe.seed)
+    model = Mlp(recipe.hidden, inputs=int(np.prod(data.shape)), classes=len(data.classes))
+    model = placed(model, config.train)
+    split, test = data.train, data.test
+    if recipe.ones is not None:
+        split = thinned(split, data.class_index(RARE), recipe.ones)
+    lr = recipe.lr or config.train.lr
+
+    def test_scores(model: nn.Module) -> dict[str, float]:
+        logits = predict(model, test)
+        hits = logits.argmax(1) == test.labels
+        loss = F.cross_entropy(logits, test.labels)
+        return {"loss/test": loss.item(), "accuracy/test": hits.float().mean().item()}
+
+    return obtain(
+        model,
+        split,
+        weighted(split, len(data.classes)) if recipe.weighted else cross_entropy,
+        torch.optim.SGD(model.parameters(), lr=lr, momentum=0.9),
+        config.train,
+        name=recipe.name,
+        params={"arm": recipe.arm, "seed": recipe.seed, "optimiser": "SGD", "lr": lr},
+        seed=recipe.seed + recipe.order,
+        log=log,
+        evaluate=test_scores,
+    )
+
+
+def cross_entropy(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    return F.cross_entropy(model(images).float(), labels)
+
+
+def weighted(split: Split, classes: int) -> Objective:
+    """Cross-entropy in which the split's classes count alike: of a batch the weighted mean."""
+    balanced = class_weights(split.labels.cpu().numpy(), classes)
+    weights = torch.tensor(balanced, dtype=torch.float32, device=split.labels.device)
+    return lambda model, images, labels: F.cross_entropy(model(images).float(), labels, weights)
+
+
+def embed(model: Mlp, split: Split) -> tuple[Array, Array]:
+    """The embeddings (N, D) and the logits (N, C) of a split."""
+    return probe(model, (images for images, _ in batches(split, 4096)))
+
+
+def probe(model: Mlp, inputs: Iterable[Tensor]) -> tuple[Array, Array]:
+    """The embeddings (N, D) and the logits (N, C) of batches of images."""
+    with evaluation(model):
+        vectors = torch.cat([model.embed(images) for images in inputs])
+        logits = model.head(model.relu(vectors))
+    return vectors.double().cpu().numpy(), logits.double().cpu().numpy()
