@@ -29,6 +29,7 @@ FORBIDDEN = {
         f"research.{method}": ("research.tracking", "research.figures", "research.studies")
         for method in (
             "activations",
+            "adversarial",
             "classification",
             "code",
             "distances",
@@ -37,6 +38,7 @@ FORBIDDEN = {
             "reconstruction",
             "stats",
             "train",
+            "universal",
         )
     },
 }
