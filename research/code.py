@@ -25,9 +25,9 @@ def digest(*values: Any) -> str:
     """sha256 over functions, classes, tensors, arrays and plain data, in this order.
 
     A function stands for its instructions, its defaults, the values it closes over and every
-    function, class and constant of the project that it names; what libraries offer stands for
-    itself by name. A path stands for nothing: where something lies is not what it is. Of objects
-    other than data classes only the type counts.
+    function, class and constant of the project that it names; a method also for its object. What
+    libraries offer stands for itself by name. A path stands for nothing: where something lies is
+    not what it is. Of objects other than data classes only the type counts.
     """
     hashed = hashlib.sha256()
     for part in _Walk().parts(values):
@@ -75,10 +75,14 @@ class _Walk:
         self._kept.append(value)
         if isinstance(value, functools.partial):
             yield from self.parts([value.func, value.args, value.keywords])
-        elif isinstance(value, types.MethodType | staticmethod | classmethod):
+        elif isinstance(value, types.MethodType):
+            yield from self.parts([value.__func__, value.__self__])
+        elif isinstance(value, staticmethod | classmethod):
             yield from self.parts(value.__func__)
         elif isinstance(value, property):
             yield from self.parts(value.fget)
+        elif isinstance(value, functools._lru_cache_wrapper):
+            yield from self.parts(value.__wrapped__)
         elif isinstance(value, types.FunctionType) and _ours(value):
             yield from self._function(value)
         elif inspect.isclass(value) and _ours(value):
@@ -112,11 +116,12 @@ class _Walk:
         for base in kind.__bases__:
             yield from self.parts(base)
         for name, member in vars(kind).items():
-            if _is_code(member):
+            if _is_code(member) or not (name.startswith("__") or inspect.isdatadescriptor(member)):
                 yield name
                 yield from self.parts(member)
 
     def _fields(self, value: Any) -> Iterator[str | bytes]:
+        yield from self.parts(type(value))
         for field in dataclasses.fields(value):
             yield field.name
             yield from self.parts(getattr(value, field.name))

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from filelock import FileLock
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -28,7 +29,7 @@ from research.models import load_weights, save_weights
 from research.progress import shown
 from research.results import sha256, write_json
 from research.tracking import Log
-from research.train import Epoch, M, Objective, fit
+from research.train import DivergenceError, Epoch, M, Objective, fit
 
 Evaluate = Callable[[nn.Module], Mapping[str, float]]
 
@@ -38,13 +39,12 @@ class Kept:
     """A trained model on disk.
 
     Attributes:
-        digest: of what it follows from; the name of its folder.
+        folder: its place, named by the digest of what it follows from.
         run: id of the run that trained it.
         epochs: its curve.
     """
 
     folder: Path
-    digest: str
     run: str
     epochs: tuple[Epoch, ...]
 
@@ -94,14 +94,18 @@ def obtain(
     digest = digest_of(model, split, objective, optimiser, settings, seed, evaluate, scheduler)
 
     def train(child: Log) -> Kept:
-        checkpoint = log.path(f"checkpoints/{name}.pt")
-        files = {k: log.path(f"checkpoints/{name}-epoch{k}.safetensors") for k in wanted}
+        # by digest too: what other code has begun must not be gone on with
+        checkpoint = f"checkpoints/{name}-{digest[:12]}"
+        files = {k: log.path(f"{checkpoint}-epoch{k}.safetensors") for k in wanted}
         epochs = fit(
             model, split, objective, optimiser, settings, seed=seed, evaluate=evaluate,
-            scheduler=scheduler, checkpoint=checkpoint,
+            scheduler=scheduler, checkpoint=log.path(f"{checkpoint}.pt"),
         )  # fmt: skip
         shots = _photographed(epochs, model, files)
-        curve = _log_curve(name, shown(shots, name, settings.epochs), child, log)
+        try:
+            curve = _log_curve(name, shown(shots, name, settings.epochs), child, log)
+        except DivergenceError as error:
+            raise DivergenceError(f"{name}: {error}") from None
         return keep(model, digest, log.id, curve, files)
 
     with log.child(name, {**params, "model_digest": digest[:12]}) as child:
@@ -132,19 +136,26 @@ def digest_of(
     kinds = sorted({type(module) for module in model.modules()}, key=lambda kind: kind.__qualname__)
     return code.digest(
         {"python": sys.version_info[:2], "torch": torch.__version__},
-        [str(model), kinds, dict(model.named_parameters()), dict(model.named_buffers())],
+        [str(model), getattr(model, "config", None), kinds, dict(model.named_buffers())],
+        [(name, weight.requires_grad, weight) for name, weight in model.named_parameters()],
         [split.images, split.labels],
         [seed, settings.epochs, settings.batch, settings.precision],
         torch.device(settings.device).type,
-        [type(optimiser).__qualname__, _settings_of(optimiser)],
-        [type(scheduler).__qualname__, scheduler.state_dict() if scheduler else None],
+        [type(optimiser), _settings_of(optimiser, model)],
+        [type(scheduler), vars(scheduler).get("lr_lambdas"), scheduler.state_dict()]
+        if scheduler
+        else None,
         [fit, objective, evaluate],
     )
 
 
-def _settings_of(optimiser: Optimizer) -> list[dict[str, Any]]:
-    groups: list[dict[str, Any]] = optimiser.state_dict()["param_groups"]
-    return groups
+def _settings_of(optimiser: Optimizer, model: nn.Module) -> list[dict[str, Any]]:
+    """The settings of each group of parameters, and the names of these in the model."""
+    names = {id(weight): name for name, weight in model.named_parameters()}
+    return [
+        {**group, "params": [names.get(id(weight)) for weight in group["params"]]}
+        for group in optimiser.param_groups
+    ]
 
 
 def snapshot(model: M, name: str, epoch: int, log: Log) -> M:
@@ -166,7 +177,7 @@ def find(digest: str, snapshots: Iterable[int] = ()) -> Kept | None:
     try:
         facts = json.loads((folder / "model.json").read_text())
         epochs = tuple(Epoch(**epoch | {"restored": True}) for epoch in facts["epochs"])
-        kept = Kept(folder, digest, facts["run"], epochs)
+        kept = Kept(folder, facts["run"], epochs)
         files = {"weights": kept.weights}
         files |= {f"epoch{number}": _snapshot_file(folder, number) for number in snapshots}
         whole = all(sha256(path) == facts["sha256"][file] for file, path in files.items())
@@ -184,20 +195,22 @@ def keep(
 ) -> Kept:
     """Stores a trained model, and the files of its snapshots, for later runs."""
     folder = paths.MODELS / digest
-    kept = Kept(folder, digest, run, tuple(epochs))
+    kept = Kept(folder, run, tuple(epochs))
     paths.MODELS.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(paths.MODELS.with_suffix(".lock"))
     # written aside and moved: another process may look for it, or write the same one
-    with tempfile.TemporaryDirectory(dir=paths.MODELS, prefix=".") as aside:
+    with lock, tempfile.TemporaryDirectory(dir=paths.MODELS, prefix=".") as aside:
         part = dataclasses.replace(kept, folder=Path(aside, digest))
         part.folder.mkdir()
         save_weights(part.weights, model, digest[:12])
-        sums = {"weights": sha256(part.weights)}
-        for number, path in snapshots.items():
-            shutil.copy(path, _snapshot_file(part.folder, number))
-            sums[f"epoch{number}"] = sha256(path)
+        if find(digest):  # kept before, with other snapshots
+            for file in folder.glob("epoch*.safetensors"):
+                shutil.copy(file, part.folder)
+        for number, file in snapshots.items():
+            shutil.copy(file, _snapshot_file(part.folder, number))
+        sums = {file.stem: sha256(file) for file in part.folder.glob("*.safetensors")}
         curve = [dataclasses.asdict(epoch) for epoch in kept.epochs]
-        facts = {"run": run, "sha256": sums, "epochs": curve}
-        write_json(part.folder / "model.json", facts)
+        write_json(part.folder / "model.json", {"run": run, "sha256": sums, "epochs": curve})
         shutil.rmtree(folder, ignore_errors=True)
         part.folder.replace(folder)
     return kept

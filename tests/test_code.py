@@ -19,6 +19,7 @@ from research import code, models, train
 from research.code import digest
 
 SOURCE = """
+from functools import cache
 LIMIT = 3
 
 def helper(x):
@@ -29,8 +30,17 @@ def step(x, scale=2.0):
     return y if y < LIMIT else [y for y in (x, y)]
 
 class Net:
+    SLOPE = 0.5
+
     def forward(self, x):
-        return step(x)
+        return step(x) * self.SLOPE
+
+@cache
+def remembered(x):
+    return x * 7
+
+def user(x):
+    return remembered(x)
 """
 
 
@@ -62,7 +72,7 @@ def test_comments_layout_docstrings_and_strangers_do_not_count(
 ) -> None:
     before, after = (module(text, tmp_path) for text in (SOURCE, SOURCE.replace(old, new)))
     assert SOURCE.replace(old, new) != SOURCE
-    for name in ("step", "Net"):
+    for name in ("step", "Net", "user"):
         assert digest(getattr(before, name)) == digest(getattr(after, name))
 
 
@@ -75,12 +85,18 @@ def test_comments_layout_docstrings_and_strangers_do_not_count(
         ("scale=2.0", "scale=2.5"),
         ("y < LIMIT", "y > LIMIT"),
         ("(x, y)]", "(y, x)]"),
-        ("step(x)\n", "step(x, 1.0)\n"),
+        ("step(x) *", "step(x, 1.0) *"),
+        ("SLOPE = 0.5", "SLOPE = 0.25"),
     ],
 )
 def test_what_is_done_counts_however_far_away(old: str, new: str, tmp_path: Path) -> None:
     before, after = (module(text, tmp_path) for text in (SOURCE, SOURCE.replace(old, new)))
     assert digest(before.Net) != digest(after.Net)
+
+
+def test_a_function_that_remembers_counts_by_what_it_does(tmp_path: Path) -> None:
+    before, after = (module(t, tmp_path) for t in (SOURCE, SOURCE.replace("x * 7", "x * 8")))
+    assert digest(before.user) != digest(after.user)
 
 
 def test_libraries_count_by_name_only(tmp_path: Path) -> None:
@@ -100,9 +116,27 @@ class Pair:
     second: Any
 
 
+@dataclass
+class Scaled:
+    factor: float
+
+    def __call__(self, x: float) -> float:
+        return self.factor * x
+
+
+@dataclass
+class Shifted:
+    factor: float
+
+    def __call__(self, x: float) -> float:
+        return self.factor + x
+
+
 @pytest.mark.parametrize(
     ("a", "b"),
     [
+        (Scaled(2.0).__call__, Scaled(3.0).__call__),
+        (Scaled(2.0), Shifted(2.0)),
         (1, 2),
         (1, 1.0),
         (1, True),

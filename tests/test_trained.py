@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from research import paths, trained
 from research.config import Train
 from research.data import Split
+from research.errors import UserError
 from research.models import save_weights
 from research.results import load as read
 from research.tracking import Log, Opening, open_store
@@ -65,12 +66,18 @@ def accuracy(model: nn.Module) -> dict[str, float]:
 def train(
     log: Log, *, name: str = "a", data: Split | None = None, start: int = 0, slope: float = 0.1,
     momentum: float = 0.9, objective: Any = cross_entropy, seed: int = 0, evaluate: Any = accuracy,
-    gamma: float | None = None, snapshots: tuple[int, ...] = (), **settings: Any,
+    gamma: float | None = None, decay: float | None = None, frozen: bool = False,
+    only: tuple[str, ...] = ("fc.weight", "fc.bias"), snapshots: tuple[int, ...] = (),
+    **settings: Any,
 ) -> Small:  # fmt: skip
     torch.manual_seed(start)
     model = Small(slope)
-    optimiser = torch.optim.SGD(model.parameters(), lr=0.1, momentum=momentum)
-    schedule = torch.optim.lr_scheduler.ExponentialLR(optimiser, gamma) if gamma else None
+    model.fc.bias.requires_grad_(not frozen)
+    trained = [weight for name, weight in model.named_parameters() if name in only]
+    optimiser = torch.optim.SGD(trained, lr=0.1, momentum=momentum)
+    schedule: Any = torch.optim.lr_scheduler.ExponentialLR(optimiser, gamma) if gamma else None
+    if decay:
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda epoch: decay**epoch)
     return obtain(
         model, data or split(), objective, optimiser, dataclasses.replace(SETTINGS, **settings),
         name=name, params={"seed": seed}, seed=seed, log=log, evaluate=evaluate,
@@ -131,6 +138,9 @@ def test_the_same_again_is_found_with_its_weights_and_curve(
         {"seed": 1},
         {"evaluate": lambda model: {"accuracy/train": 0.0}},
         {"gamma": 0.5},
+        {"decay": 0.5},
+        {"frozen": True},
+        {"only": ("fc.weight",)},
         {"epochs": 3},
         {"batch": 4},
         {"precision": "bfloat16"},
@@ -149,6 +159,18 @@ def test_what_a_loss_closes_over_counts(started: Callable[..., Any]) -> None:
     started(objective=weighted(2.0))
     assert started(objective=weighted(2.0))[0].run.models["a"]["origin"] == "found"
     assert started(objective=weighted(3.0))[0].run.models["a"]["origin"] == "trained"
+
+
+def test_what_the_rule_for_the_learning_rate_closes_over_counts(
+    started: Callable[..., Any],
+) -> None:
+    started(decay=0.5)
+    assert started(decay=0.25)[0].run.models["a"]["origin"] == "trained"
+
+
+def test_which_parameters_are_trained_counts(started: Callable[..., Any]) -> None:
+    started(only=("fc.weight",))
+    assert started(only=("fc.bias",))[0].run.models["a"]["origin"] == "trained"
 
 
 def test_it_is_trained_anew_when_asked(started: Callable[..., Any]) -> None:
@@ -191,6 +213,41 @@ def test_a_model_kept_without_snapshots_is_trained_anew_for_them(
 ) -> None:
     started()
     assert started(snapshots=(1,))[0].run.models["a"]["origin"] == "trained"
+
+
+def test_snapshots_asked_for_at_different_times_are_kept_together(
+    started: Callable[..., Any],
+) -> None:
+    started(epochs=3, snapshots=(1,))
+    started(epochs=3, snapshots=(2,))
+    found, _ = started(epochs=3, snapshots=(1, 2))
+    assert found.run.models["a"]["origin"] == "found"
+
+
+def test_what_other_code_has_begun_is_not_gone_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, started: Callable[..., Any]
+) -> None:
+    def stop(epochs: Iterator[Any], label: str, total: int) -> Iterator[Any]:
+        yield next(epochs)
+        raise KeyboardInterrupt
+
+    store = open_store(f"folder:{tmp_path}/store")
+    with monkeypatch.context() as patch:
+        patch.setattr(trained, "shown", stop)
+        with pytest.raises(KeyboardInterrupt), store.start(OPENING) as log:
+            train(log, objective=weighted(2.0))
+    with store.start(OPENING, resume=log.id) as resumed:
+        mended = train(resumed, objective=weighted(3.0))
+    _, fresh = started(objective=weighted(3.0), again=True)
+    assert torch.equal(mended.fc.weight, fresh.fc.weight)
+
+
+def test_a_loss_that_diverges_is_told_with_the_models_name(started: Callable[..., Any]) -> None:
+    def worse(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+        return F.cross_entropy(model(images), labels) * torch.inf
+
+    with pytest.raises(UserError, match="a: the training loss must stay finite"):
+        started(objective=worse)
 
 
 def test_a_snapshot_that_the_kill_left_out_is_made_up_for(
