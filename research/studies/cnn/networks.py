@@ -1,0 +1,73 @@
+"""The networks of the study `cnn`: how they are trained and read out."""
+
+from copy import deepcopy
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from research.data import Dataset, Split
+from research.errors import UserError
+from research.models import CnnA
+from research.results import Array
+from research.studies.cnn.settings import Config
+from research.tracking import Log
+from research.train import placed, predict
+from research.trained import obtain
+
+
+def train(arm: str, seed: int, data: Dataset, config: Config, log: Log) -> CnnA:
+    """One model of one arm, trained or read from the weights that were given."""
+    model = placed(fresh(seed, relu_on_logits=arm == "relu"), config.train)
+    test = data.test
+    return obtain(
+        model,
+        data.train,
+        lambda model, images, labels: cross_entropy(model(images), labels),
+        torch.optim.SGD(model.parameters(), lr=config.train.lr, momentum=0.9),
+        config.train,
+        name=f"{arm}-seed{seed}",
+        params={"arm": arm, "seed": seed, "optimiser": "SGD"},
+        seed=seed,
+        log=log,
+        evaluate=lambda model: scores(predict(model, test), test.labels),
+    )
+
+
+def fresh(seed: int, *, relu_on_logits: bool = False) -> CnnA:
+    """The untrained network of a seed: the one from which training with this seed starts."""
+    torch.manual_seed(seed)
+    return CnnA(relu_on_logits=relu_on_logits)
+
+
+def scores(logits: Tensor, labels: Tensor) -> dict[str, float]:
+    right = (logits.argmax(1) == labels).double().mean()
+    return {"loss/test": cross_entropy(logits, labels).item(), "accuracy/test": right.item()}
+
+
+def image_of(data: Dataset, name: str, index: int) -> Tensor:
+    """A test image of a class, (1, C, H, W) in [0, 1]."""
+    images = data.test.images[data.test.labels == data.class_index(name)]
+    if not 0 <= index < len(images):
+        raise UserError(
+            f"--sample-index must be 0 to {len(images) - 1}, the test images of '{name}', "
+            f"given was {index}"
+        )
+    return images[index : index + 1].float() / 255
+
+
+def without_relus(model: CnnA) -> CnnA:
+    """A copy of the model in which pooled values reach conv2 and fc1 with their negative ones."""
+    other = deepcopy(model)
+    other.features.relu1 = nn.Identity()
+    other.features.relu2 = nn.Identity()
+    return other
+
+
+def embedder(model: CnnA) -> nn.Module:
+    """Images to the output of fc2, as a module."""
+    return nn.Sequential(model.normalise, model.features, model.neck)
+
+
+def encode(module: nn.Module, split: Split) -> Array:
+    return predict(module, split).cpu().numpy()
