@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from research.results import Array
+from research.results import Array, Cell
 from research.train import evaluation
 
 
@@ -45,6 +45,16 @@ def activation_maps(model: nn.Module, images: Tensor) -> dict[str, Tensor]:
     with evaluation(model), _recording(model, maps):
         model(images)
     return maps
+
+
+def describe(values: Array) -> dict[str, Cell]:
+    """Shape, range and share of zeros of one layer's activations, a row of a table."""
+    return {
+        "shape": " × ".join(map(str, values.shape)),
+        "min": float(values.min()),
+        "max": float(values.max()),
+        "zeros": float((values == 0).mean()),
+    }
 
 
 def save_sheet(path: Path, values: Array, zoom: int = 8) -> None:

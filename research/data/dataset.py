@@ -89,6 +89,20 @@ class Dataset:
         hint = f"did you mean '{nearest[0]}'?" if nearest else _shortened(self.classes)
         raise UserError(f"{self.name} has no class '{name}': {hint}")
 
+    def test_image(self, name: str, index: int) -> Tensor:
+        """The test image of a class that is `index`-th in order, (1, C, H, W) in [0, 1].
+
+        Raises:
+            UserError: there is no such class, or it has fewer images.
+        """
+        images = self.test.images[self.test.labels == self.class_index(name)]
+        if not 0 <= index < len(images):
+            raise UserError(
+                f"--sample-index must be 0 to {len(images) - 1}, the test images of '{name}', "
+                f"given was {index}"
+            )
+        return images[index : index + 1].float() / 255
+
     def facts(self) -> dict[str, Any]:
         """What a tracker should know: everything but the images; `train` and `test` are counts."""
         return {

@@ -18,7 +18,7 @@ from sklearn.decomposition import PCA
 from torch import Tensor
 
 from research import figures, reconstruction
-from research.activations import activation_maps, kernels, save_sheet
+from research.activations import activation_maps, describe, kernels, save_sheet
 from research.config import Data, Train
 from research.data import Dataset, Split, load
 from research.embedding import fit_pca, knn_accuracy, trustworthiness, tsne
@@ -90,7 +90,7 @@ def study(config: Config, log: Log) -> None:
         data = load(config.data).to(config.train.device)
         log.dataset(data.facts())
         check(config, data)
-        sample = image_of(data, config.sample, config.sample_index)
+        sample = data.test_image(config.sample, config.sample_index)
     with log.part("training"):
         models: Models = {
             arm: [train(arm, seed, data, config, log) for seed in config.seeds] for arm in ARMS
@@ -145,17 +145,6 @@ def train(arm: Decoder, seed: int, data: Dataset, config: Config, log: Log) -> C
     )
 
 
-def image_of(data: Dataset, name: str, index: int) -> Tensor:
-    """A test image of a class, (1, C, H, W) in [0, 1]."""
-    images = data.test.images[data.test.labels == data.class_index(name)]
-    if not 0 <= index < len(images):
-        raise UserError(
-            f"--sample-index must be 0 to {len(images) - 1}, the test images of '{name}', "
-            f"given was {index}"
-        )
-    return images[index : index + 1].float() / 255
-
-
 # --- what the layers hold ------------------------------------------------------------------------
 
 
@@ -183,16 +172,6 @@ def measure_layers(models: Models, sample: Tensor, log: Log) -> int:
     log.number("code_size", size)
     log.number("compression", sample[0].numel() / size)
     return size
-
-
-def describe(values: Array) -> dict[str, Cell]:
-    """Shape, range and share of zeros of one layer's activations."""
-    return {
-        "shape": " × ".join(map(str, values.shape)),
-        "min": float(values.min()),
-        "max": float(values.max()),
-        "zeros": float((values == 0).mean()),
-    }
 
 
 # --- how good the reconstructions are ------------------------------------------------------------

@@ -20,7 +20,7 @@ from research.studies.cnn.measures import (
     measure_spaces,
     spaces_of,
 )
-from research.studies.cnn.networks import image_of, train
+from research.studies.cnn.networks import train
 from research.studies.cnn.settings import ARMS, PRESETS, Config, Models, children, seeds_of
 from research.tracking import Log
 
@@ -32,7 +32,7 @@ def study(config: Config, log: Log) -> None:
         data = load(config.data).to(config.train.device)
         log.dataset(data.facts())
         check(config, data)
-        sample = image_of(data, config.sample, config.sample_index)
+        sample = data.test_image(config.sample, config.sample_index)
     with log.part("training"):
         models: Models = {
             arm: [train(arm, seed, data, config, log) for seed in seeds_of(arm, config)]

@@ -10,7 +10,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
 
-from research.activations import activation_maps, kernels, save_sheet
+from research.activations import activation_maps, describe, kernels, save_sheet
 from research.data import Dataset, Split, batches
 from research.distances import ClassDistances, Metric, class_distances, pairwise, percentiles
 from research.embedding import (
@@ -100,16 +100,6 @@ def measure_layers(model: CnnA, sample: Tensor, log: Log) -> None:
 
 def short(layer: str) -> str:
     return layer.split(".")[-1]
-
-
-def describe(values: Array) -> dict[str, Cell]:
-    """Shape, range and share of zeros of one layer's activations."""
-    return {
-        "shape": " × ".join(map(str, values.shape)),
-        "min": float(values.min()),
-        "max": float(values.max()),
-        "zeros": float((values == 0).mean()),
-    }
 
 
 # --- what skipping two ReLUs changes -------------------------------------------------------------

@@ -7,7 +7,6 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from research.data import Dataset, Split
-from research.errors import UserError
 from research.models import CnnA
 from research.results import Array
 from research.studies.cnn.settings import Config
@@ -43,17 +42,6 @@ def fresh(seed: int, *, relu_on_logits: bool = False) -> CnnA:
 def scores(logits: Tensor, labels: Tensor) -> dict[str, float]:
     right = (logits.argmax(1) == labels).double().mean()
     return {"loss/test": cross_entropy(logits, labels).item(), "accuracy/test": right.item()}
-
-
-def image_of(data: Dataset, name: str, index: int) -> Tensor:
-    """A test image of a class, (1, C, H, W) in [0, 1]."""
-    images = data.test.images[data.test.labels == data.class_index(name)]
-    if not 0 <= index < len(images):
-        raise UserError(
-            f"--sample-index must be 0 to {len(images) - 1}, the test images of '{name}', "
-            f"given was {index}"
-        )
-    return images[index : index + 1].float() / 255
 
 
 def without_relus(model: CnnA) -> CnnA:
