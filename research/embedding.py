@@ -13,7 +13,7 @@ from sklearn.covariance import ledoit_wolf
 from sklearn.decomposition import PCA
 from sklearn.manifold import trustworthiness as sklearn_trustworthiness
 from sklearn.metrics import silhouette_score
-from sklearn.neighbors import KNeighborsClassifier, NearestCentroid, NearestNeighbors
+from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
 Vectors = npt.NDArray[np.floating]
 Labels = npt.NDArray[np.integer]
@@ -79,7 +79,9 @@ def nearest_centroid_accuracy(
     reference: Vectors, labels: Labels, vectors: Vectors, truth: Labels
 ) -> float:
     """Share of `vectors` to which their class's mean in `reference` is the nearest, by Euclid."""
-    return float(NearestCentroid().fit(reference, labels).score(vectors, truth))
+    classes = np.unique(labels)
+    means = np.stack([reference[labels == label].mean(0) for label in classes])
+    return knn_accuracy(means, classes, vectors, truth, 1)
 
 
 def silhouette(vectors: Vectors, labels: Labels) -> float:
