@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from scipy import linalg, stats
-from sklearn.metrics import f1_score, recall_score
+from scipy import linalg, special, stats
+from sklearn.metrics import f1_score, log_loss, recall_score
 
 from research import __main__ as command
 from research.classification import Report, report
 from research.config import Data
 from research.data import load
+from research.errors import UserError
 from research.models import Mlp
 from research.paths import PAPER
 from research.results import Array, Number, Results
@@ -25,6 +26,7 @@ from research.results import load as read
 from research.studies import mlp
 from research.studies.mlp import measures, networks, settings
 from research.tracking import Log
+from research.train import resolve
 
 FLAGS = ["--preset", "sample", "--train.epochs", "2", "--train.batch", "100"]
 FLAGS += ["--seeds", "0", "1", "--doses", "0", "60", "--dose-seeds", "1", "--noise-images", "40"]
@@ -110,15 +112,26 @@ def test_the_first_ones_are_deleted_and_nothing_else() -> None:
     assert len(networks.thinned(train, 1, 400)) == 4000
 
 
-def test_the_weighted_loss_is_the_weighted_mean() -> None:
+def test_every_class_has_the_same_share_of_the_weighted_loss() -> None:
     train = load(Data("mnist-sample")).train
     model, batch = Mlp(), train.images[:50].float() / 255
     left = networks.thinned(train, 1, 14)
     weights = np.array([len(left) / (10 * (14 if c == 1 else 400)) for c in range(10)])
     labels = torch.randint(10, (50,))
-    loss = networks.weighted(left, 10)(model, batch, labels).item()
+    objective = networks.weighted(left, 10)
+    loss = objective(model, batch, labels).item()
     log_p = model(batch).log_softmax(1).detach().numpy()[np.arange(50), labels]
-    assert loss == pytest.approx(np.average(-log_p, weights=weights[labels]), rel=1e-5)
+    assert loss == pytest.approx(-(weights[labels] * log_p).sum() / 50, rel=1e-5)
+    # equal logits cost ln 10 nat each: over the split, whatever its batches, a tenth per class
+    level = torch.nn.Module()
+    level.forward = lambda images: torch.zeros(len(images), 10)
+    shares = np.zeros(10)
+    for start in range(0, len(left), 64):
+        part = left.labels[start : start + 64]
+        for c in range(10):
+            same = part[part == c]
+            shares[c] += objective(level, same, same).item() * len(same) if len(same) else 0
+    assert shares / len(left) == pytest.approx(np.full(10, np.log(10) / 10), rel=1e-4)
     plain = networks.cross_entropy(model, batch, labels).item()
     assert plain == pytest.approx(-log_p.mean(), rel=1e-5)
 
@@ -142,6 +155,16 @@ def test_scores_are_those_of_the_stored_weights(
         gains = [100 * (x - y.mean()) for x, y in zip(accuracies, base, strict=True)]
         if arm != "baseline":
             assert record.numbers[f"change_{arm}"].value == pytest.approx(np.mean(gains))
+            costs = [
+                log_loss(labels, special.softmax(space(record, f"{a}-seed{s}", images)[1], 1))
+                for a in ("baseline", arm)
+                for s in (0, 1)
+            ]
+            dearer = [costs[2] - costs[0], costs[3] - costs[1]]
+            number = record.numbers[f"loss_change_{arm}"]
+            assert number.value == pytest.approx(np.mean(dearer), abs=1e-5)
+            half = 12.706 * abs(dearer[0] - dearer[1]) / 2
+            assert number.half_width == pytest.approx(half, rel=1e-3, abs=1e-4)
             only = [(base[0] & (made[0] != labels)).sum(), (~base[0] & (made[0] == labels)).sum()]
             p.append(stats.binomtest(only[0], sum(only)).pvalue if sum(only) else 1.0)
         recall = recall_score(labels, made[1], average=None)
@@ -203,26 +226,98 @@ def test_what_weighting_recovers_is_a_share_of_what_was_lost() -> None:
 
 
 def test_pairs_of_seeds_span_from_the_least_to_the_greatest_distance() -> None:
-    base = np.random.default_rng(0).normal(size=(50, 3))
-    spaces = {arm: [base, 2 * base, 5 * base] for arm in ARMS}
+    rng = np.random.default_rng(0)
+    axes = np.linalg.qr(rng.normal(size=(50, 3)) - rng.normal(size=3))[0]
+    axes = np.linalg.qr(axes - axes.mean(0))[0]  # uncorrelated, of one variance
+    spread = np.sqrt([[0.5, 0.3, 0.2], [0.6, 0.3, 0.1], [0.9, 0.1, 0.0]])
+    # the scale must not count, the directions must
+    spaces = {arm: [k * axes * s for k, s in zip((1, 7, 3), spread, strict=True)] for arm in ARMS}
     logged, log = notebook()
     measures.measure_spaces(spaces, log)
     assert logged["seed_pairs"] == 3
-    # of x and k x: (k - 1) tr C^½ over the unit k^½ tr C^½
-    assert logged["spectral_seeds_least"].value == pytest.approx(1 / 2**0.5)
-    assert logged["spectral_seeds_greatest"].value == pytest.approx(4 / 5**0.5)
-    assert logged["cka_seeds_least"].value == pytest.approx(1)
+    apart = [np.linalg.norm(spread[a] - spread[b]) for a, b in ((0, 1), (1, 2), (0, 2))]
+    for measure in ("spectral", "bures"):
+        assert logged[f"{measure}_seeds_least"].value == pytest.approx(min(apart))
+        assert logged[f"{measure}_seeds_greatest"].value == pytest.approx(max(apart))
+    assert logged["spread_baseline"].value == pytest.approx(11 / 3 / 7, rel=1e-6)
 
 
-def test_only_real_data_are_compared_with_the_course(record: Results) -> None:
+def test_an_arm_is_judged_against_another_order_in_pairs_of_seeds() -> None:
+    space = np.random.default_rng(1).normal(size=(40, 2))
+    wide, wider = space * [1, 3], space * [1, 9]
+    same = [space, space]
+    spaces = {"baseline": same, "reordered": [wide, space], "lr": [5 * space, wide]}
+    spaces |= {"deep": [wider, wider], "biased": [wide, wide]}
     logged, log = notebook()
+    measures.measure_spaces(spaces, log)
+    far = logged["spectral_reordered"].value * 2
+    assert far > 0
+    found = logged["spectral_excess_lr"]
+    assert found.value == pytest.approx(0)
+    assert found.half_width == pytest.approx(12.706 * far, rel=1e-3)
+    assert logged["spectral_excess_biased"].value == pytest.approx(far / 2)
+    assert logged["frobenius_excess_biased"].value == pytest.approx(
+        logged["frobenius_reordered"].value
+    )
+    assert logged["spectral_excess_deep"].value > far / 2
+
+
+@pytest.mark.parametrize(
+    ("given", "unlike"),
+    [
+        ({}, ""),
+        ({"name": "mnist-sample"}, "data"),
+        ({"epochs": 9}, "epochs"),
+        ({"lr": 0.01}, "lr"),
+        ({"batch": 32}, "batch"),
+    ],
+)
+def test_only_training_like_the_courses_is_compared_with_it(
+    given: dict[str, Any], unlike: str
+) -> None:
+    logged, log = notebook()
+    config, data = mlp.PRESETS["full"], load(Data("mnist-sample"))
+    train = replace(config.train, **{k: v for k, v in given.items() if k != "name"})
+    data = replace(data, name=given.get("name", "mnist"))
+    measures.log_course([97.61, 97.91], replace(config, train=train), data, log)
+    told = {key.rsplit("_", 1)[1] for key, value in logged.items() if "unlike" in key and value}
+    assert told == {unlike} - {""}
+    assert ("course_gap" in logged) == (not told)
+    assert logged["accuracy_least"] == 0.9761
+    if not told:
+        gap = logged["course_gap"]
+        assert isinstance(gap, Number)
+        assert gap.value == pytest.approx(0.05)
+        assert gap.unit == "points"
+
+
+def test_a_digit_is_named_by_its_class_not_its_index() -> None:
+    classes = [*"9876543210"]  # the ones have the label 8
+    logits = np.eye(10)[[8, 8, 8, 8, 2, 2, 2, 5, 5, 0]]
+    one = report(np.full(10, 8), logits)
+    logged, log = notebook()
+    arms = {arm: [one] for arm in ("baseline", "biased", "biased-weighted")}
+    measures.log_lost(arms, 8, classes, log)
+    assert (logged["lost_class_1"], logged["lost_class_2"]) == (7, 4)
+    assert logged["lost_share_1"].value == pytest.approx(0.3)
+
+
+def test_another_arms_rate_is_told_where_it_diverges(tmp_path: Path) -> None:
+    config = replace(mlp.PRESETS["sample"], high_lr=7.0)
+    given: list[Any] = []
+
+    def obtain(*arguments: Any, **_: Any) -> Mlp:
+        given.append(arguments[4])
+        return cast(Mlp, arguments[0])
+
     data = load(Data("mnist-sample"))
-    measures.log_course([97.61, 97.91], replace(data, name="mnist"), log)
-    gap, least = logged["course_gap"], logged["accuracy_least"]
-    assert isinstance(gap, Number)
-    assert gap.value == pytest.approx(0.05)
-    assert (gap.unit, least) == ("points", 0.9761)
-    assert "course_gap" not in record.numbers
+    config = replace(config, train=resolve(replace(config.train, device="cpu")))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(networks, "obtain", obtain)
+        for recipe in settings.recipes(config)[:4:3]:
+            networks.train(recipe, data, config, notebook()[1])
+    assert [one.lr for one in given] == [0.003, 7.0]
+    assert given[1] == replace(config.train, lr=7.0)
 
 
 def test_the_report_has_the_scores_of_each_class(
@@ -254,10 +349,9 @@ def test_spaces_are_those_of_the_stored_weights(record: Results, images: torch.T
         return float(np.mean([distance(spaces["baseline", s], spaces[arm, s]) for s in (0, 1)]))
 
     def bures(x: Array, y: Array) -> float:
-        a, b = np.cov(x.T), np.cov(y.T)
+        a, b = (np.cov(z.T) / z.var(0, ddof=1).sum() for z in (x, y))
         root = linalg.sqrtm(a)
-        squared = np.trace(a) + np.trace(b) - 2 * np.trace(linalg.sqrtm(root @ b @ root)).real
-        return float(np.sqrt(squared) / (np.trace(a) * np.trace(b)) ** 0.25)
+        return float(np.sqrt(2 - 2 * np.trace(linalg.sqrtm(root @ b @ root)).real))
 
     def cka(x: Array, y: Array) -> float:
         grams = [z - z.mean(0) for z in (x, y)]
@@ -265,11 +359,18 @@ def test_spaces_are_those_of_the_stored_weights(record: Results, images: torch.T
         return float((a * b).sum() / np.sqrt((a * a).sum() * (b * b).sum()))
 
     def frobenius(x: Array, y: Array) -> float:
-        a, b = np.cov(x.T), np.cov(y.T)
+        a, b = (np.cov(z.T) / z.var(0, ddof=1).sum() for z in (x, y))
         return float(np.sqrt(((a - b) ** 2).sum() / np.sqrt((a**2).sum() * (b**2).sum())))
 
     assert numbers["bures_lr"].value == pytest.approx(over_pairs("lr", bures), rel=1e-3)
     assert numbers["frobenius_lr"].value == pytest.approx(over_pairs("lr", frobenius), rel=1e-3)
+
+    def sd(x: Array, y: Array) -> float:
+        a, b = x.std(0, ddof=1), y.std(0, ddof=1)
+        norm = np.linalg.norm
+        return float(norm(a - b) / np.sqrt(norm(a) * norm(b)))
+
+    assert numbers["sd_lr"].value == pytest.approx(over_pairs("lr", sd), rel=1e-3)
     assert numbers["cka_deep"].value == pytest.approx(over_pairs("deep", cka), rel=1e-4)
     assert "bures_deep" not in numbers and "frobenius_deep" not in numbers
     seeds = bures(spaces["baseline", 0], spaces["baseline", 1])
@@ -303,6 +404,14 @@ def test_recall_by_dose_is_that_of_the_stored_weights(
         assert (low, high) == pytest.approx((100 * ends.low, 100 * ends.high))
     numbers = record.numbers
     assert numbers["recall_none"].value == wanted[0] / 100
+    # of 3600 others and 14 ones, in ten classes; the least dose with ones
+    assert (numbers["ones_fewest"].value, numbers["weight_fewest"].value) == (14, 3614 / 140)
+    accuracies = [
+        100 * (preds(record, f"biased{kind}-seed0", images) == labels).mean()
+        for kind in ("", "-weighted")
+    ]
+    moved = accuracies[1] - accuracies[0]
+    assert numbers["accuracy_fewest"].value == pytest.approx(moved)
     assert numbers["recall_gain"].value == pytest.approx(gains[0] - wanted[1])
     lost = [100 * (recall(f"biased-seed{s}") - recall(f"baseline-seed{s}")) for s in (0, 1)]
     assert numbers["recall_change"].value == pytest.approx(np.mean(lost))
@@ -333,7 +442,10 @@ def test_noise_is_what_it_is_said_to_be(record: Results, images: torch.Tensor) -
         "pixels": torch.from_numpy(drawn.clip(0, 1)),
     }
     for name, inputs in noise.items():
-        shares = [(preds(record, f"baseline-seed{s}", inputs) == 3).mean() for s in (0, 1)]
+        made = [preds(record, f"baseline-seed{s}", inputs) for s in (0, 1)]
+        shares = [(one == 3).mean() for one in made]
+        modes = {int(stats.mode(one).mode) for one in made}
+        assert record.numbers[f"answers_{name}"].value == len(modes)
         assert record.numbers[f"three_{name}"].value == pytest.approx(np.mean(shares))
         pairs = []
         for seed in (0, 1):
@@ -343,6 +455,11 @@ def test_noise_is_what_it_is_said_to_be(record: Results, images: torch.Tensor) -
             )
             pairs.append((odd[:, None] > clean).double().mean().item())
         assert record.numbers[f"softmax_{name}"].value == pytest.approx(np.mean(pairs), abs=1e-4)
+        lead = record.numbers[f"softmax_lead_{name}"]
+        areas = [
+            record.numbers[f"{score}_{name}"].value for score in ("softmax", "class_mahalanobis")
+        ]
+        assert lead.value == pytest.approx(areas[0] - areas[1]) and lead.n == 2
         for score in ("mahalanobis", "class_mahalanobis"):
             assert 0 <= record.numbers[f"{score}_{name}"].value <= 1
 
@@ -356,23 +473,57 @@ def test_every_figure_is_drawn_from_files_of_the_record(record: Results) -> None
         assert drawing.width_mm in (pytest.approx(86), pytest.approx(178))
 
 
-def test_the_paper_of_a_single_seed_from_given_weights_claims_nothing(
-    record: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    paper, store = tmp_path / "paper", tmp_path / "store"
+def built(store: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The paper over the newest run of a store, without what is embedded."""
+    paper = folder / "paper"
     paper.mkdir()
     for name in ("mlp.md", "author.toml"):
         shutil.copy(PAPER / name, paper)
     monkeypatch.setattr(command, "PAPER", paper)
+    assert command.main(["report", "mlp", "--log", f"folder:{store}"]) == 0
+    return (paper / "mlp.html").read_text().split("<script")[0]
+
+
+def test_some_given_weights_do_not_hide_the_curves_of_the_others(
+    record: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = record.folder / "weights/biased-seed1.safetensors"
+    run(tmp_path / "store", "--weights", str(given))
+    text = built(tmp_path / "store", tmp_path, monkeypatch)
+    assert "Cross-entropy on the test images" in text
+    assert "Models that were given have no curve" in text
+    assert "were taken as they are and not trained here" in text
+
+
+def test_the_paper_of_a_single_seed_from_given_weights_claims_nothing(
+    record: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = tmp_path / "store"
     weights = [str(path) for path in (record.folder / "weights").glob("*seed0.safetensors")]
     again = run(store, "--seeds", "0", "--weights", *weights)
     assert not [name for name in again.names("arrays") if name.startswith("curve")]
-    assert command.main(["report", "mlp", "--log", f"folder:{store}"]) == 0
-    text = (paper / "mlp.html").read_text().split("<script")[0]
+    text = built(store, tmp_path, monkeypatch)
+    assert "models that were given, whose training it does not know" in text
     assert "This run has a single seed" in text
     assert "were taken as they are and not trained here" in text
     assert "Cross-entropy on the test images" not in text
     assert "±" not in text
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda data: replace(data, classes=(*data.classes[:9], "ten")),
+        lambda data: replace(
+            data, train=replace(data.train, images=data.train.images[..., 1:].contiguous())
+        ),
+    ],
+)
+def test_other_images_or_classes_are_refused(change: Any) -> None:
+    data, config = load(Data("mnist-sample")), mlp.PRESETS["sample"]
+    mlp.check(config, replace(data, classes=data.classes[::-1]))
+    with pytest.raises(UserError, match="needs images of 1 × 28 × 28 of the ten classes 0 to 9"):
+        mlp.check(config, change(data))
 
 
 @pytest.mark.parametrize(
@@ -387,7 +538,10 @@ def test_the_paper_of_a_single_seed_from_given_weights_claims_nothing(
         (["--noise-images", "0"], "--noise-images must be at least 1"),
         (["--high-lr", "0"], "--high-lr must be greater than 0"),
         (["--noise-sd", "-1"], "--noise-sd must be greater than 0, given was -1"),
-        (["--data.name", "photos"], "has no class '1'"),
+        (
+            ["--data.name", "photos"],
+            "needs images of 1 × 28 × 28 of the ten classes 0 to 9, photos",
+        ),
     ],
 )
 def test_a_mistake_costs_one_line_and_exit_code_2(

@@ -8,9 +8,7 @@ set. What an arm does to the embedding is judged against what a mere change of t
 images, or of the seed, does to it.
 """
 
-from research.classification import (
-    report,
-)
+from research.classification import report
 from research.data import Dataset, load
 from research.errors import UserError
 from research.models import Mlp, count_parameters
@@ -25,9 +23,10 @@ from research.studies.mlp.measures import (
 from research.studies.mlp.networks import embed, train
 from research.studies.mlp.settings import (
     ARMS,
-    COURSE_NOISE,
+    DIGITS,
     PRESETS,
     RARE,
+    SHAPE,
     Config,
     children,
     recipes,
@@ -53,7 +52,7 @@ def study(config: Config, log: Log) -> None:
         reports = {arm: [report(labels, one[1]) for one in group] for arm, group in seen.items()}
         for arm in ARMS:
             log.number(f"parameters_{arm}", count_parameters(models[arm][0]))
-        measure_arms(reports, data, log)
+        measure_arms(reports, config, data, log)
         measure_spaces({arm: [one[0] for one in seen[arm]] for arm in ARMS}, log)
         measure_bias(reports, config, data, log)
         measure_noise(models["baseline"], config, data, log)
@@ -61,8 +60,14 @@ def study(config: Config, log: Log) -> None:
 
 def check(config: Config, data: Dataset) -> None:
     """Finds settings that the data cannot bear before anything is trained."""
+    if data.shape != SHAPE or sorted(data.classes) != sorted(DIGITS):
+        wanted, given = (" × ".join(map(str, shape)) for shape in (SHAPE, data.shape))
+        raise UserError(
+            f"the study mlp needs images of {wanted} of the ten classes 0 to 9, {data.name} has "
+            f"{given} and {len(data.classes)} classes ({data.classes[0]}, …); choose --data.name "
+            "mnist or mnist-sample"
+        )
     ones = int((data.train.labels == data.class_index(RARE)).sum())
-    data.class_index(COURSE_NOISE)
     if not 0 < config.ones_left < ones:
         raise UserError(
             f"--ones-left must be at least 1 and less than the {ones} training images of the "

@@ -68,7 +68,7 @@ def draw_spaces(results: Results) -> Figure:
 
 def draw_doses(results: Results) -> Figure:
     """Class counts; recall and precision of the class 1 and accuracy by the ones that remain."""
-    figure = figures.canvas(figures.PAGE_MM, 45)
+    figure = figures.canvas(figures.PAGE_MM, 42)
     bars, *grid = figure.subplots(1, 4)
     draw_counts(bars, results.arrays("counts"))
     titles = ("recall of the class 1", "precision of the class 1", "accuracy")
@@ -106,7 +106,7 @@ def draw_dose(
 
 def draw_noise(results: Results) -> Figure:
     """What class noise is taken for, and its distance to the training embeddings."""
-    figure = figures.canvas(figures.COLUMN_MM, 40)
+    figure = figures.canvas(figures.COLUMN_MM, 37)
     bars, hist = figure.subplots(1, 2)
     names = {"clean": "test images", "normalised": "noise, normalised", "pixels": "noise, pixels"}
     classes = results.arrays("counts")["classes"]

@@ -25,6 +25,7 @@ from research.studies.mlp.settings import (
     ARMS,
     COURSE_ACCURACY,
     COURSE_NOISE,
+    COURSE_TRAINING,
     OTHERS,
     RARE,
     Config,
@@ -49,9 +50,10 @@ def log_counts(config: Config, data: Dataset, log: Log) -> None:
     log.number("ones_test", int((data.test.labels == rare).sum()))
 
 
-def measure_arms(reports: Reports, data: Dataset, log: Log) -> None:
+def measure_arms(reports: Reports, config: Config, data: Dataset, log: Log) -> None:
     """Losses, classification reports and confusion matrices; every arm against the baseline."""
     labels, base = data.test.labels.cpu().numpy(), reports["baseline"]
+    losses = {arm: [one.loss for one in reports[arm]] for arm in ARMS}
     right = {arm: reports[arm][0].preds == labels for arm in ARMS}
     tests = holm([mcnemar(right["baseline"], right[arm]) for arm in OTHERS])
     p: dict[str, float] = dict(zip(OTHERS, tests, strict=True))
@@ -60,8 +62,9 @@ def measure_arms(reports: Reports, data: Dataset, log: Log) -> None:
         group = reports[arm]
         cells: dict[str, Cell] = {
             **{m: share(group, m) for m in ("accuracy", "precision", "recall", "f1")},
-            "loss": over_seeds([one.loss for one in group]),
+            "loss": over_seeds(losses[arm]),
             "change": change(base, group, "accuracy") if arm in p else None,
+            "loss_change": paired(losses["baseline"], losses[arm], "nat") if arm in p else None,
             "p": p.get(arm),
         }
         rows.append({"arm": arm, **cells})
@@ -69,7 +72,7 @@ def measure_arms(reports: Reports, data: Dataset, log: Log) -> None:
         log.arrays(f"confusion_{arm}", counts=np.stack([one.counts for one in group]))
     log.table("arms", Table.of(rows))
     log.table("report", Table.of(report_rows(reports, data.classes)))
-    log_course(per_cent(base, "accuracy"), data, log)
+    log_course(per_cent(base, "accuracy"), config, data, log)
     for arm in ("lr", "deep"):
         moved = said(change(base, reports[arm], "accuracy"))
         log.finding(f"{ARMS[arm].capitalize()}: accuracy {moved} against the baseline.")
@@ -103,8 +106,8 @@ def report_rows(reports: Reports, classes: Sequence[str]) -> list[dict[str, Cell
     return rows
 
 
-def log_course(accuracies: Sequence[float], data: Dataset, log: Log) -> None:
-    """The baseline's accuracy on each seed, beside the course's single value."""
+def log_course(accuracies: Sequence[float], config: Config, data: Dataset, log: Log) -> None:
+    """The baseline's accuracy on each seed, beside the course's if that was trained alike."""
     log.number("accuracy_least", min(accuracies) / 100)
     log.number("accuracy_greatest", max(accuracies) / 100)
     mean = over_seeds(accuracies)
@@ -112,7 +115,11 @@ def log_course(accuracies: Sequence[float], data: Dataset, log: Log) -> None:
         # where one more run would lie: its own spread comes on top of the mean's
         reach = mean.half_width * (mean.n + 1) ** 0.5
         log.number("accuracy_next", Number(mean.value / 100, half_width=reach / 100, n=mean.n))
-    if data.name == "mnist":
+    unlike = {key: getattr(config.train, key) != value for key, value in COURSE_TRAINING.items()}
+    unlike["data"] = data.name != "mnist"
+    for key, differs in unlike.items():
+        log.number(f"unlike_course_{key}", int(differs))
+    if not any(unlike.values()):
         log.number("course_gap", over_seeds([a - COURSE_ACCURACY for a in accuracies], "points"))
 
 
@@ -128,13 +135,12 @@ def measure_spaces(spaces: Mapping[str, Sequence[Array]], log: Log) -> None:
     tells what another order of the images does, pairs of baselines what another seed does.
     """
     base = spaces["baseline"]
+    found = {arm: [apart(a, b) for a, b in zip(base, spaces[arm], strict=True)] for arm in OTHERS}
     rows: list[dict[str, Cell]] = []
     for arm in ARMS:
         group = spaces[arm]
         log.arrays(f"embedding_{arm}", **moments(group))
-        pairs = zip(base, group, strict=True) if arm != "baseline" else ()
-        found = [apart(a, b) for a, b in pairs]
-        cells = {m: over_pairs([one.get(m) for one in found]) for m in DISTANCES}
+        cells = {m: over_pairs([one.get(m) for one in found.get(arm, ())]) for m in DISTANCES}
         rows.append({"pair": arm, **shape_of(group), **cells})
     between = [apart(a, b) for a, b in combinations(base, 2)]
     for name, end in (("least", min), ("greatest", max)):
@@ -142,6 +148,10 @@ def measure_spaces(spaces: Mapping[str, Sequence[Array]], log: Log) -> None:
         rows.append({"pair": f"seeds_{name}", "spread": None, "dimension": None, **ends})
     for row in rows:
         log_cells(row, str(row["pair"]), log)
+    for measure, arms in {"spectral": ("lr", "deep", "biased"), "frobenius": ("biased",)}.items():
+        for arm in arms:
+            order, moved = ([one[measure] for one in found[a]] for a in ("reordered", arm))
+            log.number(f"{measure}_excess_{arm}", paired(order, moved))
     log.number("seed_pairs", len(between))
     log.table("spaces", Table.of(rows))
 
@@ -156,23 +166,24 @@ def moments(spaces: Sequence[Array]) -> dict[str, Array]:
 
 
 def apart(a: Array, b: Array) -> dict[str, float]:
-    """How far two embeddings of the same images are apart, in their own unit; `cka` is alignment.
+    """How far two embeddings of the same images are apart; `cka` is alignment.
 
-    What needs the axes to correspond is left out for spaces of different dimensions.
+    Covariances are compared at trace 1: how they spread over directions, not how far. What needs
+    the axes to correspond is left out for spaces of different dimensions.
     """
     first, second = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
-    unit = (np.trace(first) * np.trace(second)) ** 0.25
+    shapes = first / np.trace(first), second / np.trace(second)
     free = {
-        "spectral": embedding.spectral_distance(first, second) / unit,
+        "spectral": embedding.spectral_distance(*shapes),
         "cka": embedding.linear_cka(a, b),
     }
     if a.shape[1] != b.shape[1]:
         return free
     return free | {
         "mean": embedding.frobenius(a.mean(0), b.mean(0)),
-        "sd": embedding.frobenius(a.std(0), b.std(0)),
-        "frobenius": embedding.frobenius(first, second),
-        "bures": embedding.bures(first, second) / unit,
+        "sd": embedding.frobenius(np.sqrt(np.diag(first)), np.sqrt(np.diag(second))),
+        "frobenius": embedding.frobenius(*shapes),
+        "bures": embedding.bures(*shapes),
     }
 
 
@@ -214,6 +225,10 @@ def measure_bias(reports: Reports, config: Config, data: Dataset, log: Log) -> N
         }
         for dose, group in plain.items()
     ]))  # fmt: skip
+    fewest, images = min(balanced), len(data.train)
+    log.number("ones_fewest", fewest)
+    log.number("weight_fewest", (images - max(plain) + fewest) / (len(data.classes) * fewest))
+    log.number("accuracy_fewest", change(plain[fewest], balanced[fewest], "accuracy"))
     log.number("p_weighting", p[config.ones_left])
     log.number("doses_told", sum(value < 0.05 for value in p.values()))
     log.number("doses_tested", len(p))
@@ -296,7 +311,7 @@ def log_lost(reports: Reports, rare: int, classes: Sequence[str], log: Log) -> N
         for index in order
     ]))  # fmt: skip
     for rank, index in enumerate(order[:2], start=1):
-        log.number(f"lost_class_{rank}", int(index))
+        log.number(f"lost_class_{rank}", int(classes[index]))
         log.number(f"lost_share_{rank}", over_seeds(list(rows["biased"][:, index])))
 
 
@@ -327,12 +342,17 @@ def measure_noise(models: Sequence[Mlp], config: Config, data: Dataset, log: Log
             "confidence": over_seeds([float(np.exp(-one["softmax"]).mean()) for one in seen]),
             "distance": over_seeds([float(np.median(one["class_mahalanobis"])) for one in seen]),
         }
-        for score in SCORES:
-            pairs = zip(scores["clean"], seen, strict=True)
-            areas = over_seeds([auroc(known[score], new[score]) for known, new in pairs])
-            cells[score] = None if name == "clean" else areas
+        areas = {
+            score: [auroc(a[score], b[score]) for a, b in zip(scores["clean"], seen, strict=True)]
+            for score in SCORES
+        }
+        known = name == "clean"
+        cells |= {score: None if known else over_seeds(areas[score]) for score in SCORES}
+        lead = paired(areas["class_mahalanobis"], areas["softmax"])
+        cells["softmax_lead"] = None if known else lead
         rows.append({"input": name, **cells})
         log_cells(cells, name, log)
+        log.number(f"answers_{name}", len(set(taken.argmax(1))))
         log.number(f"seeds_three_{name}", int((taken.argmax(1) == three).sum()))
         log.arrays(f"noise_{name}", preds=taken, distances=seen[0]["class_mahalanobis"])
     log.table("noise", Table.of(rows))

@@ -1,15 +1,14 @@
 """The networks of the study `mlp`: how they are trained and read out."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from research.classification import (
-    class_weights,
-)
+from research.classification import class_weights
 from research.data import Dataset, Split, batches
 from research.models import Mlp
 from research.results import Array
@@ -48,7 +47,7 @@ def train(recipe: Recipe, data: Dataset, config: Config, log: Log) -> Mlp:
         split,
         weighted(split, len(data.classes)) if recipe.weighted else cross_entropy,
         torch.optim.SGD(model.parameters(), lr=lr, momentum=0.9),
-        config.train,
+        replace(config.train, lr=lr),
         name=recipe.name,
         params={"arm": recipe.arm, "seed": recipe.seed, "optimiser": "SGD", "lr": lr},
         seed=recipe.seed + recipe.order,
@@ -62,10 +61,20 @@ def cross_entropy(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
 
 
 def weighted(split: Split, classes: int) -> Objective:
-    """Cross-entropy in which the split's classes count alike: of a batch the weighted mean."""
+    """Weighted cross-entropy of which every class has an equal share, summed over the split.
+
+    An image counts as much in any batch: the weighted losses are divided by the number of images.
+    Divided by the sum of the batch's weights, as PyTorch does it, a rare class would lose most of
+    its weight in just the batches where it is.
+    """
     balanced = class_weights(split.labels.cpu().numpy(), classes)
     weights = torch.tensor(balanced, dtype=torch.float32, device=split.labels.device)
-    return lambda model, images, labels: F.cross_entropy(model(images).float(), labels, weights)
+
+    def objective(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+        losses = F.cross_entropy(model(images).float(), labels, reduction="none")
+        return (weights[labels] * losses).mean()
+
+    return objective
 
 
 def embed(model: Mlp, split: Split) -> tuple[Array, Array]:

@@ -3,9 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from research.classification import (
-    Report,
-)
+from research.classification import Report
 from research.config import Data, Train
 
 ARMS = {
@@ -20,8 +18,14 @@ SHOWN = tuple(ARMS)[:4]
 """The arms of the assignment."""
 RARE = "1"
 """The class of which training images are deleted."""
+SHAPE = (1, 28, 28)
+"""(C, H, W) of the images for which the course's widths are meant."""
+DIGITS = tuple("0123456789")
+"""The classes, in any order."""
 COURSE_ACCURACY = 97.71
 """Test accuracy of the baseline in per cent, as the course's text gives it."""
+COURSE_TRAINING = {"epochs": 10, "lr": 0.003, "batch": 64}
+"""Settings under which the course has that accuracy, on the data set `mnist`."""
 COURSE_NOISE = "3"
 """The class that the course's network saw in noise."""
 OTHER_ORDER = 1000
