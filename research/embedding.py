@@ -12,7 +12,7 @@ from scipy.spatial.distance import cdist
 from sklearn.covariance import ledoit_wolf
 from sklearn.decomposition import PCA
 from sklearn.manifold import trustworthiness as sklearn_trustworthiness
-from sklearn.metrics import silhouette_score
+from sklearn.metrics import silhouette_samples
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
 Vectors = npt.NDArray[np.floating]
@@ -84,8 +84,8 @@ def nearest_centroid_accuracy(
     return knn_accuracy(means, classes, vectors, truth, 1)
 
 
-def silhouette(vectors: Vectors, labels: Labels) -> float:
-    """Mean over vectors of (b - a) / max(a, b), in [-1, 1].
+def silhouettes(vectors: Vectors, labels: Labels) -> Vectors:
+    """(b - a) / max(a, b) of every vector, (N,) in [-1, 1].
 
     a is the mean Euclidean distance to the vector's own class, b that to the nearest other class.
 
@@ -93,7 +93,7 @@ def silhouette(vectors: Vectors, labels: Labels) -> float:
         Silhouettes: A Graphical Aid to the Interpretation and Validation of Cluster Analysis
         (Rousseeuw, 1987).
     """
-    return float(silhouette_score(vectors, labels))
+    return np.asarray(silhouette_samples(vectors, labels))
 
 
 def scatter(vectors: Vectors, labels: Labels) -> tuple[Floats, Floats, Floats]:

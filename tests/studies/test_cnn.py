@@ -169,6 +169,14 @@ def test_the_relu_on_the_logits_is_judged_by_its_own_network(
     assert record.numbers["silent_images"].value == pytest.approx(silent)
 
 
+def test_a_network_that_died_is_refused(data: Dataset) -> None:
+    dead = CnnA()
+    torch.nn.init.zeros_(dict(dead.named_parameters())["neck.fc2.weight"])
+    with pytest.raises(UserError, match="must differ between images"):
+        cnn.check_alive([CnnA(), dead], data)
+    cnn.check_alive([CnnA()], data)
+
+
 def test_networks_are_trained_as_in_the_course(
     data: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -314,6 +322,11 @@ def test_neighbours_are_counted_by_hand(
     gain = numbers["knn_gain"]
     assert gain.value == pytest.approx(trained.mean() - pixels.mean(), abs=0.0021)
     assert gain.bounds and gain.bounds[0] < gain.value < gain.bounds[1]
+    # a mean of independent differences, so that the bootstrap is close to the normal interval
+    error = 1.96 * (trained.astype(float) - pixels).std() / len(truth) ** 0.5
+    assert gain.bounds[1] - gain.bounds[0] == pytest.approx(2 * error, rel=0.4)
+    features = numbers["knn_gain_features"].value
+    assert features == pytest.approx(trained.mean() - numbers["knn_features"].value, abs=0.0021)
     only = [int(numbers[f"only_{name}_right"].value) for name in ("pixels", "trained")]
     assert only[1] - only[0] == round(gain.value * len(truth))
     assert numbers["knn_p"].value == pytest.approx(binomtest(only[0], sum(only)).pvalue)
@@ -381,7 +394,7 @@ def test_the_paper_of_found_and_given_weights_and_a_single_seed(
     assert command.main(["report", "cnn", "--log", f"folder:{tmp_path}"]) == 0
     text = (paper / "cnn.html").read_text().split("<script")[0]
     assert "This run has a single seed" in text
-    assert "were taken as they are" in text
+    assert "were given and need not start" in text
     assert "±\u00a0" not in text
 
 

@@ -6,10 +6,13 @@ The assignment compares two sixes and two sevens. Here their six distances stand
 pairs of test images, and the trained embedding beside the pixels and an untrained network.
 """
 
+from collections.abc import Sequence
+
 import torch
 
 from research.data import Dataset, load
 from research.errors import UserError
+from research.models import CnnA
 from research.studies.cnn.drawings import FIGURES
 from research.studies.cnn.measures import (
     measure_arms,
@@ -20,7 +23,7 @@ from research.studies.cnn.measures import (
     measure_spaces,
     spaces_of,
 )
-from research.studies.cnn.networks import train
+from research.studies.cnn.networks import embedder, encode, train
 from research.studies.cnn.settings import ARMS, PRESETS, Config, Models, children, seeds_of
 from research.tracking import Log
 
@@ -38,6 +41,7 @@ def study(config: Config, log: Log) -> None:
             arm: [train(arm, seed, data, config, log) for seed in seeds_of(arm, config)]
             for arm in ARMS
         }
+        check_alive(models["baseline"], data)
     with log.part("analysis"):
         measure_arms(models, data, log)
         measure_layers(models["baseline"][0], sample, log)
@@ -47,6 +51,16 @@ def study(config: Config, log: Log) -> None:
         measure_spaces(spaces, data, config, log)
         measure_pairs(spaces, data, indices, log)
         measure_maps(spaces["trained"][0](data.test), data, config, log)
+
+
+def check_alive(models: Sequence[CnnA], data: Dataset) -> None:
+    """Finds networks that died in training: one point has no distances."""
+    for model in models:
+        if encode(embedder(model), data.test).std(0).max() < 1e-6:
+            raise UserError(
+                "the embedding must differ between images, that of a trained network is the same "
+                "for all; give a smaller --train.lr"
+            )
 
 
 def check(config: Config, data: Dataset) -> None:

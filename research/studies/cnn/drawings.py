@@ -98,10 +98,10 @@ def draw_histogram(
 
 def draw_matrices(results: Results) -> Figure:
     """Mean distance from class to class in units of the mean distance within classes."""
-    figure = figures.canvas(figures.COLUMN_MM, 38)
+    figure = figures.canvas(figures.COLUMN_MM, 31)
     figure.set_layout_engine("compressed")  # the squares leave room beside them
-    grid = figure.subplots(1, 2)
-    found = {name: results.arrays(f"distances_{name}_mse") for name in ("pixels", "trained")}
+    grid = figure.subplots(1, len(SPACES))
+    found = {name: results.arrays(f"distances_{name}_mse") for name in SPACES}
     relative = {name: data["means"] / data["mean_intra"] for name, data in found.items()}
     top = max(float(matrix.max()) for matrix in relative.values())
     for axes, (name, matrix) in zip(grid, relative.items(), strict=True):

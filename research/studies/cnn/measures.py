@@ -17,13 +17,13 @@ from research.embedding import (
     fisher_ratio,
     knn_preservation,
     nearest_centroid_accuracy,
-    silhouette,
+    silhouettes,
     trustworthiness,
     tsne,
 )
 from research.models import CnnA, count_parameters
-from research.results import Array, Cell, Table
-from research.stats import bootstrap, mcnemar, over_seeds, paired
+from research.results import Array, Cell, Number, Table
+from research.stats import mcnemar, over_seeds, paired, percentile_interval, resamples
 from research.studies.cnn.networks import embedder, encode, fresh, scores, without_relus
 from research.studies.cnn.settings import MEASURED, METRICS, Config, Encode, Models
 from research.tracking import Log
@@ -157,11 +157,15 @@ def measure_spaces(
     rows: list[dict[str, Cell]] = []
     metrics: list[dict[str, Cell]] = []
     right: dict[str, list[Array]] = {}
+    labels = data.test.labels.cpu().numpy()
+    draws = resamples(labels, config.resamples, 0)
     for name, encoders in spaces.items():
         judged = [judge(one, data, config.neighbours) for one in encoders]
-        right[name] = [flags for _, flags in judged]
+        right[name] = [images["knn"] for _, images in judged]
         over_images = distances_of(name, encoders[0](data.test), data, config, log)
         over = {key: over_seeds([m[key] for m, _ in judged]) for key in judged[0][0]}
+        if len(encoders) == 1:
+            over |= {key: over_draws(values, draws) for key, values in judged[0][1].items()}
         first = over_images["mse"]
         rows.append(
             {"space": name, "ratio": first.ratio, **over, "p": first.p, "seeds": len(encoders)}
@@ -173,26 +177,33 @@ def measure_spaces(
     log.table("spaces", Table.of(rows))
     log.table("metrics", Table.of(metrics))
     log.number("p_least", 1 / (1 + config.permutations))
-    compare_spaces(right, log)
+    compare_spaces(right, draws, log)
 
 
-def judge(one: Encode, data: Dataset, neighbours: int) -> tuple[dict[str, float], Array]:
-    """What a space says about class, and which test images its neighbours classify rightly."""
+def over_draws(values: Array, draws: Array) -> Number:
+    """The mean over test images of one value each, with the interval over resampled images."""
+    replicates = draws @ values.astype(np.float32) / len(values)
+    return percentile_interval(float(values.mean()), replicates, n=len(values))
+
+
+def judge(one: Encode, data: Dataset, neighbours: int) -> tuple[dict[str, float], dict[str, Array]]:
+    """What a space says about class, and of what is a mean over test images, each image's part."""
     reference, vectors = one(data.train), one(data.test)
     known, truth = (split.labels.cpu().numpy() for split in (data.train, data.test))
     model = KNeighborsClassifier(neighbours, algorithm="brute").fit(reference, known)
     right = model.predict(vectors) == truth
+    widths = silhouettes(vectors, truth)
     plain = class_distances(vectors, truth, "mse", resamples=1, permutations=1, bins=1000)
     measures = {
         "dimensions": float(vectors.shape[1]),
         "ratio_seeds": plain.ratio.value,
         "auroc": auroc(plain),
         "fisher": fisher_ratio(vectors, truth),
-        "silhouette": silhouette(vectors, truth),
+        "silhouette": float(widths.mean()),
         "knn": float(right.mean()),
         "centroid": nearest_centroid_accuracy(reference, known, vectors, truth),
     }
-    return measures, right
+    return measures, {"knn": right, "silhouette": widths}
 
 
 def auroc(distances: ClassDistances) -> float:
@@ -234,12 +245,15 @@ def row(distances: ClassDistances) -> dict[str, Cell]:
     }  # fmt: skip
 
 
-def compare_spaces(right: Mapping[str, Sequence[Array]], log: Log) -> None:
+def compare_spaces(right: Mapping[str, Sequence[Array]], draws: Array, log: Log) -> None:
     """By how much neighbours in the trained embedding judge better than neighbours in pixels."""
+    first = {name: flags[0].astype(np.float32) for name, flags in right.items()}
     pixels, trained = right["pixels"][0], right["trained"][0]
-    gain = bootstrap(lambda i: float(trained[i].mean() - pixels[i].mean()), len(pixels))
+    gain = over_draws(first["trained"] - first["pixels"], draws)
     p = mcnemar(pixels, trained)
     log.number("knn_gain", gain)
+    log.number("knn_gain_features", over_draws(first["trained"] - first["features"], draws))
+    log.number("knn_gain_architecture", over_draws(first["untrained"] - first["pixels"], draws))
     log.number("knn_p", p)
     log.number("only_pixels_right", int((pixels & ~trained).sum()))
     log.number("only_trained_right", int((trained & ~pixels).sum()))

@@ -18,7 +18,7 @@ COLOURS = dict(zip(ARMS, figures.COLOURS, strict=False))
 
 def draw_curves(results: Results) -> Figure:
     """Training (dashed) and test loss of each arm, mean over seeds and range."""
-    figure = figures.canvas(figures.COLUMN_MM, 46)
+    figure = figures.canvas(figures.COLUMN_MM, 42)
     axes = figure.subplots()
     stored = [name for name in results.names("arrays") if name.startswith("curve_")]
     for arm in SHOWN:
@@ -44,7 +44,7 @@ def draw_confusion(results: Results, arms: Sequence[str]) -> Figure:
 
 def draw_spaces(results: Results) -> Figure:
     """Covariances of the first seed on one colour scale, and the spectra of all seeds."""
-    figure = figures.canvas(figures.PAGE_MM, 42)
+    figure = figures.canvas(figures.PAGE_MM, 40)
     *grid, last = figure.subplots(1, 5, width_ratios=(1, 1, 1, 1, 1.3))
     covariances = {arm: results.arrays(f"embedding_{arm}")["covariance"] for arm in ARMS}
     reach = max(float(np.abs(covariances[arm][0]).max()) for arm in SHOWN)
@@ -68,7 +68,7 @@ def draw_spaces(results: Results) -> Figure:
 
 def draw_doses(results: Results) -> Figure:
     """Class counts; recall and precision of the class 1 and accuracy by the ones that remain."""
-    figure = figures.canvas(figures.PAGE_MM, 42)
+    figure = figures.canvas(figures.PAGE_MM, 40)
     bars, *grid = figure.subplots(1, 4)
     draw_counts(bars, results.arrays("counts"))
     titles = ("recall of the class 1", "precision of the class 1", "accuracy")
