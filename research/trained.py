@@ -164,8 +164,13 @@ def snapshot(model: M, name: str, epoch: int, log: Log) -> M:
     Raises:
         UserError: there is no such snapshot; `obtain` was not asked for it, or took given weights.
     """
-    load_weights(log.path(f"weights/{name}-epoch{epoch}.safetensors"), model)
+    load_weights(_snapshot_of(name, epoch, log), model)
     return model
+
+
+def has_snapshot(name: str, epoch: int, log: Log) -> bool:
+    """Whether `snapshot` would find one: given weights have none."""
+    return _snapshot_of(name, epoch, log).exists()
 
 
 def find(digest: str, snapshots: Iterable[int] = ()) -> Kept | None:
@@ -233,6 +238,10 @@ def _photographed(
         yield epoch
 
 
+def _snapshot_of(name: str, epoch: int, log: Log) -> Path:
+    return log.path(f"weights/{name}-epoch{epoch}.safetensors")
+
+
 def _snapshot_file(folder: Path, number: int) -> Path:
     return folder / f"epoch{number}.safetensors"
 
@@ -274,6 +283,5 @@ def _log_model(
         origin = "trained" if kept.run == log.id else "found"
         facts = {"origin": origin, "run": kept.run, "seconds": kept.seconds}
         for number in snapshots:
-            target = log.path(f"weights/{name}-epoch{number}.safetensors")
-            shutil.copy(_snapshot_file(kept.folder, number), target)
+            shutil.copy(_snapshot_file(kept.folder, number), _snapshot_of(name, number, log))
     log.model(name, {**facts, "digest": digest, "sha256": sha256(weights)})

@@ -39,6 +39,7 @@ FORBIDDEN = {
             "stats",
             "train",
             "universal",
+            "universality",
         )
     },
 }

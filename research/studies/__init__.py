@@ -51,6 +51,6 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 def _entry(slug: str, path: Path) -> Entry:
     text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-    question, *rest = text.splitlines()
-    source = next(line for line in rest if line.startswith("Source: "))
+    question, *rest = text.splitlines() or [""]
+    source = next((line for line in rest if line.startswith("Source: ")), "")  # one being written
     return Entry(slug, question, source.removeprefix("Source: "))

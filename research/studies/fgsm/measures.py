@@ -1,0 +1,301 @@
+"""What the study `fgsm` measures on the tutorial's networks."""
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from research.adversarial import (
+    accuracy_curve,
+    cross_entropy_loss,
+    fgsm,
+    input_gradient,
+    predictions,
+    resists,
+    tied_pixels,
+    wrong_signs,
+)
+from research.data import Dataset, Split
+from research.models import count_parameters
+from research.results import Array, Cell, Number, Table
+from research.stats import mcnemar, over_seeds, paired
+from research.studies.fgsm.networks import stages
+from research.studies.fgsm.settings import (
+    EPS,
+    PRINTED,
+    TUTORIAL,
+    Config,
+    Models,
+)
+from research.tracking import Log
+from research.train import evaluation
+from research.universal import transfer
+from research.universality import Battery, battery, halves, share_of, summary
+
+SATURATED = 1e-8
+"""Cross-entropy in nats below which float32 hardly has a sign left."""
+
+# --- accuracy under attack -----------------------------------------------------------------------
+
+
+def measure_curves(models: Models, data: Dataset, config: Config, log: Log) -> None:
+    """Test accuracy at each eps, clipped as in the tutorial and not as in the paper."""
+    images, labels = data.test.floats(), data.test.labels
+    columns: dict[str, list[Cell]] = {}
+    for arm in TUTORIAL:
+        curves = np.array([curves_of(model, images, labels, config.eps) for model in models[arm]])
+        log.arrays(f"accuracy_{arm}", clipped=curves[:, 0], unclipped=curves[:, 1])
+        for index, kind in enumerate(("clipped", "unclipped")):
+            columns[f"{arm}_{kind}"] = [over_seeds(column) for column in curves[:, index].T]
+        log.number(f"accuracy_{arm}", over_seeds(list(curves[:, 0, 0])))
+        log.number(f"parameters_{arm}", count_parameters(models[arm][0]))
+    rows: list[dict[str, Cell]] = [
+        {"eps": eps}
+        | {f"{arm}_printed": dict(zip(EPS, PRINTED[arm], strict=True)).get(eps) for arm in TUTORIAL}
+        | {name: column[i] for name, column in columns.items()}
+        for i, eps in enumerate(config.eps)
+    ]
+    log.table("curves", Table.of(rows))
+
+
+def curves_of(
+    model: nn.Module, images: Tensor, labels: Tensor, eps: Sequence[float]
+) -> list[list[float]]:
+    """Accuracy at each eps, clipped and unclipped."""
+    gradient = input_gradient(model, images, labels)
+    return [
+        [
+            count / len(labels)
+            for count in accuracy_curve(model, images, labels, gradient, eps, clip)
+        ]
+        for clip in (True, False)
+    ]
+
+
+# --- whose signs are right -----------------------------------------------------------------------
+
+
+class Signs(NamedTuple):
+    """What float32 does to the attack on one network.
+
+    Attributes:
+        shares: `saturated`: of test images whose cross-entropy is below `SATURATED`; `tied`: of
+            pixels of the checked images without a unique gradient; `wrong`, `wrong_stable`: of
+            their other pixels whose sign is not that of float64, by the cross-entropy and by the
+            stable loss.
+        curves: `plain`, `stable`: accuracy of the whole test set at each eps under both attacks;
+            `checked_plain`, `checked_stable`, `checked_truth`: of the checked images, the last one
+            under the attack by the cross-entropy in float64.
+        p: McNemar's p of the two attacks on the whole test set at the largest eps.
+    """
+
+    shares: dict[str, float]
+    curves: dict[str, list[float]]
+    p: float
+
+
+def measure_signs(models: Models, data: Dataset, config: Config, log: Log) -> None:
+    """The share of wrong signs, and what they do to the accuracy, by length of training."""
+    largest = int(np.argmax(config.eps))
+    log.number("largest_eps", config.eps[largest])
+    rows: list[dict[str, Cell]] = []
+    for arm in TUTORIAL:
+        for epoch, networks in stages(arm, models[arm], config, log).items():
+            found = [signs_of(model, data.test, config) for model in networks]
+            start: dict[str, Cell] = {"arm": arm, "epochs": epoch}
+            rows.append(start | row_of(found, largest))
+            curves = {k: np.array([one.curves[k] for one in found]) for k in found[0].curves}
+            log.arrays(f"signs_{arm}_epoch{epoch}", **curves)
+        for name in ("wrong", "wrong_stable", "tied", "gap", "gap_truth"):
+            cell = rows[-1][name]
+            assert isinstance(cell, Number)
+            log.number(f"{name}_{arm}", cell)
+        log.number(f"gap_p_{arm}", found[0].p)
+    log.table("signs", Table.of(rows))
+
+
+def signs_of(model: nn.Module, test: Split, config: Config) -> Signs:
+    images, labels = test.floats(), test.labels
+    losses = losses_of(model, images, labels)
+    plain = input_gradient(model, images, labels, cross_entropy_loss)
+    stable = input_gradient(model, images, labels)
+    some, true, n = images[: config.checked], labels[: config.checked], config.checked
+    truth = input_gradient(model, some, true, cross_entropy_loss, batch=128, dtype=torch.float64)
+    tied = tied_pixels(model, some, true)
+    held = {
+        name: resists(model, images, labels, gradient, config.eps)
+        for name, gradient in {"plain": plain, "stable": stable}.items()
+    }
+    held |= {f"checked_{name}": rows[:, :n] for name, rows in held.items()}
+    held["checked_truth"] = resists(model, some, true, truth, config.eps)
+    last = int(np.argmax(config.eps))
+    shares = {
+        "saturated": (losses < SATURATED).double().mean().item(),
+        "tied": tied.double().mean().item(),
+        "wrong": wrong_signs(plain[:n], truth, tied),
+        "wrong_stable": wrong_signs(stable[:n], truth, tied),
+    }
+    return Signs(
+        shares,
+        {name: rows.double().mean(1).tolist() for name, rows in held.items()},
+        mcnemar(held["plain"][last].cpu().numpy(), held["stable"][last].cpu().numpy()),
+    )
+
+
+def losses_of(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    """The cross-entropy of each image, computed in float64 from the network's float32 logits."""
+    with evaluation(model):
+        parts = zip(torch.split(images, 512), torch.split(labels, 512), strict=True)
+        return torch.cat([cross_entropy_loss(model(x).double(), y) for x, y in parts])
+
+
+def row_of(found: Sequence[Signs], largest: int) -> dict[str, Cell]:
+    """One line of the table of signs; gaps are those at the largest eps.
+
+    `gap`: by how much the plain attack leaves the accuracy higher than the stable one, whole test
+    set; `gap_truth`: the same against float64 on the checked images; `stable_gap_truth`: the stable
+    attack against float64.
+    """
+    row: dict[str, Cell] = {
+        name: over_seeds([one.shares[name] for one in found]) for name in found[0].shares
+    }
+
+    def gap(attack: str, truth: str) -> Number:
+        values = {name: [one.curves[name][largest] for one in found] for name in (attack, truth)}
+        return paired(values[truth], values[attack])
+
+    row["gap"] = gap("plain", "stable")
+    row["gap_truth"] = gap("checked_plain", "checked_truth")
+    row["stable_gap_truth"] = gap("checked_stable", "checked_truth")
+    return row
+
+
+# --- pictures ------------------------------------------------------------------------------------
+
+
+def measure_examples(model: nn.Module, test: Split, config: Config, log: Log) -> None:
+    """The first image of each class that is right and falls to the attack at `noise_eps`."""
+    images, labels = test.floats(), test.labels
+    noise = config.noise_eps * input_gradient(model, images, labels).sign()
+    adv_inputs = fgsm(images, noise, config.noise_eps)
+    right = predictions(model, images) == labels
+    fooled = right & (predictions(model, adv_inputs) != labels)
+    of_class = (torch.nonzero(fooled & (labels == y))[:1, 0] for y in range(int(labels.max()) + 1))
+    chosen = torch.cat(list(of_class))
+    with evaluation(model):
+        confidences = [model(x[chosen]).softmax(1).max(1) for x in (images, adv_inputs)]
+    log.arrays(
+        "examples",
+        clean=images[chosen].cpu().numpy(),
+        noise=noise[chosen].cpu().numpy(),
+        adversarial=adv_inputs[chosen].cpu().numpy(),
+        **{
+            f"{name}_{kind}": value.cpu().numpy()
+            for kind, pair in zip(("clean", "adversarial"), confidences, strict=True)
+            for name, value in zip(("confidence", "label"), pair, strict=True)
+        },
+    )
+
+
+# --- is it universal? ----------------------------------------------------------------------------
+
+SEEDED = (
+    "cosine_within", "cosine_between", "effective_rank", "fooling_own", "fooling_class",
+    "fooling_best",
+)  # fmt: skip
+"""Numbers of the battery that are given over seeds too."""
+
+
+def measure_universality(models: Models, data: Dataset, config: Config, log: Log) -> None:
+    """The battery on every network of the tutorial, the first seed's in full."""
+    pixels = data.train.images.double() / 255
+    log.number("pixel_std", pixels.std(correction=0).item())
+    log.number("relative_eps", config.noise_eps / pixels.std(correction=0).item())
+    found = {arm: [examine(model, data, config) for model in models[arm]] for arm in TUTORIAL}
+    for arm, batteries in found.items():
+        log_battery(arm, batteries, log)
+    log.table("candidates", side_by_side(found))
+    shared = {arm: [one.noises["gradient"] for one in group] for arm, group in found.items()}
+    measure_transfer(models, shared, data, config, log)
+
+
+def examine(model: nn.Module, data: Dataset, config: Config) -> Battery:
+    crafted, judged = halves(model, data.test, config.crafted, config.judged)
+    return battery(
+        model, crafted, judged, config.noise_eps,
+        classes=len(data.classes), cells=config.cells, random=config.random,
+        deepfool=config.deepfool,
+    )  # fmt: skip
+
+
+def log_battery(arm: str, found: Sequence[Battery], log: Log) -> None:
+    """Everything of the first seed, some of it over seeds, and how many seeds get each verdict."""
+    first, verdicts = found[0], [one.verdict for one in found]
+    for name, number in first.numbers.items():
+        log.number(f"{arm}_{name}", number)
+    for name in SEEDED:
+        log.number(f"{arm}_{name}_seeds", over_seeds([one.numbers[name].value for one in found]))
+    log.number(f"{arm}_universal", share_of(verdicts, "universal"))
+    log.number(f"{arm}_class_universal", share_of(verdicts, "universal", "class-universal"))
+    log.finding(f"One noise against {arm}, a verdict per seed: {', '.join(verdicts)}")
+    log.arrays(f"battery_{arm}", **first.arrays, noise=first.noises["gradient"].cpu().numpy())
+
+
+def side_by_side(found: Mapping[str, Sequence[Battery]]) -> Table:
+    """What each noise does, a line each, the networks' columns beside each other."""
+    tables = {arm: summary(batteries) for arm, batteries in found.items()}
+    rows: list[dict[str, Cell]] = []
+    for index, name in enumerate(tables[TUTORIAL[0]].column("noise")):
+        row: dict[str, Cell] = {"noise": name}
+        for arm, table in tables.items():
+            row |= {f"{arm}_{key}": table.column(key)[index] for key in table.columns[1:]}
+        rows.append(row)
+    return Table.of(rows)
+
+
+def measure_transfer(
+    models: Models,
+    shared: Mapping[str, Sequence[Tensor]],
+    data: Dataset,
+    config: Config,
+    log: Log,
+) -> None:
+    """How often the noises of one network fool another of the same kind, and of the other."""
+    images, labels = data.test.floats()[: config.judged], data.test.labels[: config.judged]
+    arms = [arm for arm in TUTORIAL for _ in models[arm]]
+    everyone = [model for arm in TUTORIAL for model in models[arm]]
+    own = [config.noise_eps * input_gradient(m, images, labels).sign() for m in everyone]
+    kinds = {"own": own, "shared": [noise for arm in TUTORIAL for noise in shared[arm]]}
+    rates = {}
+    for kind, noises in kinds.items():
+        fooled, both = transfer(everyone, images, labels, noises)
+        rates[kind] = (fooled.double() / both).cpu().numpy()
+    log.arrays("transfer", **rates)
+    means = {
+        (kind, source, target): mean_between(matrix, arms, source, target)
+        for kind, matrix in rates.items()
+        for source, target in product(TUTORIAL, TUTORIAL)
+    }
+    for (kind, source, target), mean in means.items():
+        if mean is not None:
+            log.number(f"transfer_{kind}_{source}_{target}", mean)
+    rows: list[dict[str, Cell]] = []
+    for source in TUTORIAL:
+        cells: dict[str, Cell] = {
+            f"{kind}_{to}": means[kind, source, to] for kind in kinds for to in TUTORIAL
+        }
+        rows.append({"source": source, **cells})
+    log.table("transfer", Table.of(rows))
+
+
+def mean_between(matrix: Array, arms: Sequence[str], source: str, target: str) -> float | None:
+    """Mean over the pairs of two different networks of these kinds; None where there is none."""
+    values = [
+        matrix[i, j]
+        for i, j in np.ndindex(matrix.shape)
+        if i != j and (arms[i], arms[j]) == (source, target)
+    ]
+    return float(np.mean(values)) if values else None
