@@ -51,7 +51,7 @@ def flatten(config: Any) -> dict[str, Any]:
     return flat
 
 
-MACHINE = frozenset({"data.root", "train.device", "train.again"})
+MACHINE = frozenset({"data.root", "train.device", "train.again", "imagenet"})
 """Settings that say where and how a run happened, not what it was; the data have a sha256."""
 
 

@@ -135,10 +135,11 @@ def within_between(
 ) -> dict[str, Number]:  # fmt: skip
     """Means of a matrix as in `class_blocks`: `cross`, and of it `within` and `between` classes.
 
-    The 95 % intervals are percentiles of a two-way bootstrap, since the N·M cells are not
-    independent: noises and samples are drawn again, each on their own, and a cell weighs the
-    product of its two counts. A sample under its own noise, the diagonal of a paired matrix, takes
-    no part; its mean is that of N independent trials.
+    The 95 % intervals are percentiles of a bootstrap, since the N·M cells are not independent:
+    noises and samples are drawn again, and a cell weighs the product of its two counts. In a paired
+    matrix both sides are the same samples, so one draw serves both; two draws would make the
+    interval too narrow by about √2. Otherwise each side has its own draw. A sample under its own
+    noise, the diagonal of a paired matrix, takes no part; its mean is that of N independent trials.
 
     References:
         The pigeonhole bootstrap (Owen, 2007).
@@ -151,7 +152,8 @@ def within_between(
         counts = order.multinomial(n, np.full(n, 1 / n), draws)
         return torch.from_numpy(np.vstack([np.ones(n), counts])).to(values)
 
-    noises, samples = (drawn(n) for n in matrix.shape)
+    noises = drawn(matrix.shape[0])
+    samples = noises if paired else drawn(matrix.shape[1])
 
     def number(mask: Tensor) -> Number:
         sums, counts = (((noises @ x) * samples).sum(1) for x in (values * mask, mask))
@@ -303,7 +305,7 @@ def verdict(
         per_sample: of each held-out sample's own noise.
         random: of each random noise.
     """
-    floor = float(np.percentile(random, percentile))
+    floor = float(np.percentile(random, percentile, method="higher"))
 
     def passes(rate: float) -> bool:
         return rate >= share * per_sample and rate > floor

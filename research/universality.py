@@ -74,30 +74,81 @@ def halves(
 ) -> tuple[Samples, Samples]:
     """Two disjoint sets of samples that the model gets right, drawn evenly from the classes.
 
-    Each holds the classes in turn, so that its first samples are as even as the whole.
+    They come from the two `pools`, which are the same for all models of a study. Each holds the
+    classes in turn, so that its first samples are as even as the whole.
 
     Raises:
         UserError: a class has too few samples that the model gets right.
     """
     images = split.images.float() / 255
     right = (predictions(model, images) == split.labels).cpu()
-    labels, order = split.labels.cpu(), torch.Generator().manual_seed(seed)
-    classes = int(labels.max()) + 1
-    rounds = -(-crafted // classes), -(-judged // classes)
-    members = [torch.nonzero(right & (labels == y))[:, 0] for y in range(classes)]
-    fewest = min(map(len, members))
-    if fewest < sum(rounds):
-        raise UserError(
-            f"each class needs {sum(rounds)} test images that the model gets right, one has "
-            f"{fewest}; lower --crafted or --judged, or train longer"
-        )
-    drawn = torch.stack([one[torch.randperm(len(one), generator=order)[: sum(rounds)]]
-                         for one in members], 1)  # (rounds, classes)  # fmt: skip
-    first, second = drawn[: rounds[0]].flatten()[:crafted], drawn[rounds[0] :].flatten()[:judged]
-    return tuple(  # type: ignore[return-value]
-        Samples(images[i], split.labels[i])
-        for i in (one.to(images.device) for one in (first, second))
+    first, second = pools(split, crafted, judged, seed)
+    return (
+        _samples(split, _turns(first, right, crafted)),
+        _samples(split, _turns(second, right, judged)),
     )
+
+
+def judged_alike(split: Split, crafted: int, judged: int, seed: int = 0) -> Samples:
+    """Samples of which no model's `halves` makes noises, right or wrong, evenly from the classes.
+
+    There may be fewer than `judged`.
+    """
+    _, second = pools(split, crafted, judged, seed)
+    return _samples(split, second.flatten()[:judged])
+
+
+def pools(split: Split, crafted: int, judged: int, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Indices on which noises may be made, and others, int64 (n, classes) each, drawn at random.
+
+    All classes are as many as the smallest; the two pools share them as `crafted` to `judged`.
+    """
+    labels, order = split.labels.cpu(), torch.Generator().manual_seed(seed)
+    members = [torch.nonzero(labels == y)[:, 0] for y in range(int(labels.max()) + 1)]
+    drawn = [one[torch.randperm(len(one), generator=order)] for one in members]
+    table = torch.stack([one[: min(map(len, members))] for one in drawn], 1)
+    cut = -(-len(table) * crafted // (crafted + judged))
+    return table[:cut], table[cut:]
+
+
+def _turns(pool: Tensor, right: Tensor, count: int) -> Tensor:
+    """`count` indices of a pool that are right, the classes in turn."""
+    rounds = -(-count // pool.shape[1])
+    columns = [column[right[column]][:rounds] for column in pool.T]
+    if min(map(len, columns)) < rounds:
+        raise UserError(
+            f"{count} samples need {rounds} of each class that the model gets right, one class "
+            f"has {min(map(len, columns))}; lower --crafted and --judged, or train longer"
+        )
+    return torch.stack(columns, 1).flatten()[:count]
+
+
+def _samples(split: Split, index: Tensor) -> Samples:
+    index = index.to(split.labels.device)
+    return Samples(split.images[index].float() / 255, split.labels[index])
+
+
+def check(crafted: int, judged: int, cells: int, deepfool: int, classes: int) -> None:
+    """Finds numbers of samples with which a battery has nothing to compare.
+
+    Raises:
+        UserError: fewer than two samples of each class, or parts larger than their whole.
+    """
+    for name, value in {"crafted": crafted, "judged": judged}.items():
+        if value < 2 * classes:
+            raise UserError(
+                f"--{name} must be at least two for each of the {classes} classes, given was "
+                f"{value}; give {2 * classes} or more"
+            )
+    if not 2 * classes <= cells <= min(crafted, judged):
+        raise UserError(
+            f"--cells must be {2 * classes} to {min(crafted, judged)}, at most --crafted and "
+            f"--judged, given was {cells}"
+        )
+    if not 1 <= deepfool <= crafted:
+        raise UserError(
+            f"--deepfool must be 1 to {crafted}, at most --crafted, given was {deepfool}"
+        )
 
 
 def battery(
@@ -140,7 +191,7 @@ def battery(
         "fooling_own": own,
         "fooling_class": by_class,
         "fooling_best": best,
-        "fooling_random_p95": Number(float(np.percentile(rates, 95))),
+        "fooling_random_p95": Number(float(np.percentile(rates, 95, method="higher"))),
         "fooling_random_max": Number(rates.max().item()),
     }
     found = verdict(best.value, by_class.value, own.value, rates.tolist())

@@ -231,19 +231,43 @@ def test_blocks_are_those_of_a_loop() -> None:
     assert blocks[True][3].isnan().all()
 
 
-def test_a_bootstrap_interval_is_that_of_sets_drawn_again() -> None:
+@pytest.mark.parametrize("paired", [True, False])
+def test_a_bootstrap_interval_is_that_of_sets_drawn_again(paired: bool) -> None:
+    """One draw serves both sides where they are the same samples."""
     order = np.random.default_rng(1)
     matrix, rows, columns = order.random((9, 9)) < 0.4, order.integers(0, 2, 9), np.arange(9) % 2
     draws = np.random.default_rng(7)
-    counts = [draws.multinomial(9, np.full(9, 1 / 9), 40) for _ in range(2)]
+    first = draws.multinomial(9, np.full(9, 1 / 9), 40)
+    second = first if paired else draws.multinomial(9, np.full(9, 1 / 9), 40)
     replicates = []
-    for noise_counts, sample_counts in zip(*counts, strict=True):
+    for noise_counts, sample_counts in zip(first, second, strict=True):
         noises, samples = (np.repeat(np.arange(9), c) for c in (noise_counts, sample_counts))
-        cells = [matrix[i, j] for i in noises for j in samples if i != j and rows[i] == columns[j]]
+        cells = [
+            matrix[i, j]
+            for i in noises
+            for j in samples
+            if (i != j or not paired) and rows[i] == columns[j]
+        ]
         replicates.append(np.mean(cells))
     tensors = (torch.from_numpy(x) for x in (matrix, rows, columns))
-    number = within_between(*tensors, paired=True, draws=40, seed=7)["within"]
+    number = within_between(*tensors, paired=paired, draws=40, seed=7)["within"]
     assert number.bounds == pytest.approx(np.quantile(replicates, [0.025, 0.975]))
+
+
+def test_the_interval_of_a_paired_matrix_covers_where_two_draws_would_not() -> None:
+    """Cells of two samples' effects: a mean over pairs varies as twice the mean of the effects."""
+    order, covered, apart = np.random.default_rng(0), 0, 0
+    labels = torch.zeros(25, dtype=torch.long)
+    for seed in range(100):
+        effects = order.normal(size=25)
+        matrix = torch.from_numpy(effects[:, None] + effects)
+        for paired in (True, False):
+            number = within_between(matrix, labels, labels, paired=paired, draws=200, seed=seed)
+            low, high = number["cross"].bounds or (0, 0)
+            covered += paired and low < 0 < high
+            apart += not paired and low < 0 < high
+    assert covered >= 87
+    assert apart <= 85
 
 
 def test_the_two_way_interval_covers_where_independent_cells_would_not() -> None:

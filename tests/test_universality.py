@@ -17,12 +17,20 @@ from torch.nn import functional as F
 from research import universality
 from research.data import Split
 from research.errors import UserError
-from research.results import Number, Table
+from research.results import Cell, Number, Table
 from research.universal import random_signs
-from research.universality import Battery, Samples, battery, halves, share_of, summary
+from research.universality import (
+    Battery,
+    Samples,
+    battery,
+    check,
+    halves,
+    judged_alike,
+    share_of,
+    summary,
+)
 
 EPS = 0.1
-DRAWS = {"classes": 3, "cells": 25, "random": 7, "deepfool": 5}
 
 
 # --- the samples ---------------------------------------------------------------------------------
@@ -57,7 +65,7 @@ def numbers_of(samples: Samples) -> list[int]:
 
 
 def test_halves_are_disjoint_even_and_right() -> None:
-    split = numbered(classes=4, of_each=20, wrong=6)
+    split = numbered(classes=4, of_each=60, wrong=18)
     model = Reader().train()
     state = torch.get_rng_state()
     first, second = halves(model, split, 22, 30, seed=3)
@@ -66,7 +74,7 @@ def test_halves_are_disjoint_even_and_right() -> None:
     assert (len(first.labels), len(second.labels)) == (22, 30)
     drawn = numbers_of(first) + numbers_of(second)
     assert len(set(drawn)) == 52
-    assert min(drawn) >= 24  # those before are mislabelled
+    assert min(drawn) >= 72  # those before are mislabelled
     for half in (first, second):
         assert torch.equal(half.labels, split.labels[numbers_of(half)])
         assert torch.equal(half.images, split.images[numbers_of(half)] / 255)
@@ -89,13 +97,42 @@ def test_halves_follow_from_the_seed_alone() -> None:
     assert sorted(drawn(0)) != sorted(drawn(1))
 
 
+def test_no_model_makes_noises_on_what_another_is_judged_on() -> None:
+    split = numbered(classes=3, of_each=40, wrong=0)
+    alike = numbers_of(judged_alike(split, 18, 30))
+    assert len(set(alike)) == 30
+    crafted: set[int] = set()
+    judged: set[int] = set()
+    for wrong in (0, 5, 12):
+        truth = numbered(classes=3, of_each=40, wrong=wrong).labels
+        first, second = halves(Reader(), Split(split.images, truth), 18, 30)
+        crafted |= set(numbers_of(first))
+        judged |= set(numbers_of(second))
+    assert len(crafted) > 18 and len(judged) > 30
+    assert not crafted & judged
+    assert not crafted & set(alike)
+
+
 def test_a_class_with_too_few_right_images_is_refused() -> None:
-    split = numbered(classes=4, of_each=20, wrong=6)  # 14 of each are right
-    halves(Reader(), split, 28, 28)
-    message = "each class needs 15 test images that the model gets right, one has 14; lower --craft"
+    split = numbered(classes=4, of_each=20, wrong=6)
+    halves(Reader(), split, 16, 16)  # of ten, at most six are wrong
+    message = "41 samples need 11 of each class that the model gets right, one class has"
     with pytest.raises(UserError, match=message) as error:
-        halves(Reader(), split, 29, 28)
+        halves(Reader(), split, 41, 40)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("counts", "flag"),
+    [((19, 20, 20, 1), "--crafted"), ((20, 19, 20, 1), "--judged"), ((30, 30, 19, 1), "--cells"),
+     ((30, 40, 31, 1), "--cells"), ((30, 40, 30, 0), "--deepfool"), ((30, 40, 30, 31), "--deepfool")],
+)  # fmt: skip
+def test_numbers_that_compare_nothing_are_refused(
+    counts: tuple[int, int, int, int], flag: str
+) -> None:
+    check(30, 40, 30, 30, 10)
+    with pytest.raises(UserError, match=f"^{flag} must be"):
+        check(*counts, classes=10)
 
 
 # --- verdicts on models with a planted noise -----------------------------------------------------
@@ -118,7 +155,8 @@ class Doors(nn.Module):
         self.patterns, self.owners = patterns, F.one_hot(owners).float()
 
     def forward(self, images: Tensor) -> Tensor:
-        code, shown = images.flatten(1).split([len(self.patterns), self.patterns.shape[1]], 1)
+        flat, codes = images.flatten(1), len(self.patterns)
+        code, shown = flat[:, :codes], flat[:, codes:]
         near = (shown - 0.5) @ self.patterns.T / (EPS * self.patterns.shape[1])
         which = (20 * code).softmax(1)  # a noise of 0.1 makes no other code of it
         fallen = 3 + 10 * (which * near).sum(1, keepdim=True)
@@ -216,12 +254,16 @@ def sets() -> tuple[Samples, Samples]:
     images = torch.randint(0, 256, (400, 1, 6, 6), generator=order, dtype=torch.uint8)
     with torch.no_grad():
         labels = MODEL(images / 255).argmax(1)
-    return halves(MODEL, Split(images, labels), 40, 60)
+    return halves(MODEL, Split(images, labels), 40, 90)
+
+
+def examine(model: nn.Module, sets: tuple[Samples, Samples]) -> Battery:
+    return battery(model, *sets, EPS, classes=3, cells=25, random=25, deepfool=5, seed=4)
 
 
 @pytest.fixture(scope="module")
 def found(sets: tuple[Samples, Samples]) -> Battery:
-    return battery(MODEL, *sets, EPS, **DRAWS, seed=4)
+    return examine(MODEL, sets)
 
 
 def slow_gradient(image: Tensor, label: Tensor) -> Tensor:
@@ -258,7 +300,7 @@ def test_rates_are_those_of_single_images(
     of_class = {y: EPS * torch.stack([n for n, z in zip(noises, crafted.labels, strict=True)
                                       if z == y]).sum(0).sign() for y in range(3)}  # fmt: skip
     random = [share(fools(noise, image) for image in judged.images)
-              for noise in random_signs(7, (1, 6, 6), EPS, 5)]  # fmt: skip
+              for noise in random_signs(25, (1, 6, 6), EPS, 5)]  # fmt: skip
     cells = {
         (i, j): fools(noises[i], judged.images[j])
         for i, j in itertools.product(range(25), repeat=2)
@@ -270,15 +312,15 @@ def test_rates_are_those_of_single_images(
         "cross": share(cells.values()),
         "within": share(hit for cell, hit in cells.items() if same[cell]),
         "between": share(hit for cell, hit in cells.items() if not same[cell]),
-        "random_p95": np.percentile(random, 95),
+        "random_p95": sorted(random)[23],  # the 24th of 25: no interpolation
         "random_max": max(random),
     }
     for name, value in expected.items():
         assert found.numbers[f"fooling_{name}"].value == pytest.approx(value), name
     assert found.arrays["random"].tolist() == pytest.approx(random)
-    assert 0 < min(expected.values()) and max(expected.values()) < 1
-    assert len(set(expected.values())) == len(expected)
-    low, high = proportion_confint(round(60 * expected["own"]), 60, method="wilson")
+    assert min(expected.values()) > 0 and max(expected.values()) < 1
+    assert expected["random_p95"] < expected["random_max"]
+    low, high = proportion_confint(round(90 * expected["own"]), 90, method="wilson")
     assert found.numbers["fooling_own"].bounds == pytest.approx((low, high))
     block = [hit for (i, j), hit in cells.items() if crafted.labels[i] == 2 and labels[j] == 0]
     assert found.arrays["blocks"][2, 0] == pytest.approx(share(block))
@@ -332,7 +374,7 @@ def test_candidates_are_tested_against_the_best_random_noise(
     found: Battery, sets: tuple[Samples, Samples]
 ) -> None:
     crafted, judged = sets
-    random = random_signs(7, (1, 6, 6), EPS, 5)
+    random = random_signs(25, (1, 6, 6), EPS, 5)
     hits = [np.array([fools(noise, x) for x in judged.images]) for noise in random]
     against = hits[int(found.arrays["random"].argmax())]
     assert against.mean() == max(h.mean() for h in hits)
@@ -353,12 +395,12 @@ def test_candidates_are_tested_against_the_best_random_noise(
         "deepfool",
     )
     for row, value in zip(found.candidates.rows, adjusted, strict=True):
-        name, on_crafted, on_held_out, found_p = row
+        candidate, on_crafted, on_held_out, found_p = row
         assert isinstance(on_crafted, Number) and isinstance(on_held_out, Number)
-        assert on_crafted.value == pytest.approx(seen[str(name)])
-        assert on_held_out.value == pytest.approx(held[str(name)])
+        assert on_crafted.value == pytest.approx(seen[str(candidate)])
+        assert on_held_out.value == pytest.approx(held[str(candidate)])
         assert found_p == pytest.approx(value)
-    assert min(adjusted) < 0.05 < max(adjusted)
+    assert min(adjusted) < 0.2 < max(adjusted)
     assert found.numbers["fooling_best"].value == held[max(seen, key=lambda name: seen[name])]
 
 
@@ -367,7 +409,7 @@ def test_model_and_random_state_are_left_as_they_were(
 ) -> None:
     model = tiny().train()
     state, before = torch.get_rng_state(), [p.clone() for p in model.parameters()]
-    again = battery(model, *sets, EPS, **DRAWS, seed=4)
+    again = examine(model, sets)
     assert torch.equal(torch.get_rng_state(), state)
     assert all(module.training for module in model.modules())
     assert all(map(torch.equal, model.parameters(), before))
@@ -381,7 +423,12 @@ def test_model_and_random_state_are_left_as_they_were(
 
 def made(own: float, by_class: float, p95: float, held: float, p: float) -> Battery:
     rates = {"fooling_own": own, "fooling_class": by_class, "fooling_random_p95": p95}
-    row = {"candidate": "mean", "crafted": Number(held + 0.1), "held_out": Number(held), "p": p}
+    row: dict[str, Cell] = {
+        "candidate": "mean",
+        "crafted": Number(held + 0.1),
+        "held_out": Number(held),
+        "p": p,
+    }
     numbers = {name: Number(value) for name, value in rates.items()}
     return Battery(numbers, Table.of([row]), {}, {}, "universal")
 
@@ -406,7 +453,8 @@ def test_a_summary_is_of_the_first_model_and_means_over_all() -> None:
         mean, distance = expected[str(row[0])]
         seeds = row[4]
         assert isinstance(seeds, Number)
-        assert (seeds.value, seeds.n) == (pytest.approx(mean), 2)
+        assert seeds.n == 2
+        assert seeds.value == pytest.approx(mean)
         # t(0.975; 1) = 12.706 times the standard error of two values, half their distance
         assert seeds.half_width == pytest.approx(12.706 * distance / 2, rel=1e-4)
     alone = summary([made(0.9, 0.4, 0.1, 0.5, 0.01)]).column("seeds")

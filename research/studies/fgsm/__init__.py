@@ -31,6 +31,7 @@ from research.studies.fgsm.settings import (
     recipes,
 )
 from research.tracking import Log
+from research.universality import check as check_battery
 
 __all__ = ["FIGURES", "PRESETS", "Config", "children", "study"]
 
@@ -94,6 +95,12 @@ def check_counts(config: Config, data: Dataset) -> None:
             raise UserError(
                 f"--{name.replace('_', '-')} must be at least 1, given was {getattr(config, name)}"
             )
+    check_battery(config.crafted, config.judged, config.cells, config.deepfool, len(data.classes))
+    if not 0 < config.step < float("inf") or min(config.lengths, default=1) < 1:
+        raise UserError(
+            "--step must be greater than 0 and --lengths at least 1, given were "
+            f"{config.step:g} and {' '.join(map(str, config.lengths))}"
+        )
     per_class = int(torch.bincount(data.test.labels, minlength=len(data.classes)).min())
     wanted = sum(-(-count // len(data.classes)) for count in (config.crafted, config.judged))
     if wanted > per_class:

@@ -1,8 +1,10 @@
 """The figures of the study `fgsm`."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -33,7 +35,7 @@ def draw_examples(results: Results) -> Figure:
     return figure
 
 
-def band(axes: Axes, x: Array, values: Array, colour: str, label: str, line: str = "-") -> None:
+def band(axes: Axes, x: Array, values: Array, colour: Any, label: str, line: str = "-") -> None:
     """Mean over seeds with the range between them. values: (seeds, x)"""
     axes.plot(x, values.mean(0), line, color=colour, label=label)
     axes.fill_between(x, values.min(0), values.max(0), color=colour, alpha=0.2, linewidth=0)
@@ -46,7 +48,8 @@ def draw_signs(results: Results) -> Figure:
     eps, table = results.run.config["eps"], results.table("signs")
     for axes, arm in zip(grid, TUTORIAL, strict=True):
         epochs = [row[1] for row in table.rows if row[0] == arm]
-        for epoch, colour in zip(epochs, figures.COLOURS[-len(epochs) :], strict=True):
+        shades = colormaps["viridis"](np.linspace(0.85, 0, len(epochs)))
+        for epoch, colour in zip(epochs, shades, strict=True):
             curves = results.arrays(f"signs_{arm}_epoch{epoch}")
             band(axes, eps, 100 * (curves["plain"] - curves["stable"]), colour, f"{epoch} epochs")
         axes.axhline(0, color="black", linewidth=0.5)

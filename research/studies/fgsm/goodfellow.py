@@ -46,8 +46,8 @@ PRINTED: Mapping[str, tuple[float | None, float | None]] = {
     "adversarial on maxout": (0.409, None),
     "signs": (0.862, 0.973),
     "uniform": (0.904, 0.978),
-    "both wrong": (0.846, None),
     "same wrong class": (0.546, None),
+    "same class, both wrong": (0.846, None),
     "rubbish maxout": (0.9835, 0.928),
     "rubbish softmax": (0.598, 0.708),
 }
@@ -64,10 +64,11 @@ def measure_paper(models: Models, data: Dataset, config: Config, log: Log) -> No
     ]
     log.table("paper", Table.of([line(row) for row in rows]))
     for row in rows:
-        name = row.name.replace(" ", "_")
+        name = row.name.replace(",", "").replace(" ", "_")
         log.number(f"error_{name}", row.error)
         if row.confidence:
             log.number(f"confidence_{name}", row.confidence)
+    measure_gains(one, data.test, config, log)
 
 
 def line(row: Row) -> dict[str, Cell]:
@@ -121,24 +122,43 @@ def mean_of(values: Tensor) -> Number | None:
     return over_seeds(values.tolist()) if len(values) else None
 
 
+def measure_gains(one: Mapping[str, nn.Module], test: Split, config: Config, log: Log) -> None:
+    """Differences of errors on the same images, with intervals over images."""
+    clean = {arm: wrong_of(one[arm], test.floats(), test) for arm in ("maxout", "adversarial")}
+    under = {
+        arm: wrong_of(one[arm], attacked(one[arm], test, config.paper_eps), test)
+        for arm in ("signs", "adversarial")
+    }
+    changes = {
+        "clean_change": clean["adversarial"] - clean["maxout"],
+        "change_over_signs": under["adversarial"] - under["signs"],
+    }
+    for name, change in changes.items():
+        log.number(f"adversarial_{name}", over_seeds((100 * change).tolist(), "points"))
+
+
+def wrong_of(model: nn.Module, inputs: Tensor, test: Split) -> Tensor:
+    """1 where the model is wrong, else 0; float64 (N,)."""
+    return (probabilities(model, inputs).argmax(1) != test.labels).double()
+
+
 # --- section 8: do two models agree on what fools one of them? -----------------------------------
 
 
 def agreement_rows(one: Mapping[str, nn.Module], test: Split, config: Config) -> Iterator[Row]:
     """On examples made for maxout: softmax regression's answers where maxout is wrong.
 
-    "same wrong class" is the share of maxout's mistakes, "both wrong" the share of them on which
-    softmax regression is wrong as well.
+    "same wrong class" is the share of maxout's mistakes in which softmax regression gives the same
+    class; "same class, both wrong" that of the mistakes in which it is wrong too.
     """
     inputs = attacked(one["maxout"], test, config.paper_eps)
     maxout, softmax = (probabilities(one[arm], inputs).argmax(1) for arm in ("maxout", "softmax"))
     wrong = maxout != test.labels
-    for name, hits in (
-        ("both wrong", softmax != test.labels),
-        ("same wrong class", softmax == maxout),
-    ):
-        if wrong.any():
-            yield Row(name, wilson(int(hits[wrong].sum()), int(wrong.sum())))
+    both = wrong & (softmax != test.labels)
+    for name, among in {"same wrong class": wrong, "same class, both wrong": both}.items():
+        if among.any():
+            hits = (softmax == maxout)[among]
+            yield Row(name, wilson(int(hits.sum()), len(hits)))
 
 
 # --- rubbish -------------------------------------------------------------------------------------

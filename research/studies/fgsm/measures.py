@@ -33,7 +33,7 @@ from research.studies.fgsm.settings import (
 from research.tracking import Log
 from research.train import evaluation
 from research.universal import transfer
-from research.universality import Battery, battery, halves, share_of, summary
+from research.universality import Battery, battery, halves, judged_alike, share_of, summary
 
 SATURATED = 1e-8
 """Cross-entropy in nats below which float32 hardly has a sign left."""
@@ -88,7 +88,7 @@ class Signs(NamedTuple):
             stable loss.
         curves: `plain`, `stable`: accuracy of the whole test set at each eps under both attacks;
             `checked_plain`, `checked_stable`, `checked_truth`: of the checked images, the last one
-            under the attack by the cross-entropy in float64.
+            under the attack in float64.
         p: McNemar's p of the two attacks on the whole test set at the largest eps.
     """
 
@@ -123,7 +123,7 @@ def signs_of(model: nn.Module, test: Split, config: Config) -> Signs:
     plain = input_gradient(model, images, labels, cross_entropy_loss)
     stable = input_gradient(model, images, labels)
     some, true, n = images[: config.checked], labels[: config.checked], config.checked
-    truth = input_gradient(model, some, true, cross_entropy_loss, batch=128, dtype=torch.float64)
+    truth = input_gradient(model, some, true, batch=128, dtype=torch.float64)
     tied = tied_pixels(model, some, true)
     held = {
         name: resists(model, images, labels, gradient, config.eps)
@@ -264,7 +264,7 @@ def measure_transfer(
     log: Log,
 ) -> None:
     """How often the noises of one network fool another of the same kind, and of the other."""
-    images, labels = data.test.floats()[: config.judged], data.test.labels[: config.judged]
+    images, labels = judged_alike(data.test, config.crafted, config.judged)
     arms = [arm for arm in TUTORIAL for _ in models[arm]]
     everyone = [model for arm in TUTORIAL for model in models[arm]]
     own = [config.noise_eps * input_gradient(m, images, labels).sign() for m in everyone]
@@ -272,7 +272,7 @@ def measure_transfer(
     rates = {}
     for kind, noises in kinds.items():
         fooled, both = transfer(everyone, images, labels, noises)
-        rates[kind] = (fooled.double() / both).cpu().numpy()
+        rates[kind] = (fooled.double() / both.clamp(min=1)).cpu().numpy()
     log.arrays("transfer", **rates)
     means = {
         (kind, source, target): mean_between(matrix, arms, source, target)

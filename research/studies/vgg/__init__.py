@@ -19,6 +19,7 @@ from research.studies.vgg.measures import (
 from research.studies.vgg.networks import train
 from research.studies.vgg.settings import PRESETS, Config, children
 from research.tracking import Log
+from research.universality import check as check_battery
 
 __all__ = ["FIGURES", "PRESETS", "Config", "children", "study"]
 
@@ -73,12 +74,7 @@ def check_counts(config: Config, data: Dataset) -> None:
             raise UserError(f"--{name} must be at least 1, given was {getattr(config, name)}")
     if config.frozen_epochs < 0:
         raise UserError(f"--frozen-epochs must be at least 0, given was {config.frozen_epochs}")
-    for name in ("crafted", "judged"):
-        if getattr(config, name) < 2 * len(data.classes):
-            raise UserError(
-                f"--{name} must be at least two for each of the {len(data.classes)} classes, "
-                f"given was {getattr(config, name)}"
-            )
+    check_battery(config.crafted, config.judged, config.cells, config.deepfool, len(data.classes))
     asked, there = config.crafted + config.judged, len(data.test)
     if asked > there:
         raise UserError(

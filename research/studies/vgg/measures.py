@@ -25,7 +25,7 @@ from research.studies.vgg.settings import Config, Models
 from research.tracking import Log
 from research.train import evaluation, predict
 from research.universal import random_signs, sign_noise, transfer
-from research.universality import Battery, Samples, battery, halves, share_of, summary
+from research.universality import Battery, Samples, battery, halves, judged_alike, share_of, summary
 
 OVER_SEEDS = (
     "cosine_within", "cosine_between", "effective_rank",
@@ -178,14 +178,14 @@ def measure_transfer(
     """How often noises of one seed's network fool another's, by samples that both get right."""
     if len(models) < 2:
         return
-    images, labels = some(data.test, config.judged)
+    images, labels = judged_alike(data.test, config.crafted, config.judged)
     kinds = {
         "own": [sign_noise(input_gradient(m, images, labels), config.noise_eps) for m in models],
         "shared": [one.noises["gradient"] for one in batteries],
     }
     for kind, noises in kinds.items():
         fooled, both = transfer(models, images, labels, noises)
-        rates = (fooled / both).tolist()
+        rates = (fooled / both.clamp(min=1)).tolist()
         pairs = [rates[i][j] for i, j in permutations(range(len(models)), 2)]
         log.number(f"transfer_{kind}", float(np.mean(pairs)))
         log.number(f"transfer_{kind}_least", min(pairs))
