@@ -125,7 +125,8 @@ def test_a_class_with_too_few_right_images_is_refused() -> None:
 @pytest.mark.parametrize(
     ("counts", "flag"),
     [((19, 20, 20, 1), "--crafted"), ((20, 19, 20, 1), "--judged"), ((30, 30, 19, 1), "--cells"),
-     ((30, 40, 31, 1), "--cells"), ((30, 40, 30, 0), "--deepfool"), ((30, 40, 30, 31), "--deepfool")],
+     ((30, 40, 31, 1), "--cells"), ((30, 40, 30, 0), "--deepfool"),
+     ((30, 40, 30, 31), "--deepfool")],
 )  # fmt: skip
 def test_numbers_that_compare_nothing_are_refused(
     counts: tuple[int, int, int, int], flag: str

@@ -556,7 +556,7 @@ def test_the_paper_of_given_weights_and_a_single_seed(
         (["--noise-eps", "0"], "--noise-eps must be greater than 0"),
         (["--judged", "100"], "at most the 120 test images"),
         (["--crafted", "5"], "at least two for each of the 3 classes"),
-        (["--crafted", "60", "--judged", "60"], "test images that the model gets right"),
+        (["--crafted", "60", "--judged", "60"], "of each class that the model gets right"),
         (["--checked", "0"], "--checked must be at least 1"),
         (["--frozen-epochs", "-1"], "--frozen-epochs must be at least 0"),
         (["--frozen-epochs", "1", "--imagenet", "nowhere.pth"], "--imagenet must name the file"),

@@ -122,27 +122,33 @@ def signs_of(model: nn.Module, test: Split, config: Config) -> Signs:
     losses = losses_of(model, images, labels)
     plain = input_gradient(model, images, labels, cross_entropy_loss)
     stable = input_gradient(model, images, labels)
-    some, true, n = images[: config.checked], labels[: config.checked], config.checked
+    index = evenly(len(labels), config.checked)
+    some, true = images[index], labels[index]
     truth = input_gradient(model, some, true, batch=128, dtype=torch.float64)
     tied = tied_pixels(model, some, true)
     held = {
         name: resists(model, images, labels, gradient, config.eps)
         for name, gradient in {"plain": plain, "stable": stable}.items()
     }
-    held |= {f"checked_{name}": rows[:, :n] for name, rows in held.items()}
+    held |= {f"checked_{name}": rows[:, index] for name, rows in held.items()}
     held["checked_truth"] = resists(model, some, true, truth, config.eps)
     last = int(np.argmax(config.eps))
     shares = {
         "saturated": (losses < SATURATED).double().mean().item(),
         "tied": tied.double().mean().item(),
-        "wrong": wrong_signs(plain[:n], truth, tied),
-        "wrong_stable": wrong_signs(stable[:n], truth, tied),
+        "wrong": wrong_signs(plain[index], truth, tied),
+        "wrong_stable": wrong_signs(stable[index], truth, tied),
     }
     return Signs(
         shares,
         {name: rows.double().mean(1).tolist() for name, rows in held.items()},
         mcnemar(held["plain"][last].cpu().numpy(), held["stable"][last].cpu().numpy()),
     )
+
+
+def evenly(whole: int, count: int) -> Tensor:
+    """`count` places spread evenly over `whole`: a set may be sorted by class."""
+    return torch.arange(count) * whole // count
 
 
 def losses_of(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
