@@ -138,7 +138,7 @@ def whole_set(model: nn.Module, images: Tensor, labels: Tensor) -> None:
     compare(
         ("tutorial", "here"),
         (lambda: tutorial(model, images, labels), lambda: ours(model, images, labels)),
-        rounds=2,
+        rounds=1,
     )
 
 
