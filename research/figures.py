@@ -8,6 +8,7 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -81,14 +82,22 @@ def show_image(axes: Axes, image: Array) -> None:
 
 
 def spread(axes: Axes, values: Array, colour: str, label: str, line: str = "-") -> None:
-    """Mean over runs of a curve with the range between the runs shaded. values: (runs, epochs)"""
+    """`band` by epoch. values: (runs, epochs)"""
     epochs = np.arange(1, values.shape[1] + 1)
     dot = "o" if len(epochs) == 1 else None  # a line through one point cannot be seen
-    axes.plot(epochs, values.mean(0), line, color=colour, label=label, marker=dot, markersize=3)
+    band(axes, epochs, values, colour, label, line, dot)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def band(
+    axes: Axes, x: Array, values: Array, colour: Any, label: str,
+    line: str = "-", marker: str | None = None,
+) -> None:  # fmt: skip
+    """Mean over runs of a curve with the range between the runs shaded. values: (runs, x)"""
+    axes.plot(x, values.mean(0), line, color=colour, label=label, marker=marker, markersize=3)
     if len(values) > 1:
         low, high = values.min(0), values.max(0)
-        axes.fill_between(epochs, low, high, color=colour, alpha=0.2, linewidth=0)
+        axes.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
 
 
 def scale_of(values: Array) -> tuple[str, Normalize]:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -199,6 +200,17 @@ def predict(model: nn.Module, split: Split, batch: int = 512) -> Tensor:
     """The model's float32 outputs for every image of a split, in order, on the split's device."""
     with evaluation(model):
         return torch.cat([model(images).float() for images, _ in batches(split, batch)])
+
+
+def cross_entropy(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    """The objective of a classifier: mean cross-entropy in nats, in float32."""
+    return F.cross_entropy(model(images).float(), labels)
+
+
+def scores(logits: Tensor, labels: Tensor) -> dict[str, float]:
+    """Mean cross-entropy in nats and share of right classes, as an epoch's metrics of the test."""
+    right = (logits.argmax(1) == labels).double().mean()
+    return {"loss/test": F.cross_entropy(logits, labels).item(), "accuracy/test": right.item()}
 
 
 def peak_memory(device: str) -> float:

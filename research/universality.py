@@ -32,9 +32,16 @@ from research.universal import (
     random_signs,
     sign_noise,
     spectrum,
+    transfer,
     verdict,
     within_between,
 )
+
+SEEDED = (
+    "cosine_within", "cosine_between", "effective_rank", "fooling_own", "fooling_class",
+    "fooling_best",
+)  # fmt: skip
+"""Numbers of a battery that `over_models` gives over models too."""
 
 
 class Samples(NamedTuple):
@@ -305,6 +312,41 @@ def judge(
     ]
     best = max(noises, key=lambda name: seen[name].value)
     return Table.of(rows), rate_of(held[best])
+
+
+def over_models(found: Sequence[Battery]) -> dict[str, Number]:
+    """The first model's numbers, those of `SEEDED` over all models, and shares of the verdicts.
+
+    `universal` is the share of models with that verdict; `class_universal` that of models with this
+    or the stronger one.
+    """
+    seeded = {
+        f"{name}_seeds": over_seeds([one.numbers[name].value for one in found]) for name in SEEDED
+    }
+    verdicts = [one.verdict for one in found]
+    return found[0].numbers | seeded | {
+        "universal": Number(share_of(verdicts, "universal")),
+        "class_universal": Number(share_of(verdicts, "universal", "class-universal")),
+    }  # fmt: skip
+
+
+def transfer_rates(
+    models: Sequence[nn.Module], found: Sequence[Battery], samples: Samples, eps: float
+) -> dict[str, Array]:
+    """How often noises of one model fool another, (models, models) by source and target.
+
+    `own`: of each sample its own; `shared`: the single noise made by ascent. Only samples count
+    that both get right; take some of which no noise was made.
+    """
+    kinds = {
+        "own": [sign_noise(input_gradient(model, *samples), eps) for model in models],
+        "shared": [one.noises["gradient"] for one in found],
+    }
+    rates = {}
+    for kind, noises in kinds.items():
+        fooled, both = transfer(models, *samples, noises)
+        rates[kind] = (fooled.double() / both.clamp(min=1)).cpu().numpy()
+    return rates
 
 
 def summary(found: Sequence[Battery]) -> Table:

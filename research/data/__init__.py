@@ -11,11 +11,11 @@ from difflib import get_close_matches
 from research.config import Data
 from research.data import downloaded, folder, packaged, photos
 from research.data.augmentation import random_crop, random_flip
-from research.data.dataset import Dataset, Split, batches
+from research.data.dataset import Dataset, Split, batches, pixel_std
 from research.data.pixels import whole_files
 from research.errors import UserError
 
-__all__ = ["Dataset", "Split", "batches", "load", "random_crop", "random_flip"]
+__all__ = ["Dataset", "Split", "batches", "load", "pixel_std", "random_crop", "random_flip"]
 
 _SETS: dict[str, Callable[[Data], Dataset]] = {
     "mnist": downloaded.mnist,

@@ -117,6 +117,13 @@ class Dataset:
         }
 
 
+def pixel_std(split: Split) -> float:
+    """Standard deviation of all pixels of all channels, in units of [0, 1]."""
+    counts = torch.bincount(split.images.flatten(), minlength=256).double().cpu()
+    values, shares = torch.arange(256, dtype=torch.float64) / 255, counts / counts.sum()
+    return float((shares @ (values - shares @ values).square()).sqrt())
+
+
 def digest(train: Split, test: Split, classes: tuple[str, ...]) -> str:
     """sha256 of a set: of order, pixels, labels, splits and class names, on any machine the same.
 

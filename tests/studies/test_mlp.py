@@ -26,7 +26,7 @@ from research.results import load as read
 from research.studies import mlp
 from research.studies.mlp import measures, networks, settings
 from research.tracking import Log
-from research.train import resolve
+from research.train import cross_entropy, resolve
 
 FLAGS = ["--preset", "sample", "--train.epochs", "2", "--train.batch", "100"]
 FLAGS += ["--seeds", "0", "1", "--doses", "0", "60", "--dose-seeds", "1", "--noise-images", "40"]
@@ -132,7 +132,7 @@ def test_every_class_has_the_same_share_of_the_weighted_loss() -> None:
             same = part[part == c]
             shares[c] += objective(level, same, same).item() * len(same) if len(same) else 0
     assert shares / len(left) == pytest.approx(np.full(10, np.log(10) / 10), rel=1e-4)
-    plain = networks.cross_entropy(model, batch, labels).item()
+    plain = cross_entropy(model, batch, labels).item()
     assert plain == pytest.approx(-log_p.mean(), rel=1e-5)
 
 

@@ -24,10 +24,10 @@ from research.embedding import (
 from research.models import CnnA, count_parameters
 from research.results import Array, Cell, Number, Table
 from research.stats import mcnemar, over_seeds, paired, percentile_interval, resamples
-from research.studies.cnn.networks import embedder, encode, fresh, scores, without_relus
+from research.studies.cnn.networks import embedder, encode, fresh, without_relus
 from research.studies.cnn.settings import MEASURED, METRICS, Config, Encode, Models
 from research.tracking import Log
-from research.train import placed, predict
+from research.train import placed, predict, scores
 
 # --- how well the networks classify --------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from copy import deepcopy
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.functional import cross_entropy
 
 from research.data import Dataset, Split
@@ -11,7 +11,7 @@ from research.models import CnnA
 from research.results import Array
 from research.studies.cnn.settings import Config
 from research.tracking import Log
-from research.train import placed, predict
+from research.train import placed, predict, scores
 from research.trained import obtain
 
 
@@ -37,11 +37,6 @@ def fresh(seed: int, *, relu_on_logits: bool = False) -> CnnA:
     """The untrained network of a seed: the one from which training with this seed starts."""
     torch.manual_seed(seed)
     return CnnA(relu_on_logits=relu_on_logits)
-
-
-def scores(logits: Tensor, labels: Tensor) -> dict[str, float]:
-    right = (logits.argmax(1) == labels).double().mean()
-    return {"loss/test": cross_entropy(logits, labels).item(), "accuracy/test": right.item()}
 
 
 def without_relus(model: CnnA) -> CnnA:

@@ -1,7 +1,6 @@
 """The figures of the study `fgsm`."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
@@ -35,12 +34,6 @@ def draw_examples(results: Results) -> Figure:
     return figure
 
 
-def band(axes: Axes, x: Array, values: Array, colour: Any, label: str, line: str = "-") -> None:
-    """Mean over seeds with the range between them. values: (seeds, x)"""
-    axes.plot(x, values.mean(0), line, color=colour, label=label)
-    axes.fill_between(x, values.min(0), values.max(0), color=colour, alpha=0.2, linewidth=0)
-
-
 def draw_signs(results: Results) -> Figure:
     """By how much the common attack overstates the accuracy, by eps and length of training."""
     figure = figures.canvas(figures.COLUMN_MM, 38)
@@ -51,7 +44,9 @@ def draw_signs(results: Results) -> Figure:
         shades = colormaps["viridis"](np.linspace(0.85, 0, len(epochs)))
         for epoch, colour in zip(epochs, shades, strict=True):
             curves = results.arrays(f"signs_{arm}_epoch{epoch}")
-            band(axes, eps, 100 * (curves["plain"] - curves["stable"]), colour, f"{epoch} epochs")
+            figures.band(
+                axes, eps, 100 * (curves["plain"] - curves["stable"]), colour, f"{epoch} epochs"
+            )
         axes.axhline(0, color="black", linewidth=0.5)
         axes.set(title=NETWORKS[arm], xlabel="eps")
         axes.legend(loc="upper left")

@@ -9,11 +9,13 @@ from torch import Tensor, nn
 from research.adversarial import added, fooling_step, input_gradient
 from research.data import Dataset, Split
 from research.results import Cell, Number, Table
-from research.stats import over_seeds, wilson
+from research.stats import over_seeds
 from research.studies.fgsm.networks import of_pair
 from research.studies.fgsm.settings import Config, Models
 from research.tracking import Log
 from research.train import evaluation
+from research.universal import sign_noise
+from research.universality import rate_of
 
 Probabilities = Tensor
 """(N, K), float64."""
@@ -101,7 +103,7 @@ def attack_rows(one: Mapping[str, nn.Module], data: Dataset, config: Config) -> 
 def attacked(model: nn.Module, test: Split, eps: float) -> Tensor:
     """FGSM examples, not clipped, (N, C, H, W)."""
     images = test.floats()
-    noise = eps * input_gradient(model, images, test.labels).sign()
+    noise = sign_noise(input_gradient(model, images, test.labels), eps)
     return added(images, noise, clip=False)
 
 
@@ -114,7 +116,7 @@ def mistakes(name: str, model: nn.Module, inputs: Tensor, labels: Tensor) -> Row
     """The share of wrong answers and how sure of them the model is."""
     sure, preds = probabilities(model, inputs).max(1)
     wrong = preds != labels
-    return Row(name, wilson(int(wrong.sum()), len(wrong)), mean_of(sure[wrong]))
+    return Row(name, rate_of(wrong), mean_of(sure[wrong]))
 
 
 def mean_of(values: Tensor) -> Number | None:
@@ -157,8 +159,7 @@ def agreement_rows(one: Mapping[str, nn.Module], test: Split, config: Config) ->
     both = wrong & (softmax != test.labels)
     for name, among in {"same wrong class": wrong, "same class, both wrong": both}.items():
         if among.any():
-            hits = (softmax == maxout)[among]
-            yield Row(name, wilson(int(hits.sum()), len(hits)))
+            yield Row(name, rate_of((softmax == maxout)[among]))
 
 
 # --- rubbish -------------------------------------------------------------------------------------
@@ -173,7 +174,7 @@ def rubbish_rows(
     for arm in ("maxout", "softmax"):
         sure, preds = probabilities(one[arm], inputs).max(1)
         taken = sure > 0.5
-        yield Row(f"rubbish {arm}", wilson(int(taken.sum()), len(taken)), mean_of(sure[taken]))
+        yield Row(f"rubbish {arm}", rate_of(taken), mean_of(sure[taken]))
         counts = torch.bincount(preds[taken], minlength=len(data.classes))
         log.number(f"rubbish_top_{arm}", counts.max().item() / max(1, int(counts.sum())))
         log.number(f"rubbish_top_class_{arm}", int(counts.argmax()))

@@ -18,7 +18,7 @@ from research.adversarial import (
     tied_pixels,
     wrong_signs,
 )
-from research.data import Dataset, Split
+from research.data import Dataset, Split, pixel_std
 from research.models import count_parameters
 from research.results import Array, Cell, Number, Table
 from research.stats import mcnemar, over_seeds, paired
@@ -31,9 +31,17 @@ from research.studies.fgsm.settings import (
     Models,
 )
 from research.tracking import Log
-from research.train import evaluation
-from research.universal import transfer
-from research.universality import Battery, battery, halves, judged_alike, share_of, summary
+from research.train import evaluation, predict
+from research.universal import sign_noise
+from research.universality import (
+    Battery,
+    battery,
+    halves,
+    judged_alike,
+    over_models,
+    summary,
+    transfer_rates,
+)
 
 SATURATED = 1e-8
 """Cross-entropy in nats below which float32 hardly has a sign left."""
@@ -119,7 +127,7 @@ def measure_signs(models: Models, data: Dataset, config: Config, log: Log) -> No
 
 def signs_of(model: nn.Module, test: Split, config: Config) -> Signs:
     images, labels = test.floats(), test.labels
-    losses = losses_of(model, images, labels)
+    losses = cross_entropy_loss(predict(model, test).double(), labels)
     plain = input_gradient(model, images, labels, cross_entropy_loss)
     stable = input_gradient(model, images, labels)
     index = evenly(len(labels), config.checked)
@@ -151,13 +159,6 @@ def evenly(whole: int, count: int) -> Tensor:
     return torch.arange(count) * whole // count
 
 
-def losses_of(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-    """The cross-entropy of each image, computed in float64 from the network's float32 logits."""
-    with evaluation(model):
-        parts = zip(torch.split(images, 512), torch.split(labels, 512), strict=True)
-        return torch.cat([cross_entropy_loss(model(x).double(), y) for x, y in parts])
-
-
 def row_of(found: Sequence[Signs], largest: int) -> dict[str, Cell]:
     """One line of the table of signs; gaps are those at the largest eps.
 
@@ -185,8 +186,9 @@ def row_of(found: Sequence[Signs], largest: int) -> dict[str, Cell]:
 def measure_examples(model: nn.Module, test: Split, config: Config, log: Log) -> None:
     """The first image of each class that is right and falls to the attack at `noise_eps`."""
     images, labels = test.floats(), test.labels
-    noise = config.noise_eps * input_gradient(model, images, labels).sign()
-    adv_inputs = fgsm(images, noise, config.noise_eps)
+    gradient = input_gradient(model, images, labels)
+    noise = sign_noise(gradient, config.noise_eps)
+    adv_inputs = fgsm(images, gradient, config.noise_eps)
     right = predictions(model, images) == labels
     fooled = right & (predictions(model, adv_inputs) != labels)
     of_class = (torch.nonzero(fooled & (labels == y))[:1, 0] for y in range(int(labels.max()) + 1))
@@ -208,24 +210,17 @@ def measure_examples(model: nn.Module, test: Split, config: Config, log: Log) ->
 
 # --- is it universal? ----------------------------------------------------------------------------
 
-SEEDED = (
-    "cosine_within", "cosine_between", "effective_rank", "fooling_own", "fooling_class",
-    "fooling_best",
-)  # fmt: skip
-"""Numbers of the battery that are given over seeds too."""
-
 
 def measure_universality(models: Models, data: Dataset, config: Config, log: Log) -> None:
     """The battery on every network of the tutorial, the first seed's in full."""
-    pixels = data.train.images.double() / 255
-    log.number("pixel_std", pixels.std(correction=0).item())
-    log.number("relative_eps", config.noise_eps / pixels.std(correction=0).item())
+    std = pixel_std(data.train)
+    log.number("pixel_std", std)
+    log.number("relative_eps", config.noise_eps / std)
     found = {arm: [examine(model, data, config) for model in models[arm]] for arm in TUTORIAL}
     for arm, batteries in found.items():
         log_battery(arm, batteries, log)
     log.table("candidates", side_by_side(found))
-    shared = {arm: [one.noises["gradient"] for one in group] for arm, group in found.items()}
-    measure_transfer(models, shared, data, config, log)
+    measure_transfer(models, found, data, config, log)
 
 
 def examine(model: nn.Module, data: Dataset, config: Config) -> Battery:
@@ -239,14 +234,11 @@ def examine(model: nn.Module, data: Dataset, config: Config) -> Battery:
 
 def log_battery(arm: str, found: Sequence[Battery], log: Log) -> None:
     """Everything of the first seed, some of it over seeds, and how many seeds get each verdict."""
-    first, verdicts = found[0], [one.verdict for one in found]
-    for name, number in first.numbers.items():
+    first = found[0]
+    for name, number in over_models(found).items():
         log.number(f"{arm}_{name}", number)
-    for name in SEEDED:
-        log.number(f"{arm}_{name}_seeds", over_seeds([one.numbers[name].value for one in found]))
-    log.number(f"{arm}_universal", share_of(verdicts, "universal"))
-    log.number(f"{arm}_class_universal", share_of(verdicts, "universal", "class-universal"))
-    log.finding(f"One noise against {arm}, a verdict per seed: {', '.join(verdicts)}")
+    verdicts = ", ".join(one.verdict for one in found)
+    log.finding(f"One noise against {arm}, a verdict per seed: {verdicts}")
     log.arrays(f"battery_{arm}", **first.arrays, noise=first.noises["gradient"].cpu().numpy())
 
 
@@ -264,21 +256,19 @@ def side_by_side(found: Mapping[str, Sequence[Battery]]) -> Table:
 
 def measure_transfer(
     models: Models,
-    shared: Mapping[str, Sequence[Tensor]],
+    found: Mapping[str, Sequence[Battery]],
     data: Dataset,
     config: Config,
     log: Log,
 ) -> None:
     """How often the noises of one network fool another of the same kind, and of the other."""
-    images, labels = judged_alike(data.test, config.crafted, config.judged)
     arms = [arm for arm in TUTORIAL for _ in models[arm]]
-    everyone = [model for arm in TUTORIAL for model in models[arm]]
-    own = [config.noise_eps * input_gradient(m, images, labels).sign() for m in everyone]
-    kinds = {"own": own, "shared": [noise for arm in TUTORIAL for noise in shared[arm]]}
-    rates = {}
-    for kind, noises in kinds.items():
-        fooled, both = transfer(everyone, images, labels, noises)
-        rates[kind] = (fooled.double() / both.clamp(min=1)).cpu().numpy()
+    rates = transfer_rates(
+        [model for arm in TUTORIAL for model in models[arm]],
+        [one for arm in TUTORIAL for one in found[arm]],
+        judged_alike(data.test, config.crafted, config.judged),
+        config.noise_eps,
+    )
     log.arrays("transfer", **rates)
     means = {
         (kind, source, target): mean_between(matrix, arms, source, target)
@@ -291,7 +281,7 @@ def measure_transfer(
     rows: list[dict[str, Cell]] = []
     for source in TUTORIAL:
         cells: dict[str, Cell] = {
-            f"{kind}_{to}": means[kind, source, to] for kind in kinds for to in TUTORIAL
+            f"{kind}_{to}": means[kind, source, to] for kind in rates for to in TUTORIAL
         }
         rows.append({"source": source, **cells})
     log.table("transfer", Table.of(rows))

@@ -6,7 +6,6 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, StepLR
 
@@ -15,7 +14,7 @@ from research.data import Dataset, Split
 from research.models import LeNet, Maxout, SoftmaxRegression, TutorialCnn
 from research.studies.fgsm.settings import PAIR, Config, Recipe, epochs_of, lengths_of
 from research.tracking import Log
-from research.train import Objective, placed, predict
+from research.train import Objective, cross_entropy, placed, predict, scores
 from research.trained import has_snapshot, obtain, snapshot
 
 Stages = Mapping[int, Sequence[nn.Module]]
@@ -99,10 +98,6 @@ def objective_of(arm: str, eps: float) -> Objective:
     return cross_entropy
 
 
-def cross_entropy(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-    return F.cross_entropy(model(images).float(), labels)
-
-
 def adversarial_loss(model: nn.Module, images: Tensor, labels: Tensor, eps: float) -> Tensor:
     """½ J(x) + ½ J(x + eps · sign ∇J(x)), the attack made anew for each batch and not clipped.
 
@@ -127,8 +122,3 @@ def noisy_loss(
     noise = noise.sign() if signs else noise
     clean, noisy = (cross_entropy(model, x, labels) for x in (images, images + eps * noise))
     return (clean + noisy) / 2
-
-
-def scores(logits: Tensor, labels: Tensor) -> dict[str, float]:
-    right = (logits.argmax(1) == labels).double().mean()
-    return {"loss/test": F.cross_entropy(logits, labels).item(), "accuracy/test": right.item()}

@@ -14,7 +14,7 @@ from research.models import Mlp
 from research.results import Array
 from research.studies.mlp.settings import RARE, Config, Recipe
 from research.tracking import Log
-from research.train import Objective, evaluation, placed, predict
+from research.train import Objective, cross_entropy, evaluation, placed, predict
 from research.trained import obtain
 
 
@@ -54,10 +54,6 @@ def train(recipe: Recipe, data: Dataset, config: Config, log: Log) -> Mlp:
         log=log,
         evaluate=test_scores,
     )
-
-
-def cross_entropy(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-    return F.cross_entropy(model(images).float(), labels)
 
 
 def weighted(split: Split, classes: int) -> Objective:

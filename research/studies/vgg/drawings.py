@@ -57,9 +57,7 @@ def draw_curves(results: Results) -> Figure:
     steps = 255 * data["eps"]
     lines = {"fgsm": "own noise (FGSM)", "random": "random signs"}
     for (name, label), colour in zip(lines.items(), figures.COLOURS, strict=False):
-        runs = 100 * data[name]
-        axes.plot(steps, runs.mean(0), "o-", markersize=3, color=colour, label=label)
-        axes.fill_between(steps, runs.min(0), runs.max(0), color=colour, alpha=0.2, linewidth=0)
+        figures.band(axes, steps, 100 * data[name], colour, label, marker="o")
     axes.set(xlabel="eps (1/255)", ylabel="test accuracy (%)", ylim=(0, 100))
     axes.legend()
     return figure

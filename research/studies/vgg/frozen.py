@@ -17,14 +17,13 @@ from research.models.pretrained import (
     imagenet_file,
     imagenet_weights,
 )
-from research.results import Cell, Number, Table
-from research.stats import wilson
+from research.results import Cell, Table
 from research.studies.vgg.measures import some
-from research.studies.vgg.networks import scores
 from research.studies.vgg.settings import FROZEN, Config
 from research.tracking import Log
-from research.train import evaluation, placed, predict
+from research.train import evaluation, placed, predict, scores
 from research.trained import obtain
+from research.universality import rate_of
 
 _BATCH = 32
 """enlarged pictures at a time: a convolution's output holds 13 MB of each"""
@@ -113,8 +112,8 @@ def measure_frozen(
         for eps in steps:
             preds = predictions(model, fgsm(images, gradient, eps), _BATCH)
             found = {
-                "right": share(preds == labels),
-                "outside": share(preds >= len(data.classes)),
+                "right": rate_of(preds == labels),
+                "outside": rate_of(preds >= len(data.classes)),
             }
             rows.append({"arm": arm, "eps": eps, "steps": 255 * eps, **found})
             if eps in (0.0, config.noise_eps):
@@ -122,7 +121,3 @@ def measure_frozen(
                 for name, number in found.items():
                     log.number(f"frozen_{arm}_{name}_{suffix}", number)
     log.table("frozen", Table.of(rows))
-
-
-def share(flags: Tensor) -> Number:
-    return wilson(int(flags.sum()), len(flags))

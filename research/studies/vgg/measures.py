@@ -16,22 +16,25 @@ from research.adversarial import (
     tied_pixels,
     wrong_signs,
 )
-from research.data import Dataset, Split
+from research.data import Dataset, Split, pixel_std
 from research.models import Vgg16, count_parameters
 from research.results import Cell, Table
 from research.stats import over_seeds
-from research.studies.vgg.networks import scores
 from research.studies.vgg.settings import Config, Models
 from research.tracking import Log
-from research.train import evaluation, predict
-from research.universal import random_signs, sign_noise, transfer
-from research.universality import Battery, Samples, battery, halves, judged_alike, share_of, summary
+from research.train import evaluation, predict, scores
+from research.universal import random_signs, sign_noise
+from research.universality import (
+    Battery,
+    Samples,
+    battery,
+    halves,
+    judged_alike,
+    over_models,
+    summary,
+    transfer_rates,
+)
 
-OVER_SEEDS = (
-    "cosine_within", "cosine_between", "effective_rank",
-    "fooling_own", "fooling_class", "fooling_best",
-)  # fmt: skip
-"""Numbers of the battery that are logged over seeds too."""
 SHOWN = 4
 """Samples of the figure of examples."""
 
@@ -48,13 +51,6 @@ def measure_models(models: Models, data: Dataset, config: Config, log: Log) -> N
     log.number("pixel_std", std)
     log.number("relative_eps", config.noise_eps / std)
     log.number("noise_steps", 255 * config.noise_eps)
-
-
-def pixel_std(split: Split) -> float:
-    """Standard deviation of all pixels of all channels, in units of [0, 1]."""
-    counts = torch.bincount(split.images.flatten(), minlength=256).double().cpu()
-    values, shares = torch.arange(256, dtype=torch.float64) / 255, counts / counts.sum()
-    return float((shares @ (values - shares @ values).square()).sqrt())
 
 
 def measure_curves(models: Models, data: Dataset, config: Config, log: Log) -> None:
@@ -116,13 +112,8 @@ def measure_noises(models: Models, data: Dataset, config: Config, log: Log) -> l
             cells=config.cells, random=config.random, deepfool=config.deepfool,
         ))  # fmt: skip
     first = found[0]
-    for name, number in first.numbers.items():
+    for name, number in over_models(found).items():
         log.number(f"vgg_{name}", number)
-    for name in OVER_SEEDS:
-        log.number(f"vgg_{name}_seeds", over_seeds([one.numbers[name].value for one in found]))
-    verdicts = [one.verdict for one in found]
-    log.number("vgg_universal", share_of(verdicts, "universal"))
-    log.number("vgg_class_universal", share_of(verdicts, "universal", "class-universal"))
     log.table("candidates", summary(found))
     log.arrays("noises", classes=np.array(data.classes), **first.arrays)
     log.arrays("candidates", **{name: n.cpu().numpy() for name, n in first.noises.items()})
@@ -178,15 +169,9 @@ def measure_transfer(
     """How often noises of one seed's network fool another's, by samples that both get right."""
     if len(models) < 2:
         return
-    images, labels = judged_alike(data.test, config.crafted, config.judged)
-    kinds = {
-        "own": [sign_noise(input_gradient(m, images, labels), config.noise_eps) for m in models],
-        "shared": [one.noises["gradient"] for one in batteries],
-    }
-    for kind, noises in kinds.items():
-        fooled, both = transfer(models, images, labels, noises)
-        rates = (fooled / both.clamp(min=1)).tolist()
-        pairs = [rates[i][j] for i, j in permutations(range(len(models)), 2)]
+    samples = judged_alike(data.test, config.crafted, config.judged)
+    for kind, rates in transfer_rates(models, batteries, samples, config.noise_eps).items():
+        pairs = [float(rates[i, j]) for i, j in permutations(range(len(models)), 2)]
         log.number(f"transfer_{kind}", float(np.mean(pairs)))
         log.number(f"transfer_{kind}_least", min(pairs))
         log.number(f"transfer_{kind}_most", max(pairs))

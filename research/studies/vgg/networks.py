@@ -12,7 +12,7 @@ from research.data import Dataset, random_crop, random_flip
 from research.models import Vgg16
 from research.studies.vgg.settings import Config
 from research.tracking import Log
-from research.train import placed, predict
+from research.train import placed, predict, scores
 from research.trained import obtain
 
 
@@ -56,8 +56,3 @@ def rate(epoch: int, epochs: int) -> float:
     """
     rise = math.ceil(epochs / 10)
     return min(1.0, (epoch + 1) / (rise + 1)) * (1 + math.cos(math.pi * epoch / epochs)) / 2
-
-
-def scores(logits: Tensor, labels: Tensor) -> dict[str, float]:
-    right = (logits.argmax(1) == labels).double().mean()
-    return {"loss/test": cross_entropy(logits, labels).item(), "accuracy/test": right.item()}
