@@ -79,7 +79,8 @@ def launch(entry: Entry, config: Any, options: Options, store: Store) -> str:
         device=device_name(config.train.device),
     )
     former = interrupted(opening, store.runs(entry.slug)).id if options.resume else None
-    with store.start(opening, resume=former, pretrained=pretrained) as log:
+    # measured in float32 proper: PyTorch lets cuDNN's convolutions round to TF32 unless told not to
+    with store.start(opening, resume=former, pretrained=pretrained) as log, train.tf32(False):
         study.study(config, log)
         with log.part("figures"):
             draw(study, log)

@@ -5,7 +5,7 @@ import math
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -86,15 +86,24 @@ def resolve(settings: Train) -> Train:
 
 
 @contextmanager
-def arithmetic(settings: Train) -> Iterator[None]:
-    """The forward pass in the precision asked for; TF32 only where `tf32` was asked for."""
-    tf32 = "tf32" if settings.precision == "tf32" else "ieee"
-    torch.backends.cuda.matmul.fp32_precision = tf32
-    torch.backends.cudnn.conv.fp32_precision = tf32  # type: ignore[attr-defined]
-    device = torch.device(settings.device).type
-    bf16 = settings.precision == "bfloat16"
-    with torch.autocast(device, torch.bfloat16) if bf16 else nullcontext():
+def tf32(allowed: bool) -> Iterator[None]:
+    """Whether CUDA may round the factors of float32 products to TF32; afterwards as it was."""
+    products = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)  # type: ignore[attr-defined]
+    former = [kind.fp32_precision for kind in products]
+    try:
+        for kind in products:
+            kind.fp32_precision = "tf32" if allowed else "ieee"
         yield
+    finally:
+        for kind, precision in zip(products, former, strict=True):
+            kind.fp32_precision = precision
+
+
+def mixed(settings: Train) -> AbstractContextManager[Any]:
+    """The forward pass in bfloat16 where that was asked for."""
+    if settings.precision != "bfloat16":
+        return nullcontext()
+    return torch.autocast(torch.device(settings.device).type, torch.bfloat16)
 
 
 def placed(model: M, settings: Train) -> M:
@@ -143,7 +152,8 @@ def fit(
     for number in range(len(epochs) + 1, settings.epochs + 1):
         start = time.perf_counter()
         order = torch.manual_seed(random.Random(f"{seed}/{number}").getrandbits(63))
-        loss = _one_epoch(model, split, objective, optimiser, settings, order)
+        with tf32(settings.precision == "tf32"):
+            loss = _one_epoch(model, split, objective, optimiser, settings, order)
         seconds = time.perf_counter() - start
         if not math.isfinite(loss):
             raise DivergenceError(
@@ -174,7 +184,7 @@ def _one_epoch(
     total = torch.zeros((), dtype=torch.float64, device=split.images.device)
     for images, labels in batches(split, settings.batch, generator=order):
         optimiser.zero_grad(set_to_none=True)
-        with arithmetic(settings):
+        with mixed(settings):
             images = images.contiguous(memory_format=torch.channels_last)
             loss = objective(model, images, labels)
         loss.backward()  # type: ignore[no-untyped-call]

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -228,3 +229,30 @@ def test_a_device_that_is_not_there_is_named() -> None:
         resolve(Train(device="cuda:99"))
     with pytest.raises(UserError, match="'gpu' is not one"):
         resolve(Train(device="gpu"))
+
+
+@pytest.mark.parametrize(("precision", "products"), [("tf32", "tf32"), ("float32", "ieee")])
+def test_tf32_is_allowed_while_training_only_if_asked_for(
+    precision: Literal["tf32", "float32"], products: str
+) -> None:
+    seen: list[str] = []
+
+    def note(*_: object) -> None:
+        kinds = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)  # type: ignore[attr-defined]
+        seen.extend(kind.fp32_precision for kind in kinds)
+
+    def objective(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+        note()  # forward
+        loss = cross_entropy(model, images, labels)
+        loss.register_hook(note)  # type: ignore[no-untyped-call]  # backward
+        return loss
+
+    model = tiny_model()
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
+    settings = Train(epochs=1, batch=30, lr=0.1, device="cpu", precision=precision)
+    note()
+    list(fit(model, tiny_split(), objective, optimiser, settings, seed=0))
+    note()
+    before, *during, after = zip(seen[::2], seen[1::2], strict=True)
+    assert during == [(products, products)] * 2
+    assert before == after
