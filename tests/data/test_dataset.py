@@ -137,7 +137,10 @@ def test_a_batch_needs_an_image(pets: Dataset) -> None:
 
 @pytest.mark.parametrize(
     ("name", "hint"),
-    [("mnits", "did you mean 'mnist'"), ("?", "choose from mnist, cifar10, folder")],
+    [
+        ("mnits", "did you mean 'mnist'"),
+        ("?", "choose from mnist, cifar10, imagenette, caltech101, folder"),
+    ],
 )
 def test_unknown_set(name: str, hint: str) -> None:
     with pytest.raises(UserError, match=hint):

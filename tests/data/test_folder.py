@@ -33,10 +33,10 @@ def read(root: Path, size: int | None = None) -> Dataset:
     return load(Data("folder", root, size))
 
 
-def assert_equals_image_folder(data: Dataset, root: Path) -> None:
+def assert_equals_image_folder(data: Dataset, root: Path, test: str = "test") -> None:
     from torchvision.datasets import ImageFolder
 
-    for split, name in ((data.train, "train"), (data.test, "test")):
+    for split, name in ((data.train, "train"), (data.test, test)):
         expected = ImageFolder(root / name)
         assert list(data.classes) == expected.classes
         assert split.labels.tolist() == expected.targets
@@ -54,6 +54,21 @@ def test_reads_as_image_folder_does(tree: Path) -> None:
     data = read(tree)
     assert_equals_image_folder(data, tree)
     assert (data.name, data.shape, len(data.train), len(data.test)) == ("pets", (3, 5, 6), 10, 6)
+
+
+def test_reads_imagenet_s_layout(tmp_path: Path) -> None:
+    for wnid in ("n01443537", "n01440764"):
+        for i in range(3):
+            paint(tmp_path / f"train/{wnid}/{wnid}_{i}.JPEG")
+        paint(tmp_path / f"val/{wnid}/ILSVRC2012_val_0000{wnid[-1]}.JPEG")
+    data = read(tmp_path)
+    assert data.classes == ("n01440764", "n01443537")
+    assert_equals_image_folder(data, tmp_path, "val")
+
+
+def test_a_test_side_goes_before_a_validation_side(tree: Path) -> None:
+    paint(tree / "val/dog/9.png")
+    assert_equals_image_folder(read(tree), tree)
 
 
 def test_real_jpeg_files_in_many_threads(tmp_path: Path) -> None:
@@ -100,6 +115,11 @@ def _empty(tree: Path) -> None:
     (tree / "train").mkdir()
 
 
+def _other_val(tree: Path) -> None:
+    (tree / "test").rename(tree / "val")
+    (tree / "val/dog").rename(tree / "dog")
+
+
 def _cut_short(tree: Path) -> None:
     path = tree / "test/dog/2.png"
     path.write_bytes(path.read_bytes()[:-40])
@@ -108,16 +128,25 @@ def _cut_short(tree: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda t: (t / "test").rename(t / "val"), "there is no folder {t}/test: --data.root must"),
-        (_empty, "{t}/train is empty: it must hold one folder"),
+        (lambda t: (t / "train").rename(t / "val"), "there is no folder {t}/train: --data.roo"),
+        (
+            lambda t: (t / "test").rename(t / "no"),
+            "there is neither {t}/test nor {t}/val: --data.",
+        ),
+        (_empty, "{t}/train holds no folder: it must hold one folder"),
         (lambda t: _remove(t, "test/dog"), "{t}/test/dog holds no image (.jpg"),
+        (
+            lambda t: (t / "test/dog").rename(t / "test/Dog"),
+            "{t}: train/ and test/ must hold the s",
+        ),
         (lambda t: (t / "test/dog").rename(t / "test/Dog"), "only one has Dog, dog"),
+        (_other_val, "{t}: train/ and val/ must hold the same classes, only one has dog"),
         (_cut_short, "{t}/test/dog/2.png cannot be read as an image"),
         (lambda t: (t / "train/dog/1.png").write_text("no"), "{t}/train/dog/1.png cannot be read"),
         (lambda t: (t / "train/dog/1.png").write_text(""), "{t}/train/dog/1.png cannot be read"),
         (lambda t: paint(t / "test/Cat/1.png", (7, 5)), "{t}/test/Cat/1.png is 7×5: give --data.s"),
     ],
-    ids=["no test", "empty", "empty class", "classes", "cut", "text", "0 bytes", "sizes"],
+    ids=lambda value: value[4:20].replace("/", " ") if isinstance(value, str) else "",
 )
 def test_one_line_says_what_to_do(
     damage: Callable[[Path], object], message: str, tree: Path
