@@ -249,6 +249,9 @@ def linear_cka(x: Vectors, y: Vectors) -> float:
     """
     first, second = (np.asarray(z, np.float64) - z.mean(0, dtype=np.float64) for z in (x, y))
     norm = np.linalg.norm
+    if len(x) < max(x.shape[1], y.shape[1]):  # the same value from products of inputs
+        one, other = first @ first.T, second @ second.T
+        return float((one * other).sum() / (norm(one) * norm(other)))
     shared = norm(second.T @ first) ** 2
     return float(shared / (norm(first.T @ first) * norm(second.T @ second)))
 

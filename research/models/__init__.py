@@ -8,7 +8,7 @@ own and not in place, so that each activation can be looked at.
 from research.models.attacked import LeNet, Maxout, SoftmaxRegression, TutorialCnn
 from research.models.autoencoders import ConvAutoencoder, Decoder
 from research.models.classifiers import CnnA, Mlp
-from research.models.layers import MNIST, FloatSigmoid, Normalise
+from research.models.layers import MNIST, CentredPixels, FloatSigmoid, Normalise
 from research.models.vgg import CIFAR10, Vgg16
 from research.models.weights import (
     count_parameters,
@@ -16,13 +16,16 @@ from research.models.weights import (
     save_weights,
     weights_metadata,
 )
+from research.models.zeiler import FilterSgd, ZFNet, parameter_groups
 
 __all__ = [
     "CIFAR10",
     "MNIST",
+    "CentredPixels",
     "CnnA",
     "ConvAutoencoder",
     "Decoder",
+    "FilterSgd",
     "FloatSigmoid",
     "LeNet",
     "Maxout",
@@ -31,8 +34,10 @@ __all__ = [
     "SoftmaxRegression",
     "TutorialCnn",
     "Vgg16",
+    "ZFNet",
     "count_parameters",
     "load_weights",
+    "parameter_groups",
     "save_weights",
     "weights_metadata",
 ]

@@ -30,3 +30,17 @@ class FloatSigmoid(nn.Sigmoid):
 
     def forward(self, input: Tensor) -> Tensor:
         return super().forward(input.float())
+
+
+class CentredPixels(nn.Module):
+    """255 · (images - mean) as a network's first layer: images in [0, 1] become 8-bit grey levels
+    about 0. The mean image (C, H, W) in [0, 1] is not trained, but stored with the weights."""
+
+    mean: Tensor
+
+    def __init__(self, mean: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("mean", mean.detach().clone().float())
+
+    def forward(self, images: Tensor) -> Tensor:
+        return 255 * (images - self.mean)

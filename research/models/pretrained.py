@@ -24,6 +24,13 @@ URL = "https://download.pytorch.org/models/vgg16-397923af.pth"
 """torchvision's `VGG16_Weights.IMAGENET1K_V1`; its name ends with the beginning of its sha256."""
 _SILENCE = 30.0
 """seconds without a byte after which the server counts as out of reach"""
+TORCHVISION = {
+    "alexnet": "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
+    "vgg16": URL,
+}
+"""Networks of torchvision -> their weights for ImageNet, `IMAGENET1K_V1`."""
+IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Mean and standard deviation per channel by which torchvision's networks normalise."""
 HALF = (0.5, 0.5, 0.5)
 """Mean and standard deviation by which the course's notebook normalises."""
 
