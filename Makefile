@@ -4,8 +4,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
-STUDIES := $(sort $(basename $(notdir $(filter-out %/__init__.py,$(wildcard research/studies/*.py)))) \
-             $(notdir $(patsubst %/__init__.py,%,$(wildcard research/studies/*/__init__.py))))
+STUDIES := $(sort $(subst _,-,$(basename $(notdir $(filter-out %/__init__.py,$(wildcard research/studies/*.py)))) \
+             $(notdir $(patsubst %/__init__.py,%,$(wildcard research/studies/*/__init__.py)))))
 # flags for the study behind the verb: make run-ae FLAGS="--preset full --train.epochs 50"
 FLAGS ?=
 

@@ -10,7 +10,8 @@ write-up turns one logged run into a paper. The arrow goes one way:
 - `config`, `data`, `models`, `train`: settings, images in memory, networks, training
 - `trained`, `code`: a trained model, found again by the digest of what it follows from
 - `activations`, `reconstruction`, `classification`, `embedding`, `distances`, `adversarial`,
-  `universal`, `universality`, `stats`: one method each, pure functions
+  `universal`, `universality`, `chain`, `deconvnet`, `receptive`, `strongest`, `occlusion`,
+  `invariance`, `correspondence`, `filters`, `crops`, `stats`: one method each, pure functions
 - `figures`: data -> matplotlib Figure
 - `results`: what a run left behind, plain data in plain files
 - `tracking`: where runs are kept, MLflow or a folder; `hardware`, `environment` feed it

@@ -7,6 +7,7 @@ layer of which the way back is not known, is refused with the layer's place.
 
 import operator
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -25,14 +26,19 @@ class Scale(nn.Module):
 
     def __init__(self, factor: Tensor | float = 1.0, offset: Tensor | float = 0.0) -> None:
         super().__init__()
-        self.register_buffer("factor", torch.as_tensor(factor))
-        self.register_buffer("offset", torch.as_tensor(offset))
+        self.register_buffer("factor", _exact(factor))
+        self.register_buffer("offset", _exact(offset))
 
     factor: Tensor
     offset: Tensor
 
     def forward(self, images: Tensor) -> Tensor:
         return images * self.factor + self.offset
+
+
+def _exact(value: Tensor | float) -> Tensor:
+    """A number in float64, which does not change the type of what it is multiplied with."""
+    return value if isinstance(value, Tensor) else torch.tensor(value, dtype=torch.float64)
 
 
 SCALES = (Normalise, CentredPixels, nn.BatchNorm2d, nn.BatchNorm1d, Scale)
@@ -87,10 +93,13 @@ class Chain:
     def __init__(self, model: nn.Module, example: Tensor) -> None:
         """Reads a network and checks the chain on `example`, images (N, C, H, W) in [0, 1]."""
         self.model = model
-        with evaluation(model), torch.inference_mode(False):
+        with evaluation(model), torch.inference_mode(False), _tidied(model):
             self.links = tuple(_links(model))
         for place, link in enumerate(self.links, start=1):
-            _check(link, place, len(self.links))
+            trouble = _trouble(link.module)
+            if trouble:
+                where = f"layer '{link.name}' ({place} of {len(self.links)})"
+                raise UserError(f"{where} {trouble}")
         self._check_outputs(example)
 
     @property
@@ -107,30 +116,32 @@ class Chain:
 
     def forward(self, images: Tensor) -> Iterator[tuple[str, Tensor]]:
         """Yields each layer's output (N, …) under its name as soon as it is computed."""
-        with evaluation(self.model):
-            for link in self.links:
+        for link in self.links:
+            # not around the loop: what the caller does between two layers is its own affair
+            with evaluation(link.module):
                 images = apply(link.module, images)
-                yield link.name, images
+            yield link.name, images
 
     def outputs(self, images: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
         """The outputs (N, …) of some layers; what lies behind the last of them is not computed."""
-        wanted = {layer: self.index(layer) for layer in layers}
-        last, found = max(wanted.values()), {}
-        for place, (name, output) in enumerate(self.forward(images)):
-            if name in wanted:
-                found[name] = output
-            if place == last:
-                break
+        found = dict(self.some(images, layers))
         return {layer: found[layer] for layer in layers}
+
+    def some(self, images: Tensor, layers: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
+        """As `forward`, but only these layers, in the network's order, and none behind them."""
+        count = 1 + max((self.index(layer) for layer in layers), default=-1)
+        for _, (name, output) in zip(range(count), self.forward(images), strict=False):
+            if name in layers:
+                yield name, output
 
     def passage(self, images: Tensor, layer: str) -> Passage:
         """Passes images up to a layer and remembers the way back."""
         links = self.links[: self.index(layer) + 1]
         shapes: list[torch.Size] = []
         switches: dict[int, Tensor] = {}
-        with evaluation(self.model):
-            for place, link in enumerate(links):
-                shapes.append(images.shape[1:])
+        for place, link in enumerate(links):
+            shapes.append(images.shape[1:])
+            with evaluation(link.module):
                 if isinstance(link.module, nn.MaxPool2d):
                     images, switches[place] = pooled(link.module, images)
                 else:
@@ -140,17 +151,38 @@ class Chain:
     def _check_outputs(self, example: Tensor) -> None:
         with evaluation(self.model):
             wanted = self.model(example)
-        *_, (_, found) = self.forward(example)
-        if found.shape != wanted.shape or not torch.allclose(found, wanted, rtol=1e-4, atol=1e-5):
+        if not _equal(self._output(example), wanted):
             raise UserError(
                 f"the layers of {type(self.model).__name__} one after the other do not give what "
                 "the network gives: let forward() pass its input through layers only"
             )
 
+    def _output(self, images: Tensor) -> Tensor | None:
+        """Of the last layer, or None where the layers do not fit together."""
+        for link in self.links:
+            if isinstance(link.module, nn.Linear) and images.ndim != 2:
+                raise UserError(
+                    f"layer '{link.name}' is linear along one side of the maps; flatten them first"
+                )
+            try:
+                with evaluation(link.module):
+                    images = apply(link.module, images)
+            except RuntimeError:
+                return None
+        return images
+
+
+def _equal(found: Tensor | None, wanted: Any) -> bool:
+    """Up to rounding, relative to the largest value; NaN is no difference."""
+    if found is None or not isinstance(wanted, Tensor) or found.shape != wanted.shape:
+        return False
+    return not bool((found - wanted).abs().max() > 1e-4 * wanted.abs().max())
+
 
 def apply(module: nn.Module, images: Tensor) -> Tensor:
-    """A layer's output, its input left as it is."""
-    return F.relu(images) if isinstance(module, nn.ReLU) else module(images)
+    """A layer's output without what hooks make of it; the input is left as it is."""
+    output: Tensor = F.relu(images) if isinstance(module, nn.ReLU) else module.forward(images)
+    return output
 
 
 def pooled(pool: nn.MaxPool2d, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -162,21 +194,25 @@ def pooled(pool: nn.MaxPool2d, images: Tensor) -> tuple[Tensor, Tensor]:
     return maxima, places
 
 
-def _check(link: Link, place: int, count: int) -> None:
-    module, where = link.module, f"layer '{link.name}' ({place} of {count})"
+def _trouble(module: nn.Module) -> str | None:
+    """Why there is no way back through a layer, if there is none."""
     known = next((kind for kind in _KNOWN if isinstance(module, kind)), None)
-    if known is None or type(module).forward is not known.forward:
-        raise UserError(
-            f"{where} is a {type(module).__name__}, of which the way back to the pixels is not "
-            f"known; known are {_list([kind.__name__ for kind in _KNOWN if kind is not Scale])}"
+    # an instance may have a forward() of its own, too
+    if known is None or getattr(module.forward, "__func__", None) is not known.forward:
+        return (
+            f"is a {type(module).__name__}, of which the way back to the pixels is not known; "
+            f"known are {_list([kind.__name__ for kind in _KNOWN if kind is not Scale])}"
         )
     if isinstance(module, nn.Conv2d) and not _padded_evenly(module):
-        raise UserError(
-            f"{where} pads with padding={module.padding!r}, padding_mode='{module.padding_mode}'; "
+        return (
+            f"pads with padding={module.padding!r}, padding_mode='{module.padding_mode}'; "
             "give numbers and padding_mode='zeros'"
         )
     if isinstance(module, nn.BatchNorm2d | nn.BatchNorm1d) and module.running_var is None:
-        raise UserError(f"{where} keeps no running statistics: its output depends on the batch")
+        return "keeps no running statistics, its output depends on the batch; let it track them"
+    if isinstance(module, nn.Flatten) and (module.start_dim, module.end_dim) != (1, -1):
+        return "does not make one vector of each image; give nn.Flatten() without arguments"
+    return None
 
 
 def _padded_evenly(module: nn.Conv2d) -> bool:
@@ -188,6 +224,17 @@ def _list(names: Sequence[str]) -> str:
 
 
 # --- reading a network ---------------------------------------------------------------------------
+
+
+@contextmanager
+def _tidied(model: nn.Module) -> Iterator[None]:
+    """Removes what tracing leaves in a network: constants that its forward() computes."""
+    before = set(vars(model))
+    try:
+        yield
+    finally:
+        for name in set(vars(model)) - before:
+            delattr(model, name)
 
 
 class _Tracer(fx.Tracer):
@@ -259,27 +306,20 @@ def _module(node: fx.Node, model: nn.Module, name: str) -> nn.Module:
 
 
 def _made(node: fx.Node, model: nn.Module) -> nn.Module | None:
-    given, named = [_constant(arg, model) for arg in node.args[1:]], dict(node.kwargs)
-    calls: dict[Any, Callable[..., nn.Module | None]] = {
-        **dict.fromkeys((F.relu, torch.relu, "relu", "relu_"), lambda inplace=False: nn.ReLU()),
-        # torch has the name twice: as what it offers, and as what that calls
-        **dict.fromkeys((F.max_pool2d, torch.max_pool2d), _max_pool),
-        **dict.fromkeys((F.avg_pool2d,), nn.AvgPool2d),
-        **dict.fromkeys((torch.flatten, "flatten"), _flatten),
-        **dict.fromkeys(("view", "reshape"), _view),
-        **dict.fromkeys((F.dropout, torch.dropout), _dropout),
-        F.adaptive_avg_pool2d: nn.AdaptiveAvgPool2d,
-        operator.mul: Scale,
-        operator.truediv: lambda value: Scale(1 / torch.as_tensor(value)),
-        operator.add: lambda value: Scale(1.0, value),
-        operator.sub: lambda value: Scale(1.0, -torch.as_tensor(value)),
-    }
-    if node.target not in calls or not isinstance(node.args[0], fx.Node):
+    args = list(node.args)
+    if node.target in (*_TIMES, *_PLUS) and not _flows(args[0]):
+        args.reverse()
+    if node.target not in _CALLS or not args or not _flows(args[0]):
         return None
     try:
-        return calls[node.target](*given, **named)
+        return _CALLS[node.target](*(_constant(arg, model) for arg in args[1:]), **node.kwargs)
     except (TypeError, RuntimeError):  # arguments that the layer does not take
         return None
+
+
+def _flows(arg: Any) -> bool:
+    """Whether an argument comes from the images, and is no constant."""
+    return isinstance(arg, fx.Node) and arg.op != "get_attr"
 
 
 def _constant(arg: Any, model: nn.Module) -> Any:
@@ -290,13 +330,16 @@ def _constant(arg: Any, model: nn.Module) -> Any:
     return arg
 
 
+def _relu(inplace: bool = False) -> nn.Module:
+    return nn.ReLU()
+
+
 def _max_pool(
     kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
     ceil_mode: bool = False, return_indices: bool = False,
-) -> nn.Module | None:  # fmt: skip
-    if return_indices:
-        return None
-    return nn.MaxPool2d(kernel_size, stride, padding, dilation, ceil_mode=ceil_mode)
+) -> nn.Module:  # fmt: skip
+    # who wants the indices takes them from a tuple, which is refused
+    return nn.MaxPool2d(kernel_size, stride or None, padding, dilation, ceil_mode=ceil_mode)
 
 
 def _flatten(start_dim: int = 0, end_dim: int = -1) -> nn.Module | None:
@@ -304,8 +347,31 @@ def _flatten(start_dim: int = 0, end_dim: int = -1) -> nn.Module | None:
 
 
 def _view(*sizes: Any) -> nn.Module | None:
-    return nn.Flatten() if len(sizes) == 2 and sizes[1] == -1 else None
+    """A view as (N, -1), (-1, D) or (N, D); that it flattens is seen when outputs are compared."""
+    if len(sizes) == 1 and isinstance(sizes[0], tuple | list):
+        sizes = tuple(sizes[0])
+    return nn.Flatten() if len(sizes) == 2 else None
 
 
 def _dropout(p: float = 0.5, training: bool = True, inplace: bool = False) -> nn.Module | None:
     return None if training else nn.Identity()
+
+
+_TIMES, _OVER = (operator.mul, torch.mul, "mul"), (operator.truediv, torch.div, "div")
+_PLUS, _MINUS = (operator.add, torch.add, "add"), (operator.sub, torch.sub, "sub")
+_CALLS: dict[Any, Callable[..., nn.Module | None]] = {
+    **dict.fromkeys((F.relu, torch.relu, torch.relu_, "relu", "relu_"), _relu),
+    # torch has the name twice: as what it offers, and as what that calls
+    **dict.fromkeys((F.max_pool2d, torch.max_pool2d), _max_pool),
+    **dict.fromkeys((torch.flatten, "flatten"), _flatten),
+    **dict.fromkeys((torch.reshape, "view", "reshape"), _view),
+    **dict.fromkeys((F.dropout, F.dropout2d, torch.dropout), _dropout),
+    F.avg_pool2d: nn.AvgPool2d,
+    F.adaptive_avg_pool2d: nn.AdaptiveAvgPool2d,
+    F.local_response_norm: nn.LocalResponseNorm,
+    **dict.fromkeys(_TIMES, Scale),
+    **dict.fromkeys(_OVER, lambda value: Scale(1 / _exact(value))),
+    **dict.fromkeys(_PLUS, lambda value: Scale(1.0, value)),
+    **dict.fromkeys(_MINUS, lambda value: Scale(1.0, -_exact(value))),
+}
+"""What makes a layer of the arguments of a function or method behind the first."""

@@ -3,7 +3,7 @@
 import dataclasses
 import importlib
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -12,7 +12,7 @@ import torch
 from matplotlib.figure import Figure
 
 from research import figures, models, results, train
-from research.config import Data, changes, digest, flatten
+from research.config import GIVEN, Data, changes, digest, flatten
 from research.errors import UserError
 from research.results import sha256
 from research.studies import Entry
@@ -23,7 +23,7 @@ class Study(Protocol):
     """What a file in `research/studies` offers; see that package."""
 
     PRESETS: dict[str, Any]
-    FIGURES: dict[str, Callable[[results.Results], Figure]]
+    FIGURES: Mapping[str, Callable[[results.Results], Figure | None]]
 
     def study(self, config: Any, log: Log) -> None: ...
 
@@ -47,7 +47,8 @@ class Options:
 
 
 def study_of(entry: Entry) -> Study:
-    return cast(Study, importlib.import_module(f"research.studies.{entry.slug}"))
+    module = entry.slug.replace("-", "_")
+    return cast(Study, importlib.import_module(f"research.studies.{module}"))
 
 
 def default_preset() -> str:
@@ -61,6 +62,7 @@ def launch(entry: Entry, config: Any, options: Options, store: Store) -> str:
         UserError: a mistake in the settings, found before anything is trained where possible.
     """
     study = study_of(entry)
+    config, options = named(config, options)
     check(config)
     changed = changes(study.PRESETS[options.preset], config)
     config = dataclasses.replace(config, train=train.resolve(config.train))
@@ -102,12 +104,30 @@ def check(config: Any) -> None:
         raise UserError(f"--seeds must be one or more different numbers, given was {given}")
 
 
+def named(config: Any, options: Options) -> tuple[Any, Options]:
+    """Takes `--weights torchvision:NAME` as the model that a study is to look at.
+
+    Raises:
+        UserError: the study trains its own.
+    """
+    ours = tuple(item for item in options.weights if item.startswith("torchvision:"))
+    if not ours:
+        return config, options
+    if not hasattr(config, "model") or len(ours) > 1:
+        raise UserError(
+            f"--weights torchvision:NAME names one network for a study that looks at one, given "
+            f"was {' '.join(ours)}; give files of this study's models"
+        )
+    others = tuple(item for item in options.weights if item not in ours)
+    return dataclasses.replace(config, model=ours[0]), dataclasses.replace(options, weights=others)
+
+
 def redraw(entry: Entry, run: Summary) -> list[str]:
     """Draws the figures of a finished run again from what it measured; their names."""
     study = study_of(entry)
     _draw_into(study, run.folder)
     results.write_manifest(run.folder)
-    return list(study.FIGURES)
+    return results.load(run.folder).names("figures")
 
 
 def draw(study: Study, log: OpenRun) -> None:
@@ -120,6 +140,8 @@ def _draw_into(study: Study, folder: Path) -> None:
         record = results.load(folder)
         with figures.style():
             figure = drawn(record)
+            if figure is None:  # not measured in this run
+                continue
             figures.save(figure, folder / f"figures/{name}")
         width, height = (25.4 * float(side) for side in figure.get_size_inches())
         files = (f"figures/{name}.svg", f"figures/{name}.png")
@@ -152,12 +174,14 @@ def interrupted(opening: Opening, runs: Iterable[Summary]) -> Summary:
     )
 
 
-def find_weights(given: Iterable[str], children: list[str], store: Store) -> dict[str, Path]:
+def find_weights(given: Sequence[str], children: list[str], store: Store) -> dict[str, Path]:
     """Child name -> file, from files and run ids.
 
     Raises:
         UserError: a file is missing or not of this study's models.
     """
+    if children == [GIVEN]:  # the user's own network, whose file knows nothing of ours
+        return {name: _own_file(given) for name in children if given}
     found: dict[str, Path] = {}
     for item in given:
         for path in _weight_files(item, store):
@@ -169,6 +193,16 @@ def find_weights(given: Iterable[str], children: list[str], store: Store) -> dic
             f"{', '.join(strangers)}; choose other weights, or seeds that match"
         )
     return {name: path for name, path in found.items() if name in children}
+
+
+def _own_file(given: Sequence[str]) -> Path:
+    """The one file of weights of the user's own network. Raises UserError for another number."""
+    if len(given) > 1 or not Path(given[0]).is_file():
+        raise UserError(
+            "--weights must be the one safetensors file of the network that --model names, given "
+            f"was {' '.join(given)}"
+        )
+    return Path(given[0])
 
 
 def _weight_files(item: str, store: Store) -> list[Path]:

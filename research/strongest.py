@@ -51,22 +51,31 @@ def strongest(
     best: dict[str, Strongest] = {}
     start = 0
     for images, _ in batches(split, batch):
-        for layer, maps in chain.outputs(images, layers).items():
-            best[layer] = _merged(best.get(layer), _of_batch(maps, start), count)
+        for layer, maps in chain.some(images, layers):
+            new = _of_batch(maps, count, start)
+            best[layer] = _merged(best[layer], new, count) if layer in best else new
         start += len(images)
-    return best
+    return {layer: best[layer] for layer in layers}
 
 
-def _of_batch(maps: Tensor, start: int) -> Strongest:
-    values, positions = strongest_positions(maps)  # (B, M), (B, M, 2)
-    images = torch.arange(start, start + len(maps), device=maps.device)
-    return Strongest(values.T, images.expand(values.shape[1], -1), positions.transpose(0, 1))
+def _of_batch(maps: Tensor, count: int, start: int) -> Strongest:
+    """The strongest of images that are numbered from `start`."""
+    values = maps.flatten(2).amax(2) if maps.ndim == 4 else maps
+    images = _first(values.T, count)  # (M, K)
+    rows = torch.arange(len(images), device=images.device)[:, None]
+    # places are looked for in these images only: an amax takes less time than where it is
+    best, positions = strongest_positions(maps[images, rows])
+    return Strongest(best, start + images, positions)
 
 
-def _merged(best: Strongest | None, new: Strongest, count: int) -> Strongest:
-    """The first `count` of both; the sort is stable, so of equal ones the earlier image stays."""
-    if best is not None:
-        new = Strongest(*(torch.cat(columns, 1) for columns in zip(best, new, strict=True)))
-    order = new.values.sort(stable=True, dim=1, descending=True).indices[:, :count]
+def _merged(best: Strongest, new: Strongest, count: int) -> Strongest:
+    """The first of both, those found earlier before those found later."""
+    both = Strongest(*(torch.cat(columns, 1) for columns in zip(best, new, strict=True)))
+    order = _first(both.values, count)
     rows = torch.arange(len(order), device=order.device)[:, None]
-    return Strongest(*(column[rows, order] for column in new))
+    return Strongest(*(column[rows, order] for column in both))
+
+
+def _first(values: Tensor, count: int) -> Tensor:
+    """The places of the largest in each row, (M, K); of equal ones the first stays the first."""
+    return values.sort(stable=True, dim=1, descending=True).indices[:, :count]

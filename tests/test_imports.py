@@ -42,6 +42,7 @@ FORBIDDEN = {
             "invariance",
             "models",
             "occlusion",
+            "receptive",
             "reconstruction",
             "stats",
             "strongest",

@@ -5,9 +5,10 @@
   `PRESETS`, at least `sample` and `full`;
 - `children(config)`, the names of the models that it trains;
 - `study(config, log)`, which trains, measures and logs, and draws nothing;
-- `FIGURES`, name -> pure function from `Results` to a matplotlib Figure.
+- `FIGURES`, name -> pure function from `Results` to a matplotlib Figure, or to None where the run
+  has not measured what it would show.
 
-Nothing is registered: the file's name is the study's name everywhere.
+Nothing is registered: the file's name, with `-` for each `_`, is the study's name everywhere.
 """
 
 import ast
@@ -32,7 +33,8 @@ def entries() -> list[Entry]:
     here = Path(__file__).parent
     files = {path.stem: path for path in here.glob("[!_]*.py")}
     files |= {path.parent.name: path for path in here.glob("[!_]*/__init__.py")}
-    return [_entry(slug, files[slug]) for slug in sorted(files)]
+    named = {name.replace("_", "-"): path for name, path in files.items()}
+    return [_entry(slug, named[slug]) for slug in sorted(named)]
 
 
 def entry(slug: str) -> Entry:

@@ -1,0 +1,73 @@
+import shutil
+from pathlib import Path
+
+import pytest
+from torch import Tensor
+
+from research import __main__ as command
+from research.config import Data
+from research.data import Dataset, load
+from research.paths import PAPER
+from research.results import Results
+
+from . import zf_own as own
+from . import zf_tiny
+
+
+@pytest.fixture(scope="session")
+def stripes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of pictures, train/ and test/."""
+    return zf_tiny.pictures(tmp_path_factory.mktemp("stripes"))
+
+
+@pytest.fixture(scope="session")
+def zf_store(tmp_path_factory: pytest.TempPathFactory, stripes: Path) -> Path:
+    """With one run of the study `zf` on these pictures."""
+    store = tmp_path_factory.mktemp("store")
+    assert zf_tiny.run(store, stripes) == 0
+    return store
+
+
+@pytest.fixture(scope="session")
+def zf_record(zf_store: Path) -> Results:
+    return zf_tiny.parents(zf_store)[0]
+
+
+@pytest.fixture(scope="session")
+def zf_weights(zf_record: Results) -> list[zf_tiny.Weights]:
+    """Of the paper's network, by seed."""
+    return [zf_tiny.weights_of(zf_record, f"zf-seed{seed}") for seed in (0, 1)]
+
+
+@pytest.fixture(scope="session")
+def zf_data(stripes: Path) -> Dataset:
+    return load(Data("folder", stripes, 52))
+
+
+@pytest.fixture(scope="session")
+def zf_images(zf_data: Dataset) -> Tensor:
+    """The middles of the test images, float64 in [0, 1]."""
+    return zf_data.test.images[:, :, 2:-2, 2:-2].double() / 255
+
+
+@pytest.fixture(scope="session")
+def zf_outputs(zf_weights: list[zf_tiny.Weights], zf_images: Tensor) -> list[zf_tiny.Outputs]:
+    """What the paper's network makes of them, by seed."""
+    return [zf_tiny.by_hand(w, zf_images) for w in zf_weights]
+
+
+@pytest.fixture
+def zf_paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder for the write-up that is not the user's."""
+    folder = tmp_path / "paper"
+    folder.mkdir()
+    for name in ("zf.md", "author.toml"):
+        shutil.copy(PAPER / name, folder)
+    monkeypatch.setattr(command, "PAPER", folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def zf_own(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of networks of the user's, with weights of each beside it."""
+    return own.written(tmp_path_factory.mktemp("own"))

@@ -1,0 +1,258 @@
+"""The study `zf`, run small: what it logs is re-derived from the weights it stored."""
+
+from collections import Counter
+from math import comb
+from statistics import mean
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torchvision.transforms.functional import ten_crop
+
+from research.chain import Chain
+from research.data import Dataset, Split
+from research.errors import UserError
+from research.results import Results
+from research.strongest import Strongest
+from research.studies import zf
+from research.studies.zf import looking, measures
+
+from .zf_tiny import SIDE, Floats, Outputs, Weights, by_hand, is_mean, weights_of
+
+LAYERS = [f"relu{number}" for number in (1, 2, 3, 4, 5)]
+"""Those that are shown."""
+
+
+def test_the_run_tells_which_models_it_trained(zf_record: Results) -> None:
+    names = [f"{arm}-seed{seed}" for arm in ("zf", "alexnet") for seed in (0, 1)]
+    assert list(zf_record.run.models) == names == zf.children(zf.PRESETS["sample"])
+    assert set(zf_record.run.seconds) == {"data", "training", "analysis", "figures"}
+    kept = {path.stem for path in (zf_record.folder / "weights").iterdir()}
+    assert kept == {*names, *(f"zf-seed{seed}-epoch{n}" for seed in (0, 1) for n in (1, 2))}
+    assert zf_record.table("aligned").column("name") == ("faces",)
+    assert zf_record.numbers["labelled"].value == 1
+
+
+# --- errors --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arm", ["zf", "alexnet"])
+def test_errors_are_those_of_torchvision_s_ten_crops(
+    arm: str, zf_record: Results, zf_data: Dataset, zf_images: Tensor
+) -> None:
+    crops = torch.stack(ten_crop(zf_data.test.images.double() / 255, SIDE))
+    top1, centre = [], []
+    for seed in (0, 1):
+        w = weights_of(zf_record, f"{arm}-seed{seed}")
+        chances = torch.stack([by_hand(w, crop, arm)["logits"].softmax(1) for crop in crops])
+        wrong = chances.mean(0).argmax(1) != zf_data.test.labels
+        top1.append(wrong.double().mean().item())
+        wrong = by_hand(w, zf_images, arm)["logits"].argmax(1) != zf_data.test.labels
+        centre.append(wrong.double().mean().item())
+        sizes = [weight.numel() for name, weight in w.items() if name != "pixels.mean"]
+        assert zf_record.numbers[f"parameters_{arm}"].value == sum(sizes)
+    is_mean(zf_record.numbers[f"top1_{arm}"], top1)
+    is_mean(zf_record.numbers[f"centre_{arm}"], centre)
+    assert mean(top1) < 0.6, "the stripes are not learned: the tests below would show nothing"
+    table = zf_record.table("errors")
+    at = table.column("arm").index(arm)
+    assert table.column("top1")[at] == zf_record.numbers[f"top1_{arm}"]
+    assert "top5" not in table.columns, "there are only three classes"
+
+
+def test_the_gain_is_paired_and_filters_are_held(
+    zf_record: Results, zf_weights: list[Weights]
+) -> None:
+    gain, numbers = zf_record.numbers["top1_gain"], zf_record.numbers
+    assert gain.value == pytest.approx(numbers["top1_alexnet"].value - numbers["top1_zf"].value)
+    largest = [max((w[f"conv{i}.weight"] ** 2).mean((1, 2, 3)).max().item() ** 0.5
+                   for i in range(1, 6)) for w in zf_weights]  # fmt: skip
+    is_mean(numbers["largest_rms"], largest)
+    assert max(largest) <= 0.1 + 1e-6
+
+
+def test_top_five_by_a_sort() -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(12, 7)).eval()
+    images = torch.randint(256, (40, 3, 2, 2), dtype=torch.uint8)
+    split = Split(images, torch.randint(7, (40,)))
+    logits = model(images.float() / 255)
+    ranked = logits.argsort(1, descending=True).tolist()
+    labels = split.labels.tolist()
+    found = measures.errors_of(model, split, split)
+    assert found["centre"] == mean(row[0] != y for row, y in zip(ranked, labels, strict=True))
+    mirrored = torch.stack([model(x.float() / 255) for x in (images, images.flip(3))])
+    best = mirrored.softmax(2).mean(0).argsort(1, descending=True).tolist()
+    assert found["top1"] == mean(row[0] != y for row, y in zip(best, labels, strict=True))
+    assert found["top5"] == mean(y not in row[:5] for row, y in zip(best, labels, strict=True))
+
+
+def test_images_are_spread_over_the_whole_set() -> None:
+    assert looking.spread(60, 6).tolist() == [0, 10, 20, 30, 40, 50]
+    assert looking.spread(3, 9).tolist() == [0, 1, 2]
+
+
+def test_the_grey_is_the_mean_of_all_pixels_alike() -> None:
+    images = torch.zeros(513, 3, 2, 2, dtype=torch.uint8)
+    images[-1] = 255
+    assert measures.grey(Split(images, torch.zeros(513))) == pytest.approx(1 / 513)
+
+
+# --- strongest activations -----------------------------------------------------------------------
+
+
+def peaks(maps: Tensor) -> Tensor:
+    """(maps, images)"""
+    return maps.flatten(2).amax(2).T if maps.ndim == 4 else maps.T
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4, 5])
+def test_the_nine_strongest_are_those_of_a_plain_sort(
+    number: int, zf_record: Results, zf_outputs: list[Outputs]
+) -> None:
+    sheet, layer = zf_record.arrays(f"tops_layer{number}"), f"relu{number}"
+    values = peaks(zf_outputs[0][layer])
+    alive = [i for i in range(len(values)) if (values[i] > 0).sum() >= 9]
+    assert set(sheet["maps"]) <= set(alive)
+    assert len(sheet["maps"]) == min(2, len(alive)) and (np.diff(sheet["maps"]) > 0).all()
+    for number, found in zip(sheet["maps"], sheet["images"], strict=True):
+        assert len(set(found)) == 9
+        best = sorted(values[number].tolist(), reverse=True)[:9]
+        # of values that are equal in float32 either may come first
+        assert np.allclose(values[number, torch.from_numpy(found)], best, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("number", "step", "size"), [(1, 2, 7), (2, 8, 27)])
+def test_patches_are_the_image_where_the_unit_looks(
+    number: int, step: int, size: int, zf_record: Results, zf_images: Tensor,
+    zf_outputs: list[Outputs], zf_weights: list[Weights],
+) -> None:  # fmt: skip
+    sheet, maps = zf_record.arrays(f"tops_layer{number}"), zf_outputs[0][f"relu{number}"]
+    assert sheet["patches"].shape[2:] == sheet["projections"].shape[2:] == (3, size, size)
+    padded = np.pad(zf_images, ((0, 0), (0, 0), (32, 32), (32, 32)), constant_values=0.5)
+    columns = [sheet[name] for name in ("maps", "images", "patches", "projections")]
+    for m, found, patches, shown in zip(*columns, strict=True):
+        for image, patch, projection in zip(found, patches, shown, strict=True):
+            row, column = divmod(int(maps[image, m].argmax()), maps.shape[3])
+            top, left = 32 + step * row - 1, 32 + step * column - 1
+            seen = padded[image, :, top : top + size, left : left + size]
+            assert np.allclose(patch, seen, atol=1e-6)
+            outside = np.pad(np.zeros((SIDE, SIDE)), 32, constant_values=1)
+            beyond = outside[top : top + size, left : left + size] == 1
+            assert (projection[:, beyond] == 0).all() and projection.any()
+            if number == 1:
+                by_filter = (255 * maps[image, m].max() * zf_weights[0]["conv1.weight"][m]).numpy()
+                assert np.allclose(projection, by_filter * ~beyond, rtol=1e-3, atol=1e-3)
+
+
+def test_upper_layers_see_the_whole_image(zf_record: Results, zf_images: Tensor) -> None:
+    assert zf_record.table("layers").column("field") == (7, 27, SIDE, SIDE, SIDE)
+    sheet = zf_record.arrays("tops_layer5")
+    assert np.allclose(sheet["patches"][0], zf_images[sheet["images"][0]], atol=1e-6)
+
+
+def test_purity_and_its_chance_are_counted_by_hand(
+    zf_record: Results, zf_outputs: list[Outputs], zf_data: Dataset
+) -> None:
+    labels, rows = zf_data.test.labels.tolist(), zf_record.table("layers")
+    assert list(rows.column("layer")) == LAYERS
+    for layer, maps, active, pure in zip(*map(rows.column, ("layer", "maps", "active", "purity")),
+                                         strict=True):  # fmt: skip
+        shares: list[list[float]] = []
+        for found in zf_outputs:
+            values = peaks(found[str(layer)])
+            alive = values[(values > 0).sum(1) >= 9]
+            tops = [[labels[i] for i in row.argsort(descending=True)[:9]] for row in alive]
+            shares.append([Counter(top).most_common(1)[0][1] / 9 for top in tops])
+        assert maps == len(values)
+        is_mean(active, [len(one) / len(values) for one in shares])
+        is_mean(pure, [mean(one) for one in shares], near=0.02)
+    for end, row in (("first", 0), ("last", -1)):
+        assert zf_record.numbers[f"purity_{end}"] == rows.column("purity")[row]
+    # nine of 20 + 20 + 20 images, in each way in which they can fall
+    ways = {(a, b, 9 - a - b): comb(20, a) * comb(20, b) * comb(20, 9 - a - b)
+            for a in range(10) for b in range(10 - a)}  # fmt: skip
+    chance = sum(max(way) / 9 * count for way, count in ways.items()) / comb(60, 9)
+    assert zf_record.numbers["purity_chance"].value == pytest.approx(chance, abs=0.005)
+
+
+def test_a_layer_that_is_dead_is_told_and_not_drawn() -> None:
+    values = torch.zeros(3, 9)
+    dead = Strongest(values, torch.zeros(3, 9).long(), torch.zeros(3, 9, 2).long())
+    living = dead._replace(values=values + torch.tensor([[0.0], [1.0], [0.0]]))
+    looking.check_alive([{"a": living}])
+    with pytest.raises(UserError, match="some unit of layer 'b' must be active"):
+        looking.check_alive([{"a": living, "b": living}, {"a": living, "b": dead}])
+
+
+def test_of_many_layers_five_are_shown_with_the_first_and_the_last() -> None:
+    parts = [p for i in range(13) for p in (nn.Conv2d(3, 3, 3, padding=1), nn.ReLU())]
+    model = nn.Sequential(nn.ReLU(), *parts, nn.Flatten(), nn.Linear(48, 4), nn.ReLU())
+    layers, last = looking.shown_layers(Chain(model, torch.rand(2, 3, 4, 4)))
+    assert layers == ("2", "8", "14", "20", "26") and last == "29"
+    for useless in (nn.Sequential(nn.Flatten(), nn.Linear(48, 4), nn.ReLU()),
+                    nn.Sequential(nn.ReLU(), nn.Conv2d(3, 3, 3), nn.Flatten())):  # fmt: skip
+        with pytest.raises(UserError, match="must have a ReLU behind a convolution"):
+            looking.shown_layers(Chain(useless, torch.rand(2, 3, 4, 4)))
+
+
+# --- evolution -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def past(zf_record: Results, zf_images: Tensor, zf_outputs: list[Outputs]) -> list[list[Outputs]]:
+    """Outputs by seed and epoch."""
+    return [
+        [by_hand(weights_of(zf_record, f"zf-seed{seed}-epoch{n}"), zf_images) for n in (1, 2)]
+        + [zf_outputs[seed]]
+        for seed in (0, 1)
+    ]  # fmt: skip
+
+
+def test_evolution_follows_one_map_through_the_snapshots(
+    zf_record: Results, past: list[list[Outputs]]
+) -> None:
+    changes = steps = 0
+    for number, layer in enumerate(LAYERS, start=1):
+        shown = zf_record.arrays(f"evolution_layer{number}")
+        best = torch.stack([peaks(one[layer]).amax(1) for one in past[0]])  # (epochs, maps)
+        [followed] = shown["map"]
+        counts = (best > 0).sum(0).tolist()
+        assert followed == counts.index(max(counts))
+        assert shown["epochs"].tolist() == [1, 2, 3]
+        values = [peaks(one[layer])[followed] for one in past[0]]
+        for image, value, drawn in zip(shown["images"], values, shown["projections"], strict=True):
+            if value.max() > 0:
+                assert value[image] == pytest.approx(value.max().item(), rel=1e-5)
+                assert drawn.any() and not np.isnan(drawn).any()
+            else:
+                assert image == -1 and np.isnan(drawn).all()
+        for before, after in zip(shown["images"], shown["images"][1:], strict=False):
+            steps += before >= 0 and after >= 0
+            changes += before >= 0 and after >= 0 and before != after
+    assert zf_record.numbers["evolution_changes"].value == changes
+    assert zf_record.numbers["evolution_steps"].value == steps > 0
+    assert zf_record.numbers["stages"].value == 3
+
+
+def hsic(x: Floats, y: Floats) -> float:
+    """Of linear kernels, by the centring matrix."""
+    n = len(x)
+    centring = np.eye(n) - 1 / n
+    return float(np.trace(x @ x.T @ centring @ y @ y.T @ centring))
+
+
+def test_layers_converge_by_hsic(zf_record: Results, past: list[list[Outputs]]) -> None:
+    curves = zf_record.arrays("converging")
+    assert curves.pop("epochs").tolist() == [1, 2, 3] and list(curves) == [*LAYERS, "relu7"]
+    probes = [i * 60 // 8 for i in range(8)]
+    for layer, found in curves.items():
+        for seed, line in enumerate(found):
+            final = past[seed][-1][layer][probes].flatten(1).numpy()
+            for one, value in zip(past[seed], line, strict=True):
+                x = one[layer][probes].flatten(1).numpy()
+                cka = hsic(x, final) / (hsic(x, x) * hsic(final, final)) ** 0.5 if x.any() else 0
+                assert value == pytest.approx(cka, abs=1e-4)
+        assert np.allclose(found[:, -1], 1)
+    is_mean(zf_record.numbers["converged_first"], curves["relu1"][:, 0].tolist())
+    is_mean(zf_record.numbers["converged_last"], curves["relu7"][:, 0].tolist())

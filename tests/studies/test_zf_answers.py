@@ -1,0 +1,344 @@
+"""The study `zf`, run small: first layers, occlusion, invariance and correspondence by hand."""
+
+from collections.abc import Callable, Sequence
+from itertools import combinations
+from statistics import mean
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import rankdata, wilcoxon
+from statsmodels.stats.multitest import multipletests
+from torch import Tensor
+from torch.nn import functional as F
+
+from research.config import Data
+from research.data import Dataset, load
+from research.models import ZFNet
+from research.results import Results
+from research.studies.zf import drawings, measures, moving, occluding
+from research.studies.zf.settings import PARTS
+
+from .zf_tiny import SIDE, STRIDE, WINDOW, Floats, Weights, by_hand, is_mean, weights_of
+
+NAMES = [name for name, *_ in PARTS]
+EDGES = [0, 9, 18, 27, 36]
+"""First pixels of the squares."""
+
+
+def evenly(count: int) -> list[int]:
+    """Places in 60 test images."""
+    return [i * 60 // count for i in range(count)]
+
+
+# --- first layers --------------------------------------------------------------------------------
+
+
+def spectra(filters: Floats, points: int) -> tuple[tuple[Floats, Floats], Floats]:
+    """Frequencies of rows and columns, and the power of each filter, by sums of waves."""
+    cycles = np.array([min(k, points - k) / points for k in range(points)])
+    waves = np.exp(-2j * np.pi * np.outer(np.arange(points), np.arange(filters.shape[2])) / points)
+    power = (abs(waves @ filters @ waves.T) ** 2).sum(1)
+    return (cycles[:, None], cycles[None]), power
+
+
+@pytest.mark.parametrize(
+    ("arm", "kernel", "stride", "padding"), [("zf", 7, 2, 1), ("alexnet", 11, 4, 2)]
+)
+def test_first_layers_in_a_simple_way(
+    arm: str, kernel: int, stride: int, padding: int, zf_record: Results, zf_images: Tensor
+) -> None:
+    found: dict[str, list[float]] = {name: [] for name in ("dead", "silent", "frequency", "beyond")}
+    for seed in (0, 1):
+        w = weights_of(zf_record, f"{arm}-seed{seed}")
+        filters = w["conv1.weight"].numpy()
+        norms = np.sqrt((filters**2).mean((1, 2, 3)))
+        found["dead"].append(float((norms < np.median(norms) / 10).mean()))
+        (rows, columns), powers = spectra(filters, 64)
+        away = (powers * np.hypot(rows, columns)).sum((1, 2)) / powers.sum((1, 2))
+        found["frequency"].append(float(away.mean()))
+        (rows, columns), powers = spectra(filters, 400)
+        beyond = np.maximum(rows, columns) > 1 / (2 * stride)
+        found["beyond"].append(float((powers[:, beyond].sum(1) / powers.sum((1, 2))).mean()))
+        x = 255 * (zf_images - w["pixels.mean"])
+        maps = F.conv2d(x, w["conv1.weight"], w["conv1.bias"], stride, padding)
+        found["silent"].append((maps.amax((0, 2, 3)) <= 0).double().mean().item())
+        if seed == 0:
+            shown = zf_record.arrays(f"filters_{arm}")["weights"]
+            assert np.array_equal(shown, filters[np.argsort(-norms)].astype(np.float32))
+    for name, values in found.items():
+        is_mean(zf_record.numbers[f"first_{name}_{arm}"], values, near=5e-3 * (name == "beyond"))
+    table = zf_record.table("first_layers")
+    row = dict(zip(table.columns, table.rows[arm == "alexnet"], strict=True))
+    assert (row["arm"], row["kernel"], row["stride"], row["filters"]) == (arm, kernel, stride, 6)
+    assert 0 <= zf_record.numbers[f"first_aliased_{arm}"].value <= 1
+
+
+# --- occlusion -----------------------------------------------------------------------------------
+
+
+def occluded(w: Weights, image: Tensor, label: int, grey: float) -> dict[str, Floats]:
+    """Activity, probability and class by place, each square painted by itself; and of the whole."""
+    whole = by_hand(w, image[None])
+    strongest = int(whole["relu5"].amax((2, 3)).argmax())
+    found = np.zeros((3, len(EDGES), len(EDGES)))
+    for i, top in enumerate(EDGES):
+        for j, left in enumerate(EDGES):
+            painted = image.clone()
+            painted[:, top : top + WINDOW, left : left + WINDOW] = grey
+            after = by_hand(w, painted[None])
+            chances = after["logits"][0].softmax(0)
+            found[:, i, j] = after["relu5"][0, strongest].sum(), chances[label], chances.argmax()
+    activity, (chances,) = whole["relu5"][0, strongest].sum().item(), whole["logits"].softmax(1)
+    return {"activity": found[0] / (activity or 1), "probability": found[1], "label": found[2],
+            "map": np.array(strongest), "whole_probability": chances[label].numpy(),
+            "whole_label": chances.argmax().numpy()}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def grey(zf_data: Dataset) -> float:
+    return float(np.mean(zf_data.train.images.numpy() / 255))
+
+
+@pytest.fixture(scope="module")
+def squares(
+    zf_weights: list[Weights], zf_images: Tensor, zf_data: Dataset, grey: float
+) -> list[list[dict[str, Floats]]]:
+    """By seed and image."""
+    labels = zf_data.test.labels.tolist()
+    return [[occluded(w, zf_images[i], labels[i], grey) for i in evenly(6)] for w in zf_weights]
+
+
+def test_maps_of_occlusion_are_those_of_a_loop_over_squares(
+    zf_record: Results, zf_images: Tensor, squares: list[list[dict[str, Floats]]], grey: float
+) -> None:
+    shown = zf_record.arrays("occlusion")
+    assert zf_record.numbers["occlusion_fill"].value == pytest.approx(grey)
+    assert shown["fill"] == pytest.approx(grey)
+    assert shown["window"] == WINDOW and shown["stride"] == STRIDE
+    assert shown["edges"].tolist() == EDGES
+    assert list(shown["classes"]) == ["across", "down", "sloping"]
+    assert sorted(shown["true"]) == [0, 1, 2], "of each class one"
+    spread = zf_images[evenly(6)].float().numpy()
+    for number, image in enumerate(shown["image"]):
+        [at] = [i for i, one in enumerate(spread) if np.array_equal(one, image)]
+        assert at // 2 == shown["true"][number]
+        for name, expected in squares[0][at].items():
+            assert np.allclose(shown[name][number], expected, atol=2e-5), name
+
+
+def test_agreement_over_images_is_counted_by_hand(
+    zf_record: Results, squares: list[list[dict[str, Floats]]]
+) -> None:
+    ranks, drops, changed = [], [], []
+    for found in squares:
+        varying = [(rankdata(one["activity"]), rankdata(one["probability"])) for one in found
+                   if np.ptp(one["activity"]) > 0]  # fmt: skip
+        ranks.append(mean(float(np.corrcoef(*pair)[0, 1]) for pair in varying))
+        drops.append(mean(float(o["whole_probability"] - o["probability"].min()) for o in found))
+        changed.append(mean(float((o["label"] != o["whole_label"]).any()) for o in found))
+    # ranks of values that are equal in float32 may differ
+    is_mean(zf_record.numbers["occlusion_ranks"], ranks, near=5e-3)
+    is_mean(zf_record.numbers["occlusion_drop"], drops, near=1e-5)
+    is_mean(zf_record.numbers["occlusion_changed"], changed)
+    assert zf_record.numbers["occluded"].value == 6 and max(drops) > 0
+
+
+def test_images_that_lose_most_come_first_and_those_that_are_right_before_all() -> None:
+    def image(true: int, whole: int, loss: float) -> dict[str, Floats]:
+        values = {"true": true, "whole_label": whole, "whole_probability": 1.0}
+        return {k: np.array(v) for k, v in values.items()} | {
+            "probability": np.array([1, 1 - loss])
+        }
+
+    found = [image(0, 0, 0.1), image(0, 0, 0.3), image(1, 0, 0.9), image(2, 2, 0.4)]
+    chosen = occluding.of_different_classes(found)
+    assert [(int(o["true"]), round(occluding.loss_of(o), 3)) for o in chosen] == [
+        (2, 0.4), (0, 0.3), (1, 0.9),
+    ]  # fmt: skip
+
+
+def test_where_nothing_varies_there_is_no_rank() -> None:
+    flat = {"activity": np.zeros((2, 2)), "probability": np.ones((2, 2)), "label": np.ones((2, 2)),
+            "whole_label": np.array(1), "whole_probability": np.array(1.0)}  # fmt: skip
+    assert occluding.agreement([flat]) == {"ranks": 0, "drop": 0, "changed": 0}
+
+
+def test_a_map_is_drawn_where_the_square_s_middle_is() -> None:
+    data = {"edges": np.array([0, 4, 6]), "window": np.array(3), "stride": np.array(4),
+            "image": np.zeros((1, 3, 9, 9))}  # fmt: skip
+    values = np.arange(9).reshape(3, 3)
+    drawn = drawings.framed(values, data)
+    # middles at 1, 5 and 7; the last pixel is within half a stride of the last middle
+    columns = [0, 0, 0, 0, 1, 1, 1, 2, 2]
+    assert np.array_equal(drawn, values[np.ix_(columns, columns)])
+    wide = drawings.framed(values, data | {"stride": np.array(1)})
+    assert np.isnan(wide[0]).all() and np.isnan(wide[:, 3]).all() and wide[1, 5] == 1
+
+
+# --- invariance ----------------------------------------------------------------------------------
+
+
+def test_whole_pixels_and_quarter_turns_by_slicing(
+    zf_record: Results, zf_weights: list[Weights], zf_images: Tensor, zf_data: Dataset, grey: float
+) -> None:
+    images, labels = zf_images[evenly(8)], zf_data.test.labels[evenly(8)]
+    down = torch.full_like(images, grey)
+    down[:, :, 6:] = images[:, :, :-6]
+    up = torch.full_like(images, grey)
+    up[:, :, :-12] = images[:, :, 12:]
+    changes = {("translation", 0.125): down, ("translation", -0.25): up, ("scale", 1.0): images,
+               ("rotation", 90.0): torch.rot90(images, 1, (2, 3))}  # fmt: skip
+    for (name, amount), changed in changes.items():
+        data = zf_record.arrays(f"invariance_{name}")
+        at = data["amounts"].tolist().index(amount)
+        for seed, w in enumerate(zf_weights):
+            before, after = by_hand(w, images), by_hand(w, changed)
+            for end, layer in (("first", "relu1"), ("last", "relu7")):
+                x, y = before[layer].flatten(1), after[layer].flatten(1)
+                unit = mean((a - b).norm().item() for a, b in combinations(x, 2))
+                moved = mean((a - b).norm().item() for a, b in zip(x, y, strict=True)) / unit
+                assert data[end][seed, at] == pytest.approx(moved, rel=1e-4, abs=1e-5)
+            chances = after["logits"].softmax(1)[range(8), labels]
+            assert data["probability"][seed, at] == pytest.approx(chances.mean().item(), abs=1e-5)
+        if (name, amount) == ("translation", 0.125):
+            for key in ("first", "last", "probability"):
+                is_mean(zf_record.numbers[f"translation_{key}"], data[key][:, at].tolist())
+        if name == "scale":
+            is_mean(zf_record.numbers["unmoved_probability"], data["probability"][:, at].tolist())
+    assert zf_record.numbers["moved"].value == 8
+
+
+def test_the_amounts_told_in_words_are_on_the_curves(zf_record: Results) -> None:
+    for name, amount in {"translation": 1 / 8, "scale": 1.4, "rotation": 30}.items():
+        data = zf_record.arrays(f"invariance_{name}")
+        at = data["amounts"].tolist().index(amount)
+        for key in ("first", "last", "probability"):
+            is_mean(zf_record.numbers[f"{name}_{key}"], data[key][:, at].tolist())
+
+
+# --- correspondence ------------------------------------------------------------------------------
+
+
+def signs(before: Tensor, after: Tensor) -> Tensor:
+    """Of what changes by more than a millionth of the image's largest feature."""
+    whole, change = before.flatten(1), (before - after).flatten(1)
+    return change.sign() * (change.abs() > 1e-6 * whole.abs().amax(1, keepdim=True))
+
+
+def deltas(w: Weights, layer: str, faces: Tensor, hide: Callable[[Tensor], None]) -> list[float]:
+    """Of each five faces the share of units with other signs, over pairs."""
+    hidden = faces.clone()
+    hide(hidden)
+    found = signs(by_hand(w, faces)[layer], by_hand(w, hidden)[layer])
+    return [
+        mean((a != b).double().mean().item() for a, b in combinations(found[i : i + 5], 2))
+        for i in range(0, 100, 5)
+    ]
+
+
+@pytest.fixture(scope="module")
+def faces() -> Tensor:
+    return load(Data("faces", size=SIDE)).test.images[:100].double() / 255
+
+
+@pytest.mark.parametrize(("layer", "key"), [("relu5", "shown"), ("relu7", "last")])
+def test_delta_of_the_nose_by_a_loop_over_pairs(
+    layer: str, key: str, zf_record: Results, zf_weights: list[Weights], faces: Tensor, grey: float
+) -> None:
+    rows, cells, part = round(0.4 * SIDE), round(0.34 * SIDE), NAMES.index("nose")
+
+    def hide(hidden: Tensor) -> None:
+        hidden[:, :, rows : rows + 10, cells : cells + 13] = grey  # 0.20 and 0.28 of 48 pixels
+
+    found = np.mean([deltas(w, layer, faces, hide) for w in zf_weights], 0)
+    logged = zf_record.arrays(f"deltas_{key}")
+    assert np.allclose(logged["parts"][part], found, atol=1e-3) and found.any()
+    table = zf_record.table("correspondence")
+    assert table.column("part") == (*NAMES, "random", "same place")
+    is_mean(table.column(key)[part], logged["parts"][part].tolist())
+
+
+def test_controls_are_hidden_where_the_generator_draws(
+    zf_record: Results, zf_weights: list[Weights], faces: Tensor, grey: float
+) -> None:
+    order, room = torch.Generator().manual_seed(0), torch.tensor([0.8, 0.72]).double()
+    draws = [torch.rand(100, 2, generator=order, dtype=torch.float64) * room for _ in range(10)]
+    together = torch.rand(10, 2, generator=order, dtype=torch.float64) * room
+
+    def box(corner: Tensor) -> tuple[slice, slice]:
+        top, left = (round(float(edge) * SIDE) for edge in corner)
+        return slice(min(top, 38), min(top, 38) + 10), slice(min(left, 35), min(left, 35) + 13)
+
+    def everywhere(hidden: Tensor) -> None:
+        for face, corner in zip(hidden, draws[3], strict=True):
+            face[(slice(None), *box(corner))] = grey
+
+    def here(hidden: Tensor) -> None:
+        hidden[(slice(None), slice(None), *box(together[7]))] = grey
+
+    for kind, at, hide in (("random", 3, everywhere), ("places", 7, here)):
+        found = np.mean([deltas(w, "relu5", faces, hide) for w in zf_weights], 0)
+        assert np.allclose(zf_record.arrays("deltas_shown")[kind][at], found, atol=1e-3), kind
+
+
+def test_the_untrained_network_is_that_of_the_seed(
+    zf_record: Results, faces: Tensor, grey: float, zf_data: Dataset, zf_weights: list[Weights]
+) -> None:
+    def hide(hidden: Tensor) -> None:
+        hidden[:, :, 11:21, 7:20] = grey  # the right eye, from 0.23 and 0.14
+
+    found = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        fresh = ZFNet(0.0625, 3, side=SIDE, mean=zf_weights[0]["pixels.mean"].float())
+        assert not torch.equal(fresh.state_dict()["conv1.weight"], zf_weights[seed]["conv1.weight"])
+        w = {name: weight.double() for name, weight in fresh.state_dict().items()}
+        found.append(deltas(w, "relu5", faces, hide))
+    part = NAMES.index("right eye")
+    logged = zf_record.arrays("deltas_untrained")
+    assert np.allclose(logged["parts"][part], np.mean(found, 0), atol=1e-3)
+    gaps = logged["parts"].mean(0) - logged["random"].mean(0)
+    is_mean(zf_record.numbers["gap_untrained_random"], gaps.tolist())
+
+
+@pytest.mark.parametrize("key", ["shown", "last"])
+def test_gaps_and_tests_are_those_of_other_libraries(key: str, zf_record: Results) -> None:
+    found, table = zf_record.arrays(f"deltas_{key}"), zf_record.table("correspondence")
+    for control, boxes in (("random", found["random"]), ("same_place", found["places"])):
+        gaps = found["parts"] - boxes.mean(0)
+        column = table.column(f"{key}_{control}")
+        assert column[4:] == (None, None)
+        for cell, one in zip(column[:4], gaps, strict=True):
+            is_mean(cell, one.tolist())
+        p = [wilcoxon(one, alternative="two-sided").pvalue for one in gaps]
+        sure = multipletests(p, 0.05, "holm")[0]
+        lower = sum(sure & (gaps.mean(1) < 0))
+        assert zf_record.numbers[f"agreeing_{key}_{control}"].value == lower
+        is_mean(zf_record.numbers[f"gap_{key}_{control}"], gaps.mean(0).tolist())
+        row = ["random", "same_place"].index(control) + 4
+        is_mean(table.column(key)[row], boxes.mean(0).tolist())
+    exact = by_all_splits(found["parts"].mean(1).tolist(), found["places"].mean(1).tolist())
+    assert zf_record.numbers[f"places_{key}_p"].value == pytest.approx(exact)
+    assert [zf_record.numbers[n].value for n in ("faces", "face_groups", "parts")] == [100, 20, 4]
+
+
+def by_all_splits(a: Sequence[float], b: Sequence[float]) -> float:
+    """Two-sided p of the rank sum of `a` among all ways to choose as many of both."""
+    ranks = rankdata([*a, *b])
+    middle = len(a) * (len(ranks) + 1) / 2
+    far = abs(ranks[: len(a)].sum() - middle)
+    sums = [abs(sum(chosen) - middle) for chosen in combinations(ranks, len(a))]
+    return float(np.mean([one >= far for one in sums]))
+
+
+def test_where_nothing_differs_nothing_is_shown() -> None:
+    assert moving.signed_ranks_p(np.zeros(20)) == 1
+    same = moving.Deltas({"a": np.zeros(4)}, np.zeros((10, 4)), np.zeros((10, 4)))
+    assert moving.against_places(same) == 1
+
+
+def test_filters_of_zeros_have_no_frequency() -> None:
+    assert measures.mean_known(np.array([0.2, np.nan, 0.4])) == pytest.approx(0.3)
+    assert measures.mean_known(np.nan) == measures.mean_known(np.array([np.nan])) == 0
+    assert measures.mean_known(0.5) == 0.5

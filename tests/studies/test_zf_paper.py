@@ -1,0 +1,97 @@
+"""The study `zf`, run small: figures, write-up, and runs that find what others trained."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from research.report.embedded import trail
+from research.results import Results
+from research.studies import zf
+
+from .zf_tiny import parents, report, run
+
+
+def test_every_figure_is_drawn_from_files_of_the_record(zf_record: Results) -> None:
+    assert zf_record.names("figures") == sorted(zf.FIGURES)
+    for name in zf.FIGURES:
+        drawing = zf_record.figure(name)
+        for path in (drawing.svg, drawing.png, *drawing.data):
+            assert (zf_record.folder / path).exists()
+        assert drawing.data
+        assert drawing.width_mm <= (178.01 if name in ("tops", "occlusion") else 86.01)
+        assert drawing.height_mm < 120
+
+
+def test_the_paper_of_several_seeds(zf_store: Path, zf_paper: Path) -> None:
+    text = report(zf_paper, zf_store)
+    found = trail(zf_paper / "zf.pdf")
+    assert {figure["name"] for figure in found["figures"]} == set(zf.FIGURES)
+    assert "These are not the paper's conditions" in text
+    assert "Of the 6 test" not in text and "Over 3 looks at the network" in text
+    assert "over 2 seeds, or groups of images" in text
+    assert "the true class" in text and "own answer" not in text
+    assert "Of 4 models" not in text and "trained on" in text
+
+
+def test_a_second_run_trains_nothing_and_finds_the_same(
+    zf_record: Results, stripes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(zf, "FIGURES", {})
+    assert run(tmp_path, stripes) == 0
+    [other] = parents(tmp_path)
+    assert {model["origin"] for model in other.run.models.values()} == {"found"}
+    assert other.numbers == zf_record.numbers
+    for name in zf_record.names("arrays"):
+        for key, values in zf_record.arrays(name).items():
+            assert np.array_equal(
+                other.arrays(name)[key], values, equal_nan=values.dtype.kind == "f"
+            )
+
+
+def test_the_paper_of_one_seed_and_given_weights(
+    zf_record: Results, stripes: Path, tmp_path: Path, zf_paper: Path
+) -> None:
+    files = [
+        str(zf_record.folder / f"weights/{arm}-seed0.safetensors") for arm in ("zf", "alexnet")
+    ]
+    assert run(tmp_path / "all", stripes, "--seeds", "0", "--weights", *files) == 0
+    [given] = parents(tmp_path / "all")
+    assert {model["origin"] for model in given.run.models.values()} == {"given"}
+    assert given.names("figures") == sorted({*zf.FIGURES} - {"evolution", "converging"})
+    assert "stages" not in given.numbers, "given weights have no past"
+    assert np.array_equal(given.arrays("tops_layer5")["images"],
+                          zf_record.arrays("tops_layer5")["images"])  # fmt: skip
+    text = report(zf_paper, tmp_path / "all")
+    assert "Of 2 models 2 were given" in text and "Evolution." not in text
+    assert "nothing below speaks of other seeds" in text and "(one pair: no evidence)" in text
+
+
+def test_weights_of_one_arm_leave_the_other_to_be_trained(
+    zf_record: Results, stripes: Path, tmp_path: Path, zf_paper: Path
+) -> None:
+    file = str(zf_record.folder / "weights/alexnet-seed0.safetensors")
+    assert run(tmp_path / "some", stripes, "--seeds", "0", "--weights", file) == 0
+    [some] = parents(tmp_path / "some")
+    origins = {name: model["origin"] for name, model in some.run.models.items()}
+    assert origins == {"zf-seed0": "found", "alexnet-seed0": "given"}
+    text = report(zf_paper, tmp_path / "some")
+    assert "Of 2 models 1 were given" in text and "Evolution." in text
+
+
+def test_an_interrupted_run_goes_on_and_finds_everything(
+    zf_record: Results, stripes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(zf, "measure_invariance", stop)
+        assert run(tmp_path, stripes, "--train.again") == 130
+    [begun] = parents(tmp_path)
+    assert begun.run.status == "KILLED"
+    assert {model["origin"] for model in begun.run.models.values()} == {"trained"}
+    assert run(tmp_path, stripes, "--resume") == 0
+    [done] = parents(tmp_path)
+    assert done.run.id == begun.run.id and done.run.status == "FINISHED"
+    assert done.numbers == zf_record.numbers and done.names("figures") == sorted(zf.FIGURES)

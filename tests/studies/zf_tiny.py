@@ -1,0 +1,112 @@
+"""Pictures, settings and a network by hand for the tests of the study `zf`."""
+
+import html
+import re
+from pathlib import Path
+from statistics import mean
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from scipy.stats import t
+from torch import Tensor
+from torch.nn import functional as F
+
+from research import __main__ as command
+from research.results import Number, Results
+from research.results import load as read
+
+SIDE, WINDOW, STRIDE = 48, 12, 9
+FLAGS = ["--preset", "sample", "--data.name", "folder", "--data.size", "52", "--side", str(SIDE)]
+FLAGS += ["--seeds", "0", "1", "--width", "0.0625", "--train.epochs", "3", "--train.batch", "5"]
+FLAGS += ["--train.lr", "0.006", "--lengths", "1", "2", "--shown", "2", "--window", str(WINDOW)]
+FLAGS += ["--stride", str(STRIDE), "--occluded", "6", "--moved", "8"]
+
+Floats = npt.NDArray[np.float64]
+Weights = dict[str, Tensor]
+Outputs = dict[str, Tensor]
+"""Of each layer, by name."""
+
+
+def pictures(root: Path) -> Path:
+    """Stripes of three directions on three tints, 30 + 20 images of each."""
+    rng, classes = np.random.default_rng(0), ("across", "down", "sloping")
+    x, y = np.meshgrid(np.arange(52), np.arange(52))
+    for number, axis in enumerate((y, x, (x + y) / 2**0.5)):
+        for split, count in (("train", 30), ("test", 20)):
+            folder = root / split / classes[number]
+            folder.mkdir(parents=True)
+            for i in range(count):
+                tint = rng.uniform(0.2, 0.5, 3) + 0.3 * np.eye(3)[number]
+                stripes = 0.15 * np.sin(axis * 0.9 + rng.uniform(0, 6.3))[..., None]
+                image = tint + stripes + 0.05 * rng.normal(size=(52, 52, 3))
+                Image.fromarray(np.uint8(255 * image.clip(0, 1))).save(folder / f"{i:02}.png")
+    return root
+
+
+def run(store: Path, root: Path, *more: str) -> int:
+    where = ["--log", f"folder:{store}", "--data.root", str(root)]
+    return command.main(["run", "zf", *FLAGS, *where, *more])
+
+
+def parents(store: Path) -> list[Results]:
+    """The records of a store without those of single models, the newest first."""
+    found = [read(path.parent.parent) for path in store.glob("*/tables/layers.json")]
+    return sorted(found, key=lambda record: record.folder.stat().st_mtime, reverse=True)
+
+
+def report(paper: Path, store: Path) -> str:
+    """Builds the write-up in a folder; its text without tags."""
+    assert command.main(["report", "zf", "--log", f"folder:{store}"]) == 0
+    body = (paper / "zf.html").read_text().split("<body")[1].split("<script")[0]
+    return " ".join(html.unescape(re.sub("<[^>]*>", "", body)).replace("’", "'").split())
+
+
+def weights_of(record: Results, name: str) -> Weights:
+    file = record.folder / f"weights/{name}.safetensors"
+    return {name: weight.double() for name, weight in load_file(file).items()}
+
+
+def by_hand(w: Weights, images: Tensor, first: str = "zf") -> Outputs:
+    """Behind each ReLU, and the logits, of images in [0, 1], in float64."""
+    geometry = {"zf": ((2, 1), (2, 0)), "alexnet": ((4, 2), (1, 2))}[first]
+    x, found = 255 * (images.double() - w["pixels.mean"]), {}
+    for number, (stride, padding) in enumerate((*geometry, *[(1, 1)] * 3), start=1):
+        kernel, bias = w[f"conv{number}.weight"], w[f"conv{number}.bias"]
+        found[f"relu{number}"] = x = F.conv2d(x, kernel, bias, stride, padding).clamp(min=0)
+        if number in (1, 2, 5):
+            x = F.max_pool2d(x, 3, 2, ceil_mode=True)
+        if number in (1, 2):
+            x = normalised(x)
+    x = x.flatten(1)
+    for number in (6, 7):
+        x = F.linear(x, w[f"fc{number}.weight"], w[f"fc{number}.bias"]).clamp(min=0)
+        found[f"relu{number}"] = x
+    return found | {"logits": F.linear(x, w["fc8.weight"], w["fc8.bias"])}
+
+
+def normalised(maps: Tensor) -> Tensor:
+    """Each value over (2 + 1e-4 · the sum of squares in five neighbouring maps)^0.75."""
+    squares = F.pad(maps.square(), (0, 0, 0, 0, 2, 2))
+    count = maps.shape[1]
+    total = sum((squares[:, i : i + count] for i in range(5)), torch.zeros_like(maps))
+    return maps / (2 + 1e-4 * total) ** 0.75
+
+
+def is_mean(found: object, values: list[float], rel: float = 1e-4, near: float = 1e-9) -> None:
+    """A logged number is the mean of these values, with Student's interval.
+
+    Arguments:
+        near: absolute difference that is let pass.
+    """
+    assert isinstance(found, Number)
+    assert found.value == pytest.approx(mean(values), rel=rel, abs=near)
+    n = len(values)
+    assert found.n == n
+    if n > 1:
+        times = float(t.ppf(0.975, n - 1))
+        reach = times * float(np.std(values, ddof=1)) / n**0.5
+        assert found.half_width == pytest.approx(reach, rel=1e-3, abs=times * near)
