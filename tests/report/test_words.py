@@ -24,7 +24,7 @@ MISSES = {
     ERRORS + ', "mes": "M"})': "table 'errors' has no column 'mes'. Did you mean 'mse'?",
     ERRORS + ', "mse": "M"})': "column 'mse' holds measured numbers",
     ERRORS + ', "mse": col("M", ".2f", best="low")})': "best is 'min' or 'max', got 'low'",
-    'cite("zeiler2013")': "references.bib has no entry 'zeiler2013'. Did you mean 'zeiler2014'?",
+    'cite("zeiler2024")': "references.bib has no entry 'zeiler2024'. Did you mean 'zeiler2014'?",
     'quoted("0.5", "zhang2081")': "Did you mean 'zhang2018'?",
     'ref("fig:kernels")': "nothing to refer to as 'fig:kernels'",
     'ref("sec:bodi")': "Did you mean 'sec:body'?",
