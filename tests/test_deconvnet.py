@@ -635,7 +635,7 @@ def test_a_unit_that_sees_only_padding_has_an_empty_projection(below: nn.Module)
 
 
 def test_cut_and_paste_show_the_pixels_themselves() -> None:
-    images = torch.rand(6, 2, 7, 9) * 1e-3
+    images = (torch.rand(6, 2, 7, 9) - 0.2).clamp(min=0) * 1e-3
     corner = torch.tensor([[0, 0], [-2, 3], [5, 7], [3, -4], [-9, 0], [0, 12]])
     found = cut(images, corner, (4, 5), 0.7)
     for image, (top, left), patch in zip(images, corner.tolist(), found, strict=True):

@@ -19,6 +19,8 @@ CHANGES = {
     "scale": "enlargement (times)",
     "rotation": "turn (degrees)",
 }
+PRINTED = 64
+"""Pixels a side of a picture that stands in a table of pictures, at some 300 to the inch."""
 OTHERS = "#DDDDDD"
 """The colour of the classes for which there is no other left."""
 
@@ -58,6 +60,15 @@ def sheet(pictures: Array, columns: int, gap: float = 0.06) -> Array:
     return whole
 
 
+def reduced(pictures: Array) -> Array:
+    """Pictures (…, h, w) as averages over squares of pixels, where print has no room for all."""
+    height, width = pictures.shape[-2:]
+    step = max(1, width // PRINTED)
+    rows, columns = height // step, width // step  # a rest of less than a square is left out
+    kept = pictures[..., : rows * step, : columns * step]
+    return np.asarray(kept.reshape(*kept.shape[:-2], rows, step, columns, step).mean((-3, -1)))
+
+
 def draw_tops(results: Results) -> Figure:
     """The nine strongest activations of some maps of each layer, and the patches they come from."""
     layers = layers_of(results, "tops")
@@ -70,7 +81,7 @@ def draw_tops(results: Results) -> Figure:
         for axes, number, projections, patches in zip(
             line, data["maps"], data["projections"], data["patches"], strict=False
         ):
-            halves = [sheet(shaded(projections), 3), sheet(patches, 3)]
+            halves = [sheet(reduced(one), 3) for one in (shaded(projections), patches)]
             blank = np.ones((3, halves[0].shape[1], max(1, halves[0].shape[2] // 15)))
             figures.show_image(axes, np.concatenate([halves[0], blank, halves[1]], 2))
             axes.set_title(f"map {number}", pad=1.5, fontsize=6.5)
@@ -86,7 +97,7 @@ def draw_evolution(results: Results) -> Figure:
     """
     layers = layers_of(results, "evolution")
     epochs = layers[0][1]["epochs"]
-    side = min(8.6, (figures.COLUMN_MM - 8) / len(epochs))
+    side = min(8.6, (figures.COLUMN_MM - 8) / len(epochs) - 0.6)
     figure = figures.canvas((side + 0.6) * len(epochs) + 8, (side + 0.6) * len(layers) + 5)
     grid = figure.subplots(len(layers), len(epochs), squeeze=False)
     for line, (name, data) in zip(grid, layers, strict=True):
@@ -94,7 +105,7 @@ def draw_evolution(results: Results) -> Figure:
         for axes, projection, share in zip(
             line, data["projections"], reach / max(reach[-1], 1e-12), strict=True
         ):
-            figures.show_image(axes, shaded(projection))
+            figures.show_image(axes, reduced(shaded(projection)))
             axes.text(0.04, 0.05, f"{share:.2g}", fontsize=5, transform=axes.transAxes,
                       bbox={"facecolor": "white", "linewidth": 0, "pad": 0.5})  # fmt: skip
         named(line, name, 0.08, 6)
