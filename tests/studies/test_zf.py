@@ -3,6 +3,7 @@
 from collections import Counter
 from math import comb
 from statistics import mean
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -217,7 +218,7 @@ def test_evolution_follows_one_map_through_the_snapshots(
         shown = zf_record.arrays(f"evolution_layer{number}")
         best = torch.stack([peaks(one[layer]).amax(1) for one in past[0]])  # (epochs, maps)
         [followed] = shown["map"]
-        counts = (best > 0).sum(0).tolist()
+        counts = [int(sum(one > 0)) * bool(one[-1] > 0) for one in best.T]
         assert followed == counts.index(max(counts))
         assert shown["epochs"].tolist() == [1, 2, 3]
         values = [peaks(one[layer])[followed] for one in past[0]]
@@ -256,3 +257,34 @@ def test_layers_converge_by_hsic(zf_record: Results, past: list[list[Outputs]]) 
         assert np.allclose(found[:, -1], 1)
     is_mean(zf_record.numbers["converged_first"], curves["relu1"][:, 0].tolist())
     is_mean(zf_record.numbers["converged_last"], curves["relu7"][:, 0].tolist())
+
+
+def grown(*biases: float) -> looking.Viewed:
+    """A network that sees single pixels, red ones the more, with a map for each bias."""
+    model = nn.Sequential(nn.Conv2d(3, len(biases), 1), nn.ReLU(), nn.Flatten(),
+                          nn.Linear(9 * len(biases), 2))  # fmt: skip
+    weights = dict(model.named_parameters())
+    with torch.no_grad():
+        weights["0.weight"].zero_()[:, 0] = 1
+        weights["0.bias"].copy_(torch.tensor(biases))
+    test = Split(torch.arange(108, dtype=torch.uint8).view(4, 3, 3, 3), torch.zeros(4).long())
+    return looking.viewed(model, test, ("a", "b"), zf.PRESETS["sample"])
+
+
+def test_a_map_that_is_silent_for_a_while_is_not_drawn_then() -> None:
+    log = MagicMock()
+    past = {1: grown(0.0, -9.0), 2: grown(0.0, 0.0), 5: grown(-9.0, 0.1)}
+    looking.draw_evolution(past, log)
+    found = log.arrays.call_args.kwargs
+    assert found["map"] == 1 and found["epochs"].tolist() == [1, 2, 5]
+    assert found["images"].tolist() == [-1, 3, 3]
+    assert np.isnan(found["projections"]).all((1, 2, 3)).tolist() == [True, False, False]
+    assert found["projections"][1:, 0, 0, 0] == pytest.approx([89 / 255, 89 / 255 + 0.1])
+    numbers = {name: value for (name, value), _ in log.number.call_args_list}
+    assert numbers == {"evolution_changes": 0, "evolution_steps": 1}
+
+
+def test_maps_that_nothing_excites_are_silent() -> None:
+    found = measures.first_layer(grown(-9.0, 0.0, -9.0, -0.3), zf.PRESETS["sample"])
+    assert found["silent"] == 0.5 and found["dead"] == 0
+    assert found["frequency"] == pytest.approx(0.3826, abs=1e-3), "that of a single pixel"

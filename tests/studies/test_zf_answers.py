@@ -16,7 +16,7 @@ from research.config import Data
 from research.data import Dataset, load
 from research.models import ZFNet
 from research.results import Results
-from research.studies.zf import drawings, measures, moving, occluding
+from research.studies.zf import measures, moving, occluding
 from research.studies.zf.settings import PARTS
 
 from .zf_tiny import SIDE, STRIDE, WINDOW, Floats, Weights, by_hand, is_mean, weights_of
@@ -162,18 +162,6 @@ def test_where_nothing_varies_there_is_no_rank() -> None:
     flat = {"activity": np.zeros((2, 2)), "probability": np.ones((2, 2)), "label": np.ones((2, 2)),
             "whole_label": np.array(1), "whole_probability": np.array(1.0)}  # fmt: skip
     assert occluding.agreement([flat]) == {"ranks": 0, "drop": 0, "changed": 0}
-
-
-def test_a_map_is_drawn_where_the_square_s_middle_is() -> None:
-    data = {"edges": np.array([0, 4, 6]), "window": np.array(3), "stride": np.array(4),
-            "image": np.zeros((1, 3, 9, 9))}  # fmt: skip
-    values = np.arange(9).reshape(3, 3)
-    drawn = drawings.framed(values, data)
-    # middles at 1, 5 and 7; the last pixel is within half a stride of the last middle
-    columns = [0, 0, 0, 0, 1, 1, 1, 2, 2]
-    assert np.array_equal(drawn, values[np.ix_(columns, columns)])
-    wide = drawings.framed(values, data | {"stride": np.array(1)})
-    assert np.isnan(wide[0]).all() and np.isnan(wide[:, 3]).all() and wide[1, 5] == 1
 
 
 # --- invariance ----------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import pytest
 from research.report.embedded import trail
 from research.results import Results
 from research.studies import zf
+from research.studies.zf import drawings
 
 from .zf_tiny import parents, report, run
 
@@ -21,6 +22,26 @@ def test_every_figure_is_drawn_from_files_of_the_record(zf_record: Results) -> N
         assert drawing.data
         assert drawing.width_mm <= (178.01 if name in ("tops", "occlusion") else 86.01)
         assert drawing.height_mm < 120
+
+
+def test_a_map_is_drawn_where_the_square_s_middle_is() -> None:
+    data = {"edges": np.array([0, 4, 6]), "window": np.array(3), "stride": np.array(4),
+            "image": np.zeros((1, 3, 9, 9))}  # fmt: skip
+    values = np.arange(9).reshape(3, 3)
+    drawn = drawings.framed(values, data)
+    # middles at 1, 5 and 7; the last pixel is within half a stride of the last middle
+    columns = [0, 0, 0, 0, 1, 1, 1, 2, 2]
+    assert np.array_equal(drawn, values[np.ix_(columns, columns)])
+    wide = drawings.framed(values, data | {"stride": np.array(1)})
+    assert np.isnan(wide[0]).all() and np.isnan(wide[:, 3]).all() and wide[1, 5] == 1
+
+
+def test_what_is_too_fine_for_print_is_averaged() -> None:
+    fine = np.random.default_rng(0).random((2, 3, 131, 131))
+    shown = drawings.reduced(fine)
+    assert shown.shape == (2, 3, 65, 65)
+    assert shown[1, 2, 64, 3] == pytest.approx(fine[1, 2, 128:130, 6:8].mean())
+    assert np.array_equal(drawings.reduced(fine[..., :127, :127]), fine[..., :127, :127])
 
 
 def test_the_paper_of_several_seeds(zf_store: Path, zf_paper: Path) -> None:

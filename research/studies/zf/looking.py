@@ -247,15 +247,15 @@ def features(view: Viewed, images: Tensor) -> Mapping[str, Array]:
 def draw_evolution(views: Mapping[int, Viewed], log: Log) -> None:
     """The strongest activation of one map in each layer, in the whole test set, by epoch.
 
-    The map is the one that is active in most of these epochs, of several the first. Where it is
-    silent its image is -1, and its pictures are NaN.
+    The map is, of those that are active at the end, the one that is active in most of these epochs,
+    of several the first. Where it is silent its image is -1, and its pictures are NaN.
     """
     layers, changes, steps = next(iter(views.values())).layers, 0, 0
     found = {epoch: strongest(one.chain, one.test, layers, 1) for epoch, one in views.items()}
     for number, layer in enumerate(layers, start=1):
         best = {epoch: one[layer] for epoch, one in found.items()}
         alive = torch.stack([one.values[:, 0] > 0 for one in best.values()])
-        chosen = alive.sum(0).argmax().reshape(1)
+        chosen = (alive.sum(0) * alive[-1]).argmax().reshape(1)
         active = alive[:, chosen[0]]
         shown = [
             shown_units(views[epoch], layer, one.units(chosen)) if here else None
