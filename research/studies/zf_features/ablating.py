@@ -1,0 +1,109 @@
+"""What becomes of the error when layers are removed and widths changed (table 2 of the paper)."""
+
+import numpy as np
+from torch import nn
+
+from research.data import Split
+from research.models import count_parameters
+from research.results import Cell, Number, Table
+from research.stats import over_seeds, paired
+from research.studies.zf_features.networks import Source
+from research.studies.zf_features.settings import ARMS, BASELINE, Arm
+from research.tracking import Log
+from research.train import predict
+
+Errors = dict[str, float]
+"""Shares of wrong answers: train and test, and top5 of the test where there are more classes."""
+SIDES = ("train", "test")
+
+
+class Ablation:
+    """Errors of every architecture, collected while one network at a time is in memory."""
+
+    def __init__(self) -> None:
+        self.errors: dict[str, list[Errors]] = {}
+        self.parameters: dict[str, int] = {}
+
+    def add(self, arm: str, model: nn.Module, source: Source) -> None:
+        self.errors.setdefault(arm, []).append(errors_of(model, source))
+        self.parameters[arm] = count_parameters(model)
+
+
+def errors_of(model: nn.Module, source: Source) -> Errors:
+    """Of the middle crops, so that both sides are seen alike."""
+    train, test = wrong_of(model, source.train), wrong_of(model, source.test)
+    return {"train": train["top1"], "test": test.pop("top1"), **test}
+
+
+def wrong_of(model: nn.Module, split: Split) -> Errors:
+    logits = predict(model, split)
+    found = {"top1": logits.argmax(1) != split.labels}
+    if logits.shape[1] > 5:
+        found["top5"] = ~(logits.topk(5).indices == split.labels[:, None]).any(1)
+    return {name: wrong.double().mean().item() for name, wrong in found.items()}
+
+
+def measure_ablations(found: Ablation, log: Log) -> None:
+    """Errors over seeds, and the change that belongs to each change of the network."""
+    log.table("ablations", Table.of([row_of(arm, found) for arm in ARMS]))
+    log.arrays(
+        "errors",
+        **{
+            f"{arm}_{side}": np.array([one[side] for one in errors])
+            for arm, errors in found.errors.items()
+            for side in SIDES
+        },
+    )
+    for arm, errors in found.errors.items():
+        for name in errors[0]:
+            log.number(f"{name}_{arm}", over_seeds([one[name] for one in errors]))
+        log.number(f"parameters_{arm}", found.parameters[arm])
+    for side in SIDES:
+        words = [direction(change_of(arm, side, found), printed_change(ARMS[arm], side))
+                 for arm in ARMS if arm != BASELINE]  # fmt: skip
+        for word in ("same", "opposite"):
+            log.number(f"{word}_{side}", sum(word in one for one in words))
+            log.number(f"{word}_clear_{side}", sum(word == one for one in words))
+    log.number("changes", len(ARMS) - 1)
+
+
+def row_of(arm: str, found: Ablation) -> dict[str, Cell]:
+    """A line of the table: ours, the paper's, and whether the changes have the same direction."""
+    errors, printed = found.errors[arm], ARMS[arm].printed
+    row: dict[str, Cell] = {"arm": arm, "parameters": found.parameters[arm]}
+    for side in SIDES:
+        row[side] = over_seeds([one[side] for one in errors])
+        row[f"printed_{side}"] = getattr(printed, side)
+    row["top5"] = over_seeds([one["top5"] for one in errors]) if "top5" in errors[0] else None
+    row["printed_top5"] = printed.top5
+    for side in SIDES:
+        other = arm != BASELINE
+        change, theirs = change_of(arm, side, found), printed_change(ARMS[arm], side)
+        row[f"change_{side}"] = change if other else None
+        row[f"printed_change_{side}"] = theirs if other else None
+        row[f"direction_{side}"] = direction(change, theirs) if other else "base"
+    return row
+
+
+def change_of(arm: str, side: str, found: Ablation) -> Number:
+    """From the baseline to an architecture, in percentage points, in pairs of one seed."""
+    base, changed = ([100 * one[side] for one in found.errors[name]] for name in (BASELINE, arm))
+    return paired(base, changed, "points")
+
+
+def printed_change(arm: Arm, side: str) -> float:
+    """What the paper's own change is against the network that it changed, in points."""
+    before, after = (getattr(errors, side) for errors in (arm.base, arm.printed))
+    return float(round(100 * (after - before), 6))  # both are printed to a tenth
+
+
+def direction(change: Number, printed: float) -> str:
+    """Whether a change goes where the paper's goes: same, opposite or none.
+
+    In parentheses where the interval over seeds holds 0; without an interval by the sign alone.
+    """
+    if change.value == 0:
+        return "none"
+    word = "same" if (change.value > 0) == (printed > 0) else "opposite"
+    low, high = change.bounds or (change.value, change.value)
+    return word if low > 0 or high < 0 else f"({word})"
