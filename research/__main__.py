@@ -7,8 +7,8 @@ import io
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import redirect_stderr
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -45,7 +45,7 @@ def _choose(args: list[str]) -> Callable[[list[str]], None]:
     if not args or args[0] in ("-h", "--help"):
         print(__doc__.splitlines()[0], "\n")
         for name, verb in VERBS.items():
-            print(f"  research {name:8} {(verb.__doc__ or '').splitlines()[0]}")
+            print(f"  research {name:9} {(verb.__doc__ or '').splitlines()[0]}")
         print("\nEach explains its flags with --help.")
         return lambda rest: None
     if args[0] in VERBS:
@@ -240,6 +240,34 @@ def ui(args: list[str]) -> None:
     serve(port=_parse(Ui, args, "research ui").port)
 
 
+def reproduce(args: list[str]) -> None:
+    """Runs a PDF's experiment again and compares its numbers: research reproduce ae.pdf"""
+    from research import reproduce as replay
+    from research.report import embedded
+    from research.report.difference import printable
+
+    pdf = Path(_positional(args, "research reproduce PDF"))
+    given = _parse(replay.Reproduce, args[1:], "research reproduce PDF")
+    trail = embedded.trail(pdf)
+    with _sound(pdf):
+        outcome = replay.reproduce(trail, given)
+        shown = replay.drawn(outcome.compared, trail, given)
+    for line in replay.lines(outcome, shown):
+        print(printable(line))
+    if not outcome.ok:
+        raise SystemExit(1)
+
+
+@contextmanager
+def _sound(pdf: Path) -> Iterator[None]:
+    """A trail may have been edited by anyone: what it lacks is the user's to know, not a crash."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        reason = f"{type(error).__name__} {error}"
+        raise UserError(f"{pdf.name} must carry a whole provenance.json, but: {reason}") from error
+
+
 VERBS: dict[str, Callable[[list[str]], None]] = {
     "run": run,
     "report": report,
@@ -247,6 +275,7 @@ VERBS: dict[str, Callable[[list[str]], None]] = {
     "studies": list_studies,
     "sync": bring,
     "ui": ui,
+    "reproduce": reproduce,
 }
 
 
