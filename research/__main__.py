@@ -1,4 +1,4 @@
-"""The command line: run, report, redraw, studies, sync, ui.
+"""The command line: run, report, verify, redraw, studies, sync, ui.
 
 What a verb does not need is not imported: a write-up is built without torch or MLflow.
 """
@@ -24,12 +24,15 @@ if TYPE_CHECKING:
     from research.launch import Options
 
 
+Verb = Callable[[list[str]], int | None]
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs a verb; 0, or 2 for a user's mistake, of which one line tells on standard error."""
+    """Runs a verb; its exit code, or 2 for a user's mistake, told in a line on standard error."""
     args = list(sys.argv[1:] if argv is None else argv)
     try:
         verb = _choose(args)
-        verb(args[1:])
+        return verb(args[1:]) or 0
     except UserError as error:
         print(f"research: {error}", file=sys.stderr)
         return 2
@@ -41,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _choose(args: list[str]) -> Callable[[list[str]], None]:
+def _choose(args: list[str]) -> Verb:
     if not args or args[0] in ("-h", "--help"):
         print(__doc__.splitlines()[0], "\n")
         for name, verb in VERBS.items():
@@ -162,6 +165,30 @@ def _beside(entry: studies.Entry, run: Summary, store: Store) -> dict[str, Summa
     return {slug: best(slug) for slug in reads(PAPER / f"{entry.slug}.md")}
 
 
+def verify(args: list[str]) -> int:
+    """Verifies PDFs, offline and by themselves: research verify paper/ae.pdf"""
+    from research.report import checking
+
+    @dataclass(frozen=True)
+    class Verify:
+        pdfs: tyro.conf.Positional[tuple[Path, ...]]
+        """Papers that were built here."""
+        json: bool = False
+        """One JSON document instead of lines, for scripts."""
+        store: bool = False
+        """Also whether the run in the store is still what each PDF was built from."""
+        log: str | None = None
+        """Which store, as for `research run`; implies --store."""
+
+    given: Verify = _parse(Verify, args, "research verify FILE.pdf")
+    if not given.pdfs:
+        raise UserError("required is research verify FILE.pdf, given was no file")
+    store = open_store(given.log) if given.store or given.log else None
+    verdicts = {str(path): checking.checked(path, store) for path in given.pdfs}
+    print(checking.as_json(verdicts) if given.json else checking.as_text(verdicts))
+    return int(not all(verdict.ok for verdict in verdicts.values()))
+
+
 def redraw(args: list[str]) -> None:
     """Draws a run's figures again from what it measured, without training"""
     entry, _, _, found = _stored(args, "redraw")
@@ -240,9 +267,10 @@ def ui(args: list[str]) -> None:
     serve(port=_parse(Ui, args, "research ui").port)
 
 
-VERBS: dict[str, Callable[[list[str]], None]] = {
+VERBS: dict[str, Verb] = {
     "run": run,
     "report": report,
+    "verify": verify,
     "redraw": redraw,
     "studies": list_studies,
     "sync": bring,

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from research.errors import UserError
-from research.report import embedded, markdown, pdf, provenance, render
+from research.report import embedded, markdown, pdf, provenance, reading, render
 from research.report.citations import Citations
 from research.report.layout import Plan, Sheet
 from research.report.words import Words
@@ -89,6 +89,7 @@ def _build(
     ledger: provenance.Ledger, text: markdown.Source, out: Path, author: Path, templates: Path
 ) -> Built:
     clock, sheet, results = _Clock(), Sheet(), ledger.results
+    ended = results.run.ended
     with clock.part("text"):
         words = Words(ledger, Citations(templates / "references.bib"), sheet)
         env = render.environment(templates)
@@ -101,9 +102,12 @@ def _build(
         laid = pdf.typeset(arrange, paper.blocks, sheet, results.folder / "report/galley.json")
     with clock.part("writing"):
         sources = provenance.digests(_sources(text.path, author, templates))
-        trail = provenance.trail(ledger, paper.head["title"], sources, laid.places)
+        head = paper.head
+        bare = provenance.trail(ledger, head["title"], head["byline"], sources, laid.places)
+        written = pdf.write(laid.document, _attached(ledger), ended)
+        trail = provenance.sealed(bare, reading.shown(written))
         page = render.arrange(env, paper, sheet, "screen", trail=_script(trail))
-        content = pdf.write(laid.document, _attached(ledger, trail), results.run.ended)
+        content = pdf.attach(written, _record(trail), ended)
         _replace({out.with_suffix(".html"): page.encode(), out: content})
     pages = len(laid.document.pages)
     return Built(out, out.with_suffix(".html"), pages, clock.seconds, trail)
@@ -161,15 +165,23 @@ def _sources(source: Path, author: Path, templates: Path) -> list[Path]:
     return [source, author, *sorted(looks)]
 
 
-def _attached(ledger: provenance.Ledger, trail: dict[str, Any]) -> list[pdf.Attached]:
+def _record(trail: dict[str, Any]) -> pdf.Attached:
     description = "Where each number and figure of this paper comes from"
-    first = pdf.Attached("provenance.json", description, provenance.as_json(trail).encode())
+    return pdf.Attached(embedded.NAME, description, provenance.as_json(trail).encode())
+
+
+def _attached(ledger: provenance.Ledger) -> list[pdf.Attached]:
+    """All numbers of the runs, and the data behind figures and tables."""
     folder = ledger.results.folder
     data = [
         pdf.Attached(file.attachment, f"{file.path} of the run", (folder / file.path).read_bytes())
         for file in ledger.attached()
     ]
-    return [first, *data]
+    numbers = [
+        pdf.Attached(facts["attachment"], f"all numbers of run {facts['run'][:8]}", content)
+        for facts, content in provenance.numbers_of(ledger)
+    ]
+    return [*numbers, *data]
 
 
 def _script(trail: dict[str, Any]) -> str:

@@ -112,6 +112,27 @@ def write(document: Any, attached: Sequence[Attached], ended: str) -> bytes:
         return bytes(document.write_pdf(pdf_variant="pdf/a-3a"))
 
 
+def attach(content: bytes, one: Attached, ended: str) -> bytes:
+    """A PDF with one more file in it, which tells of its pages and so comes after them.
+
+    WeasyPrint cannot write a document twice: it draws some figures otherwise the second time.
+    """
+    import pikepdf
+
+    date = datetime.fromisoformat(ended).strftime("D:%Y%m%d%H%M%SZ")
+    with pikepdf.open(io.BytesIO(content)) as document:
+        spec = pikepdf.AttachedFileSpec(
+            document, one.content, filename=one.name, description=one.description,
+            mime_type="application/json", creation_date=date, mod_date=date,
+        )  # fmt: skip
+        spec.relationship = pikepdf.Name.Data
+        document.attachments[one.name] = spec
+        document.Root.AF.append(document.attachments[one.name].obj)
+        out = io.BytesIO()
+        document.save(out, deterministic_id=True)
+        return out.getvalue()
+
+
 # --- layout --------------------------------------------------------------------------------------
 
 

@@ -9,9 +9,15 @@ The trail is one JSON document, embedded in the PDF and in the HTML:
     figures       {name, artifact, sha256, page, rectangle, data: [{path, sha256, attachment}]}
     tables        {name, artifact, sha256, page, rectangle, attachment}
     comparisons   {a, b, outcome}: what the words of a computed comparison rest on
+    files         {path, sha256, attachment, run}: all numbers of the runs that the text reads
+    author        name, affiliation, email and course as printed
+    pages         {text, drawing}: what a reader finds on each page, and the digest of how it looks
+    alternatives  the alternative texts
+    seal          sha256 of all of the above, see `sealed`
 
 `kind` is number, cell, setting, fact, quoted or stated. A rectangle is [left, bottom, right, top]
-in points from the page's lower left corner, as in PDF; pages count from 1.
+in points from the page's lower left corner, as in PDF; pages count from 1. `format` and `shows`
+say how a value was printed, so that anyone can print it again.
 """
 
 import dataclasses
@@ -20,7 +26,7 @@ import html
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -129,14 +135,47 @@ def _raised(text: str) -> str:
     return _SUPERSCRIPT.sub(lambda m: f"<sup>{unicodedata.normalize('NFKC', m[0])}</sup>", text)
 
 
+NUMBERS = "numbers.json"
+
+
+def numbers_of(ledger: Ledger) -> Iterator[tuple[dict[str, str], bytes]]:
+    """For each run that is read, where its numbers are attached and all of them as JSON."""
+    for study, results in {"": ledger.results, **ledger.others}.items():
+        path = results.folder / NUMBERS
+        if path.is_file():
+            content = path.read_bytes()
+            digest = hashlib.sha256(content).hexdigest()
+            name = f"{study}-{NUMBERS}" if study else NUMBERS
+            run = results.run.id
+            yield {"path": NUMBERS, "sha256": digest, "attachment": name, "run": run}, content
+
+
+def seal(trail: Mapping[str, Any]) -> str:
+    """sha256 of a trail's content, whatever its layout as JSON."""
+    content = {key: value for key, value in trail.items() if key != "seal"}
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def sealed(trail: dict[str, Any], shown: Mapping[str, Any]) -> dict[str, Any]:
+    """The trail with what the written pages show, and a seal over both."""
+    whole = trail | dict(shown)
+    return whole | {"seal": seal(whole)}
+
+
 def trail(
-    ledger: Ledger, title: str, sources: Mapping[str, str], places: Mapping[str, Place]
+    ledger: Ledger,
+    title: str,
+    author: Mapping[str, str],
+    sources: Mapping[str, str],
+    places: Mapping[str, Place],
 ) -> dict[str, Any]:
     """The provenance of a laid-out write-up as plain data, without paths of this machine."""
     attached = set(ledger.attached())
     return {
-        "format": 1,
+        "format": 2,
         "title": title,
+        "author": dict(author),
         "run": portable(dataclasses.asdict(ledger.results.run)),
         "reads": {
             study: portable(dataclasses.asdict(other.run)) for study, other in ledger.others.items()
@@ -146,6 +185,7 @@ def trail(
         "figures": [_exhibit(one, places, attached) for one in ledger.figures],
         "tables": [_exhibit(one, places, attached) for one in ledger.tables],
         "comparisons": ledger.comparisons,
+        "files": [facts for facts, _ in numbers_of(ledger)],
     }
 
 
@@ -225,6 +265,10 @@ def _fact(key: str, value: Any) -> Any:
     if key == "findings":
         return " ".join(value)
     return len(value) if isinstance(value, list) else value
+
+
+def sha256_of(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def digests(paths: Iterable[Path]) -> dict[str, str]:

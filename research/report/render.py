@@ -127,6 +127,7 @@ def paper(env: SandboxedEnvironment, source: Source, words: Words, author: dict[
     head = {
         "title": source.title,
         "author": author["name"],
+        "byline": author,
         "keywords": source.keywords,
         "run": run,
     }

@@ -57,8 +57,9 @@ class Words:
         number = self._number(name)
         text = measured(number, format, spread=spread, unit=unit)
         return self._tracked(
-            "number", name, text, number.value, format=format, **_certainty(number)
-        )
+            "number", name, text, number.value, format=format, **_certainty(number),
+            shows={"spread": spread, "unit": unit},
+        )  # fmt: skip
 
     def value(self, name: str, default: Any = None) -> Any:
         """The raw value of a logged number or of a fact, for conditions; not to be printed.
@@ -79,7 +80,7 @@ class Words:
         if own not in told.config:
             raise miss(f"run {told.id[:8]} has no setting", own, told.config)
         value = portable(told.config[own])
-        return self._tracked("setting", name, plain(value, format), value)
+        return self._tracked("setting", name, plain(value, format), value, format=format)
 
     def fact(self, name: str, format: str | None = None) -> str:
         """A fact of the run by its name in `provenance.facts`: preset, device, data.train."""
@@ -87,7 +88,7 @@ class Words:
         if own not in told.facts:
             raise miss(f"run {told.id[:8]} has no fact", own, told.facts)
         value = told.facts[own]
-        return self._tracked("fact", name, plain(value, format), value)
+        return self._tracked("fact", name, plain(value, format), value, format=format)
 
     def quoted(self, text: str, key: str) -> str:
         """A number taken from a source, printed with its citation."""
@@ -273,7 +274,9 @@ class Words:
         def cell(column: str, text: str, raw: Cell, row: int) -> str:
             number = raw if isinstance(raw, Number) else Number(0.0)
             value = raw.value if isinstance(raw, Number) else raw
-            more = {"row": row, "format": part.columns[column].format, **_certainty(number)}
+            printed = part.columns[column]
+            more = {"row": row, "format": printed.format, **_certainty(number)}
+            more |= {"shows": {"spread": printed.spread, "unit": False}}
             name, run = f"{table}.{column}", self._run.id
             return self.ledger.print("cell", name, text, value, run=run, **more)
 
