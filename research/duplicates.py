@@ -17,7 +17,7 @@ from research.data import Split
 SIDE = 16
 """pixels of a thumbnail"""
 THRESHOLD = 0.95
-"""Above this correlation two images count as the same. Of copies that were only scaled, lit
+"""From this correlation on two images count as the same. Of copies that were only scaled, lit
 otherwise, mirrored or trimmed by 3 %, nearly all lie above it (`found_copies` measures the share
 for any images). Different photographs hardly ever do: among 60,000 of CIFAR-10 and 3,000 crops of
 ten others no pair does (0.948). Of the two mistakes the costly one is to miss a copy: an image too
@@ -79,7 +79,8 @@ def nearest(images: Tensor, others: Tensor) -> Nearest:
     """
     known = thumbnails(others)
     found = [_likest(block, known) for block in torch.split(thumbnails(images), _BLOCK)]
-    return Nearest(*(torch.cat(parts) for parts in zip(*found, strict=True)))
+    correlations, places = (torch.cat(parts) for parts in zip(*found, strict=True))
+    return Nearest(correlations.clamp(-1, 1), places)
 
 
 def _likest(block: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
