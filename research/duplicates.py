@@ -26,7 +26,8 @@ PLAIN = 2.0
 """Standard deviation, in grey levels of 255, below which a thumbnail shows nothing: it correlates
 with no other."""
 _LUMA = (0.299, 0.587, 0.114)
-_BLOCK = 1024
+_BLOCK, _PART = 1024, 65_536
+"""thumbnails of one set and of the other that are compared at once"""
 
 
 class Nearest(NamedTuple):
@@ -88,8 +89,8 @@ def _likest(block: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
     mirrored = block.view(-1, SIDE, SIDE).flip(2).flatten(1)
     best = block.new_full((len(block),), -torch.inf)
     place = torch.zeros(len(block), dtype=torch.int64, device=block.device)
-    for start in range(0, len(known), 64 * _BLOCK):
-        part = known[start : start + 64 * _BLOCK]
+    for start in range(0, len(known), _PART):
+        part = known[start : start + _PART]
         values, places = torch.maximum(block @ part.T, mirrored @ part.T).max(1)
         better = values > best
         best, place = torch.where(better, values, best), torch.where(better, places + start, place)
