@@ -48,6 +48,7 @@ def wrong_of(model: nn.Module, split: Split) -> Errors:
 def measure_ablations(found: Ablation, log: Log) -> None:
     """Errors over seeds, and the change that belongs to each change of the network."""
     log.table("ablations", Table.of([row_of(arm, found) for arm in ARMS]))
+    log.table("top5", Table.of([top5_of(arm, found) for arm in ARMS]))
     log.arrays(
         "errors",
         **{
@@ -76,11 +77,7 @@ def row_of(arm: str, found: Ablation) -> dict[str, Cell]:
     row: dict[str, Cell] = {"arm": arm, "parameters": found.parameters[arm]}
     for side in SIDES:
         row[side] = over_seeds([one[side] for one in errors])
-    row["top5"] = over_seeds([one["top5"] for one in errors]) if "top5" in errors[0] else None
-    for network in NETWORKS:
-        printed = getattr(ARMS[arm], network)
-        for name in (*SIDES, "top5"):
-            row[f"{network}_{name}"] = printed and getattr(printed, name)
+        row |= {f"{one}_{side}": printed_error(arm, one, side) for one in NETWORKS}
     for side in SIDES:
         other = arm != BASELINE
         change, theirs = change_of(arm, side, found), printed_changes(arm, side)
@@ -88,6 +85,19 @@ def row_of(arm: str, found: Ablation) -> dict[str, Cell]:
         row |= {f"{one}_change_{side}": theirs.get(one) if other else None for one in NETWORKS}
         row[f"direction_{side}"] = direction(change, [*theirs.values()]) if other else "base"
     return row
+
+
+def top5_of(arm: str, found: Ablation) -> dict[str, Cell]:
+    """Errors by the five likest classes, where there are more."""
+    errors = [one["top5"] for one in found.errors[arm] if "top5" in one]
+    row: dict[str, Cell] = {"arm": arm, "test": over_seeds(errors) if errors else None}
+    return row | {f"{network}_test": printed_error(arm, network, "top5") for network in NETWORKS}
+
+
+def printed_error(arm: str, network: str, name: str) -> float | None:
+    """What the paper prints of one of its networks, None where it was not changed so."""
+    printed = getattr(ARMS[arm], network)
+    return float(getattr(printed, name)) if printed else None
 
 
 def change_of(arm: str, side: str, found: Ablation) -> Number:
