@@ -25,7 +25,7 @@ from research.embedding import fit_pca, knn_accuracy, trustworthiness, tsne
 from research.errors import UserError
 from research.models import ConvAutoencoder, Decoder, count_parameters
 from research.results import Array, Cell, Number, Results, Table
-from research.stats import over_seeds
+from research.stats import over_samples, over_seeds
 from research.tracking import Log
 from research.train import placed, predict
 from research.trained import obtain
@@ -189,7 +189,7 @@ def measure_reconstructions(models: Models, pca: PCA, data: Dataset, log: Log) -
 
     def mean(name: str, measure: str, chosen: Array) -> Number | None:
         runs = [run[measure].numpy()[chosen].mean() for run in measured[name] if measure in run]
-        return over_seeds(runs, UNITS[measure]) if runs else None
+        return over_models(name, runs, UNITS[measure]) if runs else None
 
     everything = np.ones(len(labels), bool)
     rows: list[dict[str, Cell]] = []
@@ -198,7 +198,8 @@ def measure_reconstructions(models: Models, pca: PCA, data: Dataset, log: Log) -
         for measure, error in errors.items():
             if error:
                 log.number(f"{measure}_{name}", error)
-        share = checkerboard(outputs[name], images)
+        residuals = (output - images for output in outputs[name])
+        share = over_models(name, [reconstruction.checkerboard_energy(r) for r in residuals])
         log.number(f"checkerboard_{name}", share)
         rows.append({"model": name, **errors, "checkerboard": share})
     log.table("errors", Table.of(rows))
@@ -229,8 +230,9 @@ def linear_baselines(pca: PCA, images: Tensor) -> dict[str, list[Tensor]]:
     }
 
 
-def checkerboard(outputs: Sequence[Tensor], images: Tensor) -> Number:
-    return over_seeds([reconstruction.checkerboard_energy(out - images) for out in outputs])
+def over_models(name: str, values: Sequence[float], unit: str = "") -> Number:
+    """A measure over the seeds of an arm; of a baseline, which has no seed, as it is."""
+    return over_seeds(values, unit) if name in ARMS else over_samples(values, unit)
 
 
 def log_examples(
@@ -279,7 +281,7 @@ def measure_code(models: Models, pca: PCA, data: Dataset, config: Config, log: L
         **{arm: [accuracy(partial(code, m)) for m in group] for arm, group in models.items()},
     }
     for name, values in scores.items():
-        log.number(f"knn_{name}", over_seeds(values))
+        log.number(f"knn_{name}", over_models(name, values))
     log.number("chance", 1 / len(data.classes))
     chosen = np.random.default_rng(0).permutation(len(truth))[: config.map_points]
     codes = code(models["transpose"][0], data.test)[chosen]

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from research.adversarial import added, fooling_step, input_gradient
 from research.data import Dataset, Split
 from research.results import Cell, Number, Table
-from research.stats import over_seeds
+from research.stats import over_samples
 from research.studies.fgsm.networks import of_pair
 from research.studies.fgsm.settings import Config, Models
 from research.tracking import Log
@@ -121,7 +121,7 @@ def mistakes(name: str, model: nn.Module, inputs: Tensor, labels: Tensor) -> Row
 
 def mean_of(values: Tensor) -> Number | None:
     """Mean over independent samples with its interval; None of no sample."""
-    return over_seeds(values.tolist()) if len(values) else None
+    return over_samples(values.tolist()) if len(values) else None
 
 
 def measure_gains(one: Mapping[str, nn.Module], test: Split, config: Config, log: Log) -> None:
@@ -136,7 +136,7 @@ def measure_gains(one: Mapping[str, nn.Module], test: Split, config: Config, log
         "change_over_signs": under["adversarial"] - under["signs"],
     }
     for name, change in changes.items():
-        log.number(f"adversarial_{name}", over_seeds((100 * change).tolist(), "points"))
+        log.number(f"adversarial_{name}", over_samples((100 * change).tolist(), "points"))
 
 
 def wrong_of(model: nn.Module, inputs: Tensor, test: Split) -> Tensor:
