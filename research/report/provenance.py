@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from research.errors import UserError
+from research.report.cohort import History
 from research.results import Claim, Results, Run, read_manifest, sha256
 
 LIMIT = 4_000_000
@@ -75,6 +76,7 @@ class Ledger:
     results: Results
     others: Mapping[str, Results] = field(default_factory=dict)
     """runs that are read beside the paper's own, by study"""
+    history: History = field(default_factory=History)
     numbers: list[dict[str, Any]] = field(default_factory=list)
     figures: list[Exhibit] = field(default_factory=list)
     tables: list[Exhibit] = field(default_factory=list)

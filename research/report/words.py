@@ -9,6 +9,7 @@ from typing import Any
 from research.errors import UserError
 from research.report import formulas, literals, markdown, tables
 from research.report.citations import Citations
+from research.report.cohort import cohort, differing, selection
 from research.report.formats import DAGGER, apart, measured, plain
 from research.report.layout import PX, Sheet
 from research.report.misses import miss
@@ -36,8 +37,11 @@ class Words:
         self.slots = Slots()
         self.sections: dict[str, str] = {}
         self._results = ledger.results
-        self._told = {"": _Told.of(ledger.results)}
-        self._told |= {study: _Told.of(other) for study, other in ledger.others.items()}
+        self._told = {"": _Told.of(ledger.results, _surroundings(ledger))}
+        self._told |= {
+            study: _Told.of(other, {"apart": ", ".join(differing(ledger.results.run, other.run))})
+            for study, other in ledger.others.items()
+        }
         self._run = ledger.results.run
         self._citations = citations
         self._sheet = sheet
@@ -318,6 +322,15 @@ class Words:
         tables.heading(part, str)
 
 
+def _surroundings(ledger: Ledger) -> dict[str, str]:
+    """Facts of the paper's run that only the runs around it tell."""
+    run, history = ledger.results.run, ledger.history
+    return {
+        "models.apart": cohort(run, history.lenders) if history.runs else "",
+        "selection": selection(run, history),
+    }
+
+
 def _certainty(number: Number) -> dict[str, Any]:
     """What the provenance says of a number beside its value."""
     certainty = dataclasses.asdict(number)
@@ -336,6 +349,6 @@ class _Told:
     claims: Mapping[str, Claim]
 
     @classmethod
-    def of(cls, results: Results) -> "_Told":
+    def of(cls, results: Results, more: Mapping[str, str] = {}) -> "_Told":
         run = results.run
-        return cls(run.id, results.numbers, facts(run), run.config, results.claims)
+        return cls(run.id, results.numbers, {**facts(run), **more}, run.config, results.claims)

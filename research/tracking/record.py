@@ -84,8 +84,8 @@ class Record:
     def claim(self, name: str, claim: Claim) -> None:
         self._claim("claim", name)
         p = None if claim.p is None else float(claim.p)
-        plain = {"effect": _builtin(claim.effect), "p": p, "n": int(claim.n)}
-        self._claims[name] = dataclasses.replace(claim, **plain)
+        effect = _builtin(claim.effect)
+        self._claims[name] = dataclasses.replace(claim, effect=effect, p=p, n=int(claim.n))
         results.write_claims(self.folder, self._claims)
 
     def table(self, name: str, table: Table) -> None:
