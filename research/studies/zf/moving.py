@@ -13,7 +13,7 @@ from research.data import Split
 from research.errors import UserError
 from research.invariance import CHANGES, curves
 from research.results import Array, Cell, Table
-from research.stats import holm, over_samples, over_seeds
+from research.stats import claim_pairs, holm, over_samples, over_seeds
 from research.studies.zf.looking import Viewed, spread
 from research.studies.zf.settings import Config
 from research.tracking import Log
@@ -58,6 +58,8 @@ def measure_invariance(group: Sequence[Viewed], fill: float, config: Config, log
         at = amounts.index(NAMED[name])
         for key, values in {"first": first, "last": last, "probability": probability}.items():
             log.number(f"{name}_{key}", over_seeds(values[:, at].tolist()))
+        pair = first[:, at].tolist(), last[:, at].tolist()
+        log.claim(f"last_more_invariant_{name}", claim_pairs(*pair, "less"))
     unmoved = amounts.index(NONE[name])  # the same for all changes
     log.number("unmoved_probability", over_seeds(probability[:, unmoved].tolist()))
     log.number("moved", len(images))
