@@ -8,7 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -22,6 +22,8 @@ from research.tracking import Store, Summary, open_store
 
 if TYPE_CHECKING:
     from research.launch import Options
+    from research.report import History
+    from research.results import Run
 
 
 Verb = Callable[[list[str]], int | None]
@@ -142,6 +144,7 @@ def _build(entry: studies.Entry, run: Summary, store: Store) -> None:
         author=PAPER / "author.toml",
         templates=TEMPLATES,
         others={slug: load(other.folder) for slug, other in beside.items() if other},
+        history=_history(entry, record.run, store),
     )
     for path in (built.pdf, built.html):
         store.attach(run.id, path, f"report/{path.name}")
@@ -149,6 +152,23 @@ def _build(entry: studies.Entry, run: Summary, store: Store) -> None:
     print(f"  built from run {run.id}: {run.name}, ended {run.ended}")
     parts = {**record.run.seconds, **{f"report {k}": v for k, v in built.seconds.items()}}
     print("  " + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in parts.items()))
+
+
+def _history(entry: studies.Entry, run: "Run", store: Store) -> "History":
+    """What the store knows of the study's runs, and of those whose models the run found."""
+    from research.report import History, Past
+    from research.results import load
+
+    found = {model["run"] for model in run.models.values() if model["origin"] == "found"}
+    past, lenders = [], {}
+    for one in store.runs():
+        if one.study == entry.slug:
+            digest, started = one.config_digest, one.started
+            past.append(Past(one.record_id, one.preset, one.status, digest, started))
+        if one.record_id in found:
+            with suppress(UserError, OSError):  # its files may be gone, which the paper says
+                lenders[one.record_id] = load(one.folder).run
+    return History(past, lenders)
 
 
 def _beside(entry: studies.Entry, run: Summary, store: Store) -> dict[str, Summary | None]:

@@ -18,11 +18,14 @@ from typing import Any
 from research.errors import UserError
 from research.report import embedded, markdown, pdf, provenance, reading, render
 from research.report.citations import Citations
+from research.report.cohort import History, Past
 from research.report.layout import Plan, Sheet
 from research.report.words import Words
 from research.results import Results
 
-__all__ = ["Built", "build", "differences", "reads"]
+__all__ = ["Built", "History", "Past", "build", "differences", "reads"]
+
+NOTHING_KNOWN = History()
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ def build(
     author: Path,
     templates: Path,
     others: Mapping[str, Results] = {},
+    history: History = NOTHING_KNOWN,
 ) -> Built:
     """Builds `out` (a PDF/A-3a of two to three pages) and, beside it, the same as `.html`.
 
@@ -75,13 +79,14 @@ def build(
         author: a TOML file with name, affiliation, email and course.
         templates: page templates, style sheets and references.bib.
         others: records of the studies that the write-up `reads` beside its own.
+        history: the runs around this one, for what the foot says of cohort and selection.
 
     Raises:
         UserError: anything in the sources, the record or the layout that is not fit to print.
     """
     with _uncollected():
         text = markdown.read(source)
-        ledger = provenance.Ledger(results, _beside(text, others))
+        ledger = provenance.Ledger(results, _beside(text, others), history)
         return _build(ledger, text, out, author, templates)
 
 

@@ -8,6 +8,8 @@ The trail is one JSON document, embedded in the PDF and in the HTML:
     numbers       {id, kind, run, name, value, half_width, low, high, n, format, printed, page, …}
     figures       {name, artifact, sha256, page, rectangle, data: [{path, sha256, attachment}]}
     tables        {name, artifact, sha256, page, rectangle, attachment}
+    claims        {id, run, name, outcome, effect, low, high, unit, values, p, n, test, direction,
+                  threshold, printed, page, rectangle}: what a sentence rests on
     comparisons   {a, b, outcome}: what the words of a computed comparison rest on
     files         {path, sha256, attachment, run}: all numbers of the runs that the text reads
     author        name, affiliation, email and course as printed
@@ -32,7 +34,8 @@ from pathlib import Path
 from typing import Any
 
 from research.errors import UserError
-from research.results import Results, Run, read_manifest, sha256
+from research.report.cohort import History
+from research.results import Claim, Results, Run, read_manifest, sha256
 
 LIMIT = 4_000_000
 """Bytes of data files that are attached at most; a larger rest is named by its sha256 alone."""
@@ -79,10 +82,14 @@ class Ledger:
     results: Results
     others: Mapping[str, Results] = field(default_factory=dict)
     """runs that are read beside the paper's own, by study"""
+    history: History = field(default_factory=History)
     numbers: list[dict[str, Any]] = field(default_factory=list)
     figures: list[Exhibit] = field(default_factory=list)
     tables: list[Exhibit] = field(default_factory=list)
+    claims: list[dict[str, Any]] = field(default_factory=list)
     comparisons: list[dict[str, str | float]] = field(default_factory=list)
+    lone: bool = False
+    """whether a value of a single seed was printed"""
 
     def print(
         self, kind: str, name: str, printed: str, value: Any, *, run: str, **facts: Any
@@ -94,6 +101,17 @@ class Ledger:
         # a number stays on its line; a phrase, such as a data set's source, must not
         style = "v words" if len(printed) > 20 and " " in printed else "v"
         return f'<span class="{style}" id="{entry["id"]}">{_raised(html.escape(printed))}</span>'
+
+    def claim(self, name: str, claim: Claim, printed: str, html: str, *, run: str) -> str:
+        """Enters a sentence that rests on a claim and returns its HTML, an element with an id."""
+        facts = dataclasses.asdict(claim)
+        effect: dict[str, Any] = facts.pop("effect")
+        low, high = claim.effect.bounds or (None, None)
+        tested = {"outcome": claim.outcome, "effect": effect["value"], "low": low, "high": high}
+        measured = {"unit": effect["unit"], "values": effect["values"]}
+        entry = {"id": f"c-{len(self.claims) + 1}", "run": run, "name": name}
+        self.claims.append(entry | tested | measured | facts | {"printed": printed})
+        return f'<span class="claim" id="{entry["id"]}">{html}</span>'
 
     def file(self, path: str) -> File:
         """A file of the record. Raises UserError if it is missing or not what the run wrote."""
@@ -184,6 +202,7 @@ def trail(
         "numbers": [portable(entry) | _place(entry["id"], places) for entry in ledger.numbers],
         "figures": [_exhibit(one, places, attached) for one in ledger.figures],
         "tables": [_exhibit(one, places, attached) for one in ledger.tables],
+        "claims": [entry | _place_if(entry["id"], places) for entry in ledger.claims],
         "comparisons": ledger.comparisons,
         "files": [facts for facts, _ in numbers_of(ledger)],
     }
@@ -208,6 +227,11 @@ def _exhibit(one: Exhibit, places: Mapping[str, Place], attached: set[File]) -> 
 
 def _place(name: str, places: Mapping[str, Place]) -> dict[str, Any]:
     return {"page": places[name].page, "rectangle": list(places[name].rectangle)}
+
+
+def _place_if(name: str, places: Mapping[str, Place]) -> dict[str, Any]:
+    """A branch may be empty, and then it stands nowhere."""
+    return _place(name, places) if name in places else {"page": None, "rectangle": None}
 
 
 def portable(value: Any) -> Any:

@@ -118,7 +118,7 @@ def paper(env: SandboxedEnvironment, source: Source, words: Words, author: dict[
         }
         title = fill(_furniture(env, "title", words, given))
         named = {f"b-{n}": _filled(block, fill) for n, block in enumerate(body)}
-        foot = fill(_furniture(env, "foot", words, given))
+        foot = fill(_furniture(env, "foot", words, given | {"lone": words.ledger.lone}))
     except UserError as error:
         raise at(source.path, _line_of_quoted(str(error), source), str(error)) from None
     for piece in [title, *(block.html for block in named.values())]:

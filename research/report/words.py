@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from research.errors import UserError
-from research.report import formulas, markdown, tables
+from research.report import formulas, literals, markdown, tables
 from research.report.citations import Citations
-from research.report.formats import apart, measured, plain
+from research.report.cohort import cohort, differing, selection
+from research.report.formats import DAGGER, apart, measured, plain
 from research.report.layout import PX, Sheet
 from research.report.misses import miss
 from research.report.provenance import Exhibit, Ledger, facts, portable
 from research.report.slots import Slots
 from research.report.tables import Column, Wanted
-from research.results import Cell, Number, Results
+from research.results import Cell, Claim, Number, Outcome, Results
 
 _CRISP = b'<image image-rendering="crisp-edges" '
 
@@ -36,8 +37,11 @@ class Words:
         self.slots = Slots()
         self.sections: dict[str, str] = {}
         self._results = ledger.results
-        self._told = {"": _Told.of(ledger.results)}
-        self._told |= {study: _Told.of(other) for study, other in ledger.others.items()}
+        self._told = {"": _Told.of(ledger.results, _surroundings(ledger))}
+        self._told |= {
+            study: _Told.of(other, {"apart": ", ".join(differing(ledger.results.run, other.run))})
+            for study, other in ledger.others.items()
+        }
         self._run = ledger.results.run
         self._citations = citations
         self._sheet = sheet
@@ -45,7 +49,7 @@ class Words:
 
     def vocabulary(self) -> dict[str, Callable[..., Any]]:
         numbers = (self.number, self.value, self.setting, self.fact, self.quoted, self.stated)
-        others = (self.compare, self.figure, self.table, self.col, self.ref, self.cite)
+        others = (self.claim, self.compare, self.figure, self.table, self.col, self.ref, self.cite)
         return {word.__name__: word for word in (*numbers, *others)}
 
     # --- numbers ---------------------------------------------------------------------------------
@@ -55,7 +59,7 @@ class Words:
     ) -> str:
         """A logged number with its 95 % interval, `± half-width` or `[low, high]`, and its unit."""
         number = self._number(name)
-        text = measured(number, format, spread=spread, unit=unit)
+        text = measured(number, format, spread=spread, unit=unit) + DAGGER * number.lone
         return self._tracked(
             "number", name, text, number.value, format=format, **_certainty(number),
             shows={"spread": spread, "unit": unit},
@@ -115,6 +119,27 @@ class Words:
         self.ledger.comparisons.append({"a": a, "b": b, "outcome": outcome})
         return {"less": less, "greater": greater, "tie": tie}[outcome]
 
+    def claim(self, name: str, *, holds: str, fails: str, undecided: str) -> str:
+        """The words that are true of a claim that the study tested.
+
+        Raises:
+            UserError: no such claim, or a number typed into any of the branches, printed or not.
+        """
+        told, own = self._of(name)
+        if own not in told.claims:
+            raise miss(f"run {told.id[:8]} logged no claim", own, told.claims)
+        claim = told.claims[own]
+        branches: dict[Outcome, str] = {"holds": holds, "fails": fails, "undecided": undecided}
+        for outcome, text in branches.items():
+            self._check_branch(name, outcome, text)
+        chosen = branches[claim.outcome]
+
+        def render() -> str:
+            printed, html = self.slots.plain(chosen), self._inline(chosen)
+            return self.ledger.claim(own, claim, printed, html, run=told.id)
+
+        return self.slots.put(render, chosen)
+
     # --- figures and tables ----------------------------------------------------------------------
 
     def figure(self, name: str, *, caption: str, alt: str, wide: bool = False) -> str:
@@ -172,12 +197,15 @@ class Words:
         artifact = self.ledger.file(f"tables/{name}.json")
         exhibit = Exhibit(f"t-{name}", name, artifact, (artifact,))
         self._checked(part)
+        repeated = tables.repetitions(part)
+        seeds = f' <span class="auto">{repeated}.</span>' if repeated else ""
 
         def render() -> str:
             self.ledger.tables.append(exhibit)
+            self.ledger.lone |= DAGGER in repeated
             return (
                 f'<figure class="table {"wide" if wide else "float"}" id="tab-{name}">'
-                f"<figcaption>{label}. {self._inline(caption)}</figcaption>"
+                f"<figcaption>{label}. {self._inline(caption)}{seeds}</figcaption>"
                 f'<table id="t-{name}"><thead>{tables.heading(part, self._inline)}</thead>'
                 f"<tbody>{tables.body(part, self._cell_of(name, part))}</tbody></table></figure>"
             )
@@ -238,9 +266,18 @@ class Words:
         told, own = self._of(name) if of_run else (self._told[""], name)
 
         def render() -> str:
+            self.ledger.lone |= kind == "number" and text.endswith(DAGGER)
             return self.ledger.print(kind, own, text, value, run=told.id, **more)
 
         return self.slots.put(render, text)
+
+    def _check_branch(self, name: str, outcome: str, text: str) -> None:
+        found = literals.untracked(markdown.inline(self.slots.bare(text)))
+        if found:
+            raise UserError(
+                f"the number {found[0][0]} is typed into claim '{name}', where it {outcome}: "
+                f"'{found[0][1]}'; it is printed by a word or not at all"
+            )
 
     def _inline(self, text: str) -> str:
         return self.slots.fill(markdown.inline(text))
@@ -288,6 +325,15 @@ class Words:
         tables.heading(part, str)
 
 
+def _surroundings(ledger: Ledger) -> dict[str, str]:
+    """Facts of the paper's run that only the runs around it tell."""
+    run, history = ledger.results.run, ledger.history
+    return {
+        "models.apart": cohort(run, history.lenders) if history.runs else "",
+        "selection": selection(run, history),
+    }
+
+
 def _certainty(number: Number) -> dict[str, Any]:
     """What the provenance says of a number beside its value."""
     certainty = dataclasses.asdict(number)
@@ -303,8 +349,9 @@ class _Told:
     numbers: Mapping[str, Number]
     facts: Mapping[str, Any]
     config: Mapping[str, Any]
+    claims: Mapping[str, Claim]
 
     @classmethod
-    def of(cls, results: Results) -> "_Told":
+    def of(cls, results: Results, more: Mapping[str, str] = {}) -> "_Told":
         run = results.run
-        return cls(run.id, results.numbers, facts(run), run.config)
+        return cls(run.id, results.numbers, {**facts(run), **more}, run.config, results.claims)

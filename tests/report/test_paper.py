@@ -222,7 +222,7 @@ def test_a_paper_that_is_too_long_names_its_section_and_the_former_one_stays(
 
 
 TALL = '{{ table("classes", caption="c", columns={"class": "C", "mse_transpose": col("A", ".9f"), '
-TALL += '"mse_upsample": col("B", ".9f"), "psnr": col("P", ".9f")}) }}\n'
+TALL += '"mse_upsample": col("B", ".9f"), "share": col("S", ".40f")}) }}\n'
 
 
 def test_a_table_wider_than_its_column_is_named(write: Callable[..., Built]) -> None:
