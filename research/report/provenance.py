@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from research.errors import UserError
+from research.report.formats import plain
 from research.results import Results, Run, read_manifest, sha256
 
 LIMIT = 4_000_000
@@ -189,7 +190,7 @@ def facts(run: Run) -> dict[str, Any]:
     """
     flat = _model_facts(run)
     for key, value in portable(dataclasses.asdict(run)).items():
-        if key == "models":
+        if key in ("models", "code"):
             continue
         if isinstance(value, dict):
             flat |= {f"{key}.{inner}": _fact(inner, one) for inner, one in value.items()}
@@ -210,10 +211,33 @@ def _model_facts(run: Run) -> dict[str, Any]:
     }
     runs = sorted({model["run"][:8] for model in models if model["origin"] == "found"})
     seconds = sum(model.get("seconds", 0.0) for model in models)
-    return {
+    return _methods(run.models) | {
         "models": len(models), **counts, "models.found_in": ", ".join(runs),
         "models.seconds": seconds,
     }  # fmt: skip
+
+
+def _methods(models: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """`models.parameters`, `.optimiser`, `.lr`, `.epochs`, `.batch`, and each for a model by name.
+
+    Where the models differ, the fact of all lists the values.
+    """
+    flat: dict[str, Any] = {}
+    for key in ("parameters", "optimiser", "lr", "epochs", "batch"):
+        own = {name: model[key] for name, model in models.items() if key in model}
+        own = {
+            name: _listed(value) if isinstance(value, list) else value
+            for name, value in own.items()
+        }
+        flat |= {f"models.{name}.{key}": value for name, value in own.items()}
+        values = sorted(set(own.values()), key=lambda value: (isinstance(value, str), value))
+        if values:
+            flat[f"models.{key}"] = values[0] if len(values) == 1 else _listed(values)
+    return flat
+
+
+def _listed(values: Iterable[Any]) -> str:
+    return ", ".join(plain(value) for value in values)
 
 
 def _fact(key: str, value: Any) -> Any:
