@@ -133,7 +133,7 @@ class Run:
     code: dict[str, str] = field(default_factory=dict)
     """module -> digest of its syntax tree, see `research.staleness`; empty in older records"""
     compute: dict[str, Any] = field(default_factory=dict)
-    """hardware, wall_seconds, device_hours, peak_mib and peak_device_mib, see `research.hardware`"""
+    """hardware, wall_seconds, device_hours, peak_mib, peak_device_mib, see `hardware.compute`"""
 
 
 @dataclass

@@ -128,10 +128,11 @@ def files(config: Mapping[str, Any]) -> str:
 
 def told(found: Mapping[str, tuple[str, ...]], most: int = 3) -> list[str]:
     """One phrase for each kind: `code (research/train.py)`."""
-    return [
-        f"{kind} ({', '.join(names[:most])}{f' and {len(names) - most} more' * (len(names) > most)})"
-        for kind, names in found.items()
-    ]
+    phrases = []
+    for kind, names in found.items():
+        more = f" and {len(names) - most} more" if len(names) > most else ""
+        phrases.append(f"{kind} ({', '.join(names[:most])}{more})")
+    return phrases
 
 
 # --- modules -------------------------------------------------------------------------------------
