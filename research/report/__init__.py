@@ -9,7 +9,7 @@ Nothing here trains, measures or draws: it prints what a run left behind and rec
 
 import gc
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +35,7 @@ class Built:
         pages: of the PDF.
         seconds: wall time of each part: text, layout, writing.
         provenance: see `research.report.provenance`.
+        gaps: what a draft lacks, one line each.
     """
 
     pdf: Path
@@ -42,6 +43,7 @@ class Built:
     pages: int
     seconds: dict[str, float]
     provenance: dict[str, Any]
+    gaps: tuple[str, ...] = ()
 
 
 @dataclass
@@ -63,6 +65,8 @@ def build(
     author: Path,
     templates: Path,
     others: Mapping[str, Results] = {},
+    draft: bool = False,
+    stale: Sequence[str] = (),
 ) -> Built:
     """Builds `out` (a PDF/A-3a of two to three pages) and, beside it, the same as `.html`.
 
@@ -75,6 +79,8 @@ def build(
         author: a TOML file with name, affiliation, email and course.
         templates: page templates, style sheets and references.bib.
         others: records of the studies that the write-up `reads` beside its own.
+        draft: prints a box where the write-up names what is not there, instead of raising.
+        stale: what has changed since the run, for the foot; see `research.staleness.told`.
 
     Raises:
         UserError: anything in the sources, the record or the layout that is not fit to print.
@@ -82,17 +88,24 @@ def build(
     with _uncollected():
         text = markdown.read(source)
         ledger = provenance.Ledger(results, _beside(text, others))
-        return _build(ledger, text, out, author, templates)
+        return _build(ledger, text, out, author, templates, draft=draft, stale=stale)
 
 
 def _build(
-    ledger: provenance.Ledger, text: markdown.Source, out: Path, author: Path, templates: Path
+    ledger: provenance.Ledger,
+    text: markdown.Source,
+    out: Path,
+    author: Path,
+    templates: Path,
+    *,
+    draft: bool,
+    stale: Sequence[str],
 ) -> Built:
     clock, sheet, results = _Clock(), Sheet(), ledger.results
     with clock.part("text"):
-        words = Words(ledger, Citations(templates / "references.bib"), sheet)
+        words = Words(ledger, Citations(templates / "references.bib"), sheet, draft=draft)
         env = render.environment(templates)
-        paper = render.paper(env, text, words, render.author_of(author))
+        paper = render.paper(env, text, words, render.author_of(author), stale)
     with clock.part("layout"):
 
         def arrange(plan: Plan | None) -> str:
@@ -106,7 +119,7 @@ def _build(
         content = pdf.write(laid.document, _attached(ledger, trail), results.run.ended)
         _replace({out.with_suffix(".html"): page.encode(), out: content})
     pages = len(laid.document.pages)
-    return Built(out, out.with_suffix(".html"), pages, clock.seconds, trail)
+    return Built(out, out.with_suffix(".html"), pages, clock.seconds, trail, paper.gaps)
 
 
 def _beside(text: markdown.Source, others: Mapping[str, Results]) -> dict[str, Results]:

@@ -255,7 +255,7 @@ def _name(html: str) -> str:
     """What a figure's HTML is called in messages: "figure 'kernels'"."""
     anchor = html.split('id="', 1)[1].split('"', 1)[0]
     kind, _, name = anchor.partition("-")
-    return f"{'table' if kind == 'tab' else 'figure'} '{name}'"
+    return f"{ {'tab': 'table', 'gap': 'missing piece'}.get(kind, 'figure') } '{name}'"
 
 
 def _unfit(message: str, block: Block) -> UserError:

@@ -211,9 +211,10 @@ def _model_facts(run: Run) -> dict[str, Any]:
     }
     runs = sorted({model["run"][:8] for model in models if model["origin"] == "found"})
     seconds = sum(model.get("seconds", 0.0) for model in models)
+    found = sum(model.get("seconds", 0.0) for model in models if model["origin"] == "found")
     return _methods(run.models) | {
         "models": len(models), **counts, "models.found_in": ", ".join(runs),
-        "models.seconds": seconds,
+        "models.seconds": seconds, "models.found_seconds": found,
     }  # fmt: skip
 
 
@@ -253,7 +254,10 @@ def _fact(key: str, value: Any) -> Any:
 
 def digests(paths: Iterable[Path]) -> dict[str, str]:
     """File name -> sha256 of the write-up and its templates."""
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(paths)}
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(paths, key=lambda path: path.name)
+    }
 
 
 def as_json(trail: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 import re
 import tomllib
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -35,12 +36,16 @@ class Paper:
         blocks: id -> block, in the author's order, the references last.
         foot: the run's facts as HTML.
         head: facts about the document for its metadata.
+        compute: what computing it took, as HTML; it stands at the foot of the second page.
+        gaps: what a draft prints boxes for, one line each.
     """
 
     title: str
     blocks: dict[str, Block]
     foot: str
     head: dict[str, Any]
+    compute: str = ""
+    gaps: tuple[str, ...] = ()
 
 
 def environment(templates: Path) -> SandboxedEnvironment:
@@ -96,7 +101,13 @@ def _message(error: Exception, words: Words) -> str:
     return message
 
 
-def paper(env: SandboxedEnvironment, source: Source, words: Words, author: dict[str, str]) -> Paper:
+def paper(
+    env: SandboxedEnvironment,
+    source: Source,
+    words: Words,
+    author: dict[str, str],
+    stale: Sequence[str] = (),
+) -> Paper:
     """Renders a write-up to blocks and checks that no number in it was typed by hand.
 
     Raises:
@@ -115,10 +126,11 @@ def paper(env: SandboxedEnvironment, source: Source, words: Words, author: dict[
             "abstract": Markup("\n".join(filled)),
             "run": run,
             "reads": list(words.ledger.others),
+            "stale": stale,
         }
         title = fill(_furniture(env, "title", words, given))
         named = {f"b-{n}": _filled(block, fill) for n, block in enumerate(body)}
-        foot = fill(_furniture(env, "foot", words, given))
+        foot, compute = (fill(_furniture(env, name, words, given)) for name in ("foot", "compute"))
     except UserError as error:
         raise at(source.path, _line_of_quoted(str(error), source), str(error)) from None
     for piece in [title, *(block.html for block in named.values())]:
@@ -130,7 +142,8 @@ def paper(env: SandboxedEnvironment, source: Source, words: Words, author: dict[
         "keywords": source.keywords,
         "run": run,
     }
-    return Paper(title, named, foot, head)
+    gaps = tuple(words.draft.gaps) if words.draft else ()
+    return Paper(title, named, foot, head, compute.strip(), gaps)
 
 
 def arrange(
@@ -145,6 +158,7 @@ def arrange(
     order = plan.order if plan else list(paper.blocks)
     blocks = [(name, paper.blocks[name].kind, Markup(paper.blocks[name].html)) for name in order]
     parts = {"title": Markup(paper.title), "foot": Markup(paper.foot), "blocks": blocks}
+    parts |= {"compute": Markup(paper.compute), "gaps": paper.gaps}
     given = parts | {"head": paper.head, "sheet": sheet, "plan": plan, "medium": medium}
     page = env.get_template("page.html.jinja").render(given | more)
     return page if medium == "screen" else _BEFORE_ELEMENT.sub(r"<span>\1</span>\2", page)
