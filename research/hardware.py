@@ -43,7 +43,7 @@ def peak_device_memory() -> int:
     torch = sys.modules.get("torch")  # a run that has not imported it has not used it
     if torch is None or not torch.cuda.is_initialized():
         return 0
-    return max(torch.cuda.max_memory_allocated(i) for i in range(torch.cuda.device_count()))
+    return max(int(torch.cuda.max_memory_allocated(i)) for i in range(torch.cuda.device_count()))
 
 
 def compute(device: str, seconds: float, former: Mapping[str, Any]) -> dict[str, Any]:

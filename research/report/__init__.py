@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from research.errors import UserError
+from research.report import anonymous as hidden
 from research.report import embedded, markdown, pdf, provenance, render
 from research.report.citations import Citations
 from research.report.layout import Plan, Sheet
@@ -66,6 +67,7 @@ def build(
     templates: Path,
     others: Mapping[str, Results] = {},
     draft: bool = False,
+    anonymous: bool = False,
     stale: Sequence[str] = (),
 ) -> Built:
     """Builds `out` (a PDF/A-3a of two to three pages) and, beside it, the same as `.html`.
@@ -80,46 +82,61 @@ def build(
         templates: page templates, style sheets and references.bib.
         others: records of the studies that the write-up `reads` beside its own.
         draft: prints a box where the write-up names what is not there, instead of raising.
+        anonymous: names no author, commit, folder, user or machine.
         stale: what has changed since the run, for the foot; see `research.staleness.told`.
 
     Raises:
         UserError: anything in the sources, the record or the layout that is not fit to print.
     """
     with _uncollected():
-        text = markdown.read(source)
+        text, told = markdown.read(source), render.author_of(author)
         ledger = provenance.Ledger(results, _beside(text, others))
-        return _build(ledger, text, out, author, templates, draft=draft, stale=stale)
+        if anonymous:
+            beside = {study: hidden.cleaned(other) for study, other in ledger.others.items()}
+            ledger = provenance.Ledger(hidden.cleaned(results), beside)
+        signed = render.Signed(hidden.AUTHOR if anonymous else told, tuple(stale))
+        sources = _sources(source, author, templates)
+        # a digest of the author's file would tell who is meant to whoever guesses
+        sources = [path for path in sources if not (anonymous and path == author)]
+        checked = hidden.secrets(told) if anonymous else {}
+        return _build(ledger, text, out, signed, templates, sources, checked, draft=draft)
 
 
 def _build(
     ledger: provenance.Ledger,
     text: markdown.Source,
     out: Path,
-    author: Path,
+    signed: render.Signed,
     templates: Path,
+    made_of: Sequence[Path],
+    secrets: Mapping[str, str],
     *,
     draft: bool,
-    stale: Sequence[str],
 ) -> Built:
     clock, sheet, results = _Clock(), Sheet(), ledger.results
     with clock.part("text"):
         words = Words(ledger, Citations(templates / "references.bib"), sheet, draft=draft)
         env = render.environment(templates)
-        paper = render.paper(env, text, words, render.author_of(author), stale)
+        paper = render.paper(env, text, words, signed)
     with clock.part("layout"):
 
         def arrange(plan: Plan | None) -> str:
             return render.arrange(env, paper, sheet, "print" if plan else "galley", plan)
 
-        laid = pdf.typeset(arrange, paper.blocks, sheet, results.folder / "report/galley.json")
+        memory = results.folder / "report/galley.json"
+        laid = pdf.typeset(arrange, paper.blocks, sheet, memory, draft=draft)
     with clock.part("writing"):
-        sources = provenance.digests(_sources(text.path, author, templates))
+        sources = provenance.digests(made_of)
         trail = provenance.trail(ledger, paper.head["title"], sources, laid.places)
         page = render.arrange(env, paper, sheet, "screen", trail=_script(trail))
         content = pdf.write(laid.document, _attached(ledger, trail), results.run.ended)
+        if told := hidden.found(content, page.encode(), secrets) if secrets else []:
+            raise UserError(f"the paper is not anonymous: {'; '.join(told[:5])}")
         _replace({out.with_suffix(".html"): page.encode(), out: content})
     pages = len(laid.document.pages)
-    return Built(out, out.with_suffix(".html"), pages, clock.seconds, trail, paper.gaps)
+    return Built(
+        out, out.with_suffix(".html"), pages, clock.seconds, trail, (*paper.gaps, *laid.complaints)
+    )
 
 
 def _beside(text: markdown.Source, others: Mapping[str, Results]) -> dict[str, Results]:

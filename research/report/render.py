@@ -3,7 +3,7 @@
 import re
 import tomllib
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +25,14 @@ Medium = Literal["galley", "print", "screen"]
 # before an element; with the space in an element of its own it finds the right place.
 _BEFORE_ELEMENT = re.compile("([ \u00a0])(<[a-z])")
 _AUTHOR = ("name", "affiliation", "email", "course")
+
+
+@dataclass(frozen=True)
+class Signed:
+    """What stands beside the text: its author, and what has changed since the run."""
+
+    author: Mapping[str, str]
+    stale: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -105,8 +113,7 @@ def paper(
     env: SandboxedEnvironment,
     source: Source,
     words: Words,
-    author: dict[str, str],
-    stale: Sequence[str] = (),
+    signed: Signed,
 ) -> Paper:
     """Renders a write-up to blocks and checks that no number in it was typed by hand.
 
@@ -122,11 +129,11 @@ def paper(
         run = words.ledger.results.run
         given = {
             "source": source,
-            "author": author,
+            "author": signed.author,
             "abstract": Markup("\n".join(filled)),
             "run": run,
             "reads": list(words.ledger.others),
-            "stale": stale,
+            "stale": signed.stale,
         }
         title = fill(_furniture(env, "title", words, given))
         named = {f"b-{n}": _filled(block, fill) for n, block in enumerate(body)}
@@ -138,7 +145,7 @@ def paper(
     named |= _references(words, len(named))
     head = {
         "title": source.title,
-        "author": author["name"],
+        "author": signed.author["name"],
         "keywords": source.keywords,
         "run": run,
     }
