@@ -20,22 +20,11 @@ from typing import Any
 from research.paths import ROOT
 from research.results import Results, Run
 
-AUTHOR = {"name": "Anonymous"}
+AUTHOR = {"name": "Anonymous", "affiliation": "", "email": "", "course": ""}
 
 COMMON = frozenset(
-    [
-        "root",
-        "user",
-        "admin",
-        "runner",
-        "ubuntu",
-        "debian",
-        "docker",
-        "app",
-        "nobody",
-        "localhost",
-        "localhost.localdomain",
-    ]
+    {"root", "user", "admin", "runner", "ubuntu", "debian", "docker", "app", "nobody"}
+    | {"localhost", "localhost.localdomain"}
 )
 """Names of users and machines that name nobody; most are words of the paper too."""
 

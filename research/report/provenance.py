@@ -25,8 +25,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from research.errors import UserError
 from research.report.formats import plain
+from research.report.misses import GapError
 from research.results import Results, Run, read_manifest, sha256
 
 LIMIT = 4_000_000
@@ -91,15 +91,15 @@ class Ledger:
         return f'<span class="{style}" id="{entry["id"]}">{_raised(html.escape(printed))}</span>'
 
     def file(self, path: str) -> File:
-        """A file of the record. Raises UserError if it is missing or not what the run wrote."""
+        """A file of the record. Raises GapError if it is missing or not what the run wrote."""
         target = self.results.folder / path
         if not target.is_file():
-            raise UserError(
+            raise GapError(
                 f"run {self.results.run.id[:8]} has no file {path}: its record is incomplete"
             )
         digest, listed = sha256(target), self._manifest().get(path)
         if listed not in (None, digest):
-            raise UserError(
+            raise GapError(
                 f"{path} of run {self.results.run.id[:8]} was changed after the run: "
                 "its sha256 is not the manifest's"
             )

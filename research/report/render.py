@@ -82,7 +82,7 @@ def author_of(path: Path) -> dict[str, str]:
             raise miss(f"{path.name} has no key", key, _AUTHOR)
     if not author.get("name"):
         raise UserError(f'{path.name} needs a line: name = "…"')
-    return {key: str(value) for key, value in author.items()}
+    return {key: str(author.get(key, "")) for key in _AUTHOR}
 
 
 def speak(env: SandboxedEnvironment, source: Source, words: Words) -> str:

@@ -140,6 +140,8 @@ class Words:
                 f"{drawing.width_mm - width:.0f} mm "
                 f"more than the {'page' if wide else 'column'}: {hint}"
             )
+        artifact = self.ledger.file(drawing.svg)
+        exhibit = Exhibit(f"i-{name}", name, artifact, tuple(map(self.ledger.file, drawing.data)))
         data = alternatives.sentence(self._results, drawing)
         if not (data if alt is None else alt.strip()):
             gap = GapError(
@@ -149,8 +151,6 @@ class Words:
                 raise gap
             self.draft.note(gap)
         label = self._label("fig", name, "Figure")
-        artifact = self.ledger.file(drawing.svg)
-        exhibit = Exhibit(f"i-{name}", name, artifact, tuple(map(self.ledger.file, drawing.data)))
 
         def render() -> str:
             self.ledger.figures.append(exhibit)
@@ -179,8 +179,8 @@ class Words:
         """
         self._known("table", name, self._results.names("tables"))
         part = tables.select(self._results.table(name), name, columns, rows or {})
-        label = self._label("tab", name, "Table")
         artifact = self.ledger.file(f"tables/{name}.json")
+        label = self._label("tab", name, "Table")
         exhibit = Exhibit(f"t-{name}", name, artifact, (artifact,))
         self._checked(part)
 
