@@ -1,12 +1,13 @@
 """The gate of a final paper: nothing is held back, and nothing is written."""
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import pytest
 
 from research import __main__ as command
-from research import environment, gate, staleness
+from research import environment, gate, staleness, studies
 from research.results import Results, load, write_manifest, write_run
 from research.tracking import Summary
 from research.tracking.folder import FolderStore
@@ -26,11 +27,9 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def store(kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FolderStore:
-    import shutil
-
-    paper = tmp_path / "paper"
-    shutil.copytree(SAMPLE, paper)
-    monkeypatch.setattr(command, "PAPER", paper)
+    folder = tmp_path / "paper"
+    shutil.copytree(SAMPLE, folder)
+    monkeypatch.setattr(command, "PAPER", folder)
     monkeypatch.setattr(environment, "checkout", lambda: environment.Checkout("abc"))
     store = FolderStore(Path(shutil.copytree(kept, tmp_path / "runs")))
     change(store, code=staleness.code("ae", "full"))
@@ -45,6 +44,11 @@ def change(store: FolderStore, **facts: object) -> Summary:
     return run
 
 
+def paper() -> Path:
+    """The folder of write-ups that the command line takes."""
+    return Path(vars(command)["PAPER"])
+
+
 def final(store: FolderStore, *more: str) -> int:
     return command.main(["report", "ae", "--log", f"folder:{store.root}", "--final", *more])
 
@@ -52,8 +56,8 @@ def final(store: FolderStore, *more: str) -> int:
 def test_a_paper_without_fault_is_written(store: FolderStore) -> None:
     assert gate.reasons({"ae": change(store)}, store) == []
     assert final(store) == 0
-    assert (command.PAPER / "ae.pdf").exists()
-    assert gate.unseen(command.PAPER / "ae.pdf") == []
+    assert (paper() / "ae.pdf").exists()
+    assert gate.unseen(paper() / "ae.pdf") == []
 
 
 def test_all_reasons_come_at_once(
@@ -66,7 +70,7 @@ def test_all_reasons_come_at_once(
     (run.folder / "arrays/maps.npz").unlink()
     (run.folder / "tables/errors.csv").write_text("better")
     monkeypatch.setattr(environment, "checkout", lambda: environment.Checkout("abc", dirty=True))
-    source = command.PAPER / "ae.md"
+    source = paper() / "ae.md"
     text = source.read_text()
     text = text.replace('alt="Five rows of activation maps"', 'alt=" "')
     text = text.replace('ref("fig:kernels")', 'ref("fig:kernel")')
@@ -89,16 +93,16 @@ def test_all_reasons_come_at_once(
     ]
     for wanted, line in zip(expected, told, strict=False):
         assert wanted in line
-    assert not (command.PAPER / "ae.pdf").exists()
+    assert not (paper() / "ae.pdf").exists()
 
 
 def test_gaps_and_overflow_are_reasons(store: FolderStore, tmp_path: Path) -> None:
-    run, source = change(store), command.PAPER / "ae.md"
+    run, source = change(store), paper() / "ae.md"
     text = source.read_text().replace('alt="Five rows of activation maps"', 'alt=" "')
     text = text.replace('ref("fig:kernels")', 'ref("fig:kernel")', 1)
     more = "Words that fill the page again and again without saying anything at all. " * 160
     source.write_text(text.replace("A network of {{", more + "\n\nA network of {{", 1))
-    author = command.PAPER / "author.toml"
+    author = paper() / "author.toml"
     given = (load(run.folder), source, tmp_path / "x.pdf")
     built, lacks = gate.draft(*given, author=author, templates=TEMPLATES, others={})
     assert built is not None
@@ -121,7 +125,7 @@ def test_only_a_finished_run_is_final(status: str, store: FolderStore) -> None:
 def test_a_draft_says_how_much_it_lacks(
     store: FolderStore, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    source = command.PAPER / "ae.md"
+    source = paper() / "ae.md"
     source.write_text(
         source.read_text().replace('number("trustworthiness"', 'number("trustworthines"')
     )
@@ -132,8 +136,6 @@ def test_a_draft_says_how_much_it_lacks(
 
 
 def test_the_list_of_studies_names_the_kind(store: FolderStore) -> None:
-    from research import studies
-
     code = staleness.code("ae", "full") | {"research.train": "0"}
     run = change(store, code=code)
     assert command._stale_in_words(run) == ["run stale: code (research/train.py)"]
@@ -144,10 +146,10 @@ def test_the_list_of_studies_names_the_kind(store: FolderStore) -> None:
 
 
 def test_an_error_that_is_no_gap_is_one_reason(store: FolderStore, tmp_path: Path) -> None:
-    source = command.PAPER / "ae.md"
+    source = paper() / "ae.md"
     source.write_text(source.read_text() + "\nWe reach 0.93.\n")
     run = change(store)
     given = (load(run.folder), source, tmp_path / "x.pdf")
-    author = command.PAPER / "author.toml"
+    author = paper() / "author.toml"
     built, lacks = gate.draft(*given, author=author, templates=TEMPLATES, others={})
     assert built is None and "0.93 is typed" in lacks[0]
