@@ -6,12 +6,13 @@ What a verb does not need is not imported: a write-up is built without torch or 
 import io
 import os
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stderr, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
 import tyro
 
@@ -94,7 +95,7 @@ def _run(entry: studies.Entry, args: list[str]) -> Summary:
 
 def report(args: list[str]) -> None:
     """Builds paper/STUDY.pdf from the newest full run, else the newest other, else a new run"""
-    entry, chosen, store, found = _stored(args, "report")
+    entry, chosen, store, found = _stored(args, "report", Paper)
     log = ["--log", chosen.log] if chosen.log else []
     if found is None:
         found = _run(entry, log)
@@ -102,7 +103,7 @@ def report(args: list[str]) -> None:
         if other is None:
             print(f"the paper of {entry.slug} reads a run of {slug} too", file=sys.stderr)
             _run(studies.entry(slug), ["--preset", found.preset, *log])
-    _build(entry, found, store)
+    _build(entry, found, store, chosen)
 
 
 @dataclass(frozen=True)
@@ -115,9 +116,24 @@ class Stored:
     """Where the runs are kept, as for `research run`."""
 
 
-def _stored(args: list[str], verb: str) -> tuple[studies.Entry, Stored, Store, Summary | None]:
+@dataclass(frozen=True)
+class Paper(Stored):
+    """Which paper of which run."""
+
+    final: bool = False
+    """Refuse, with every reason at once, unless nothing stands against handing the paper in."""
+    anonymous: bool = False
+    """Write STUDY-anonymous.pdf, which names no author, user, machine, folder or commit."""
+
+
+S = TypeVar("S", bound=Stored)
+
+
+def _stored(
+    args: list[str], verb: str, kind: type[S]
+) -> tuple[studies.Entry, S, Store, Summary | None]:
     entry = studies.entry(_positional(args, f"research {verb} STUDY"))
-    chosen: Stored = _parse(Stored, args[1:], f"research {verb} {entry.slug}")
+    chosen: S = _parse(kind, args[1:], f"research {verb} {entry.slug}")
     store = open_store(chosen.log)
     found = store.find(chosen.run) if chosen.run else newest(store.runs(entry.slug))
     if found and found.study != entry.slug:
@@ -132,19 +148,25 @@ def newest(runs: Sequence[Summary]) -> Summary | None:
     return next(iter(full or finished), None)
 
 
-def _build(entry: studies.Entry, run: Summary, store: Store) -> None:
+def _build(entry: studies.Entry, run: Summary, store: Store, wanted: Paper) -> None:
     from research.report import build
     from research.results import load
 
     record, beside = load(run.folder), _beside(entry, run, store)
+    reads = {slug: other for slug, other in beside.items() if other}
+    if wanted.final:
+        _check_final(entry, run, reads, store)
     built = build(
         record,
         PAPER / f"{entry.slug}.md",
-        PAPER / f"{entry.slug}.pdf",
+        PAPER / f"{entry.slug}{'-anonymous' * wanted.anonymous}.pdf",
         author=PAPER / "author.toml",
         templates=TEMPLATES,
-        others={slug: load(other.folder) for slug, other in beside.items() if other},
+        others={slug: load(other.folder) for slug, other in reads.items()},
         history=_history(entry, record.run, store),
+        draft=not wanted.final,
+        anonymous=wanted.anonymous,
+        stale=_stale(record.run),
     )
     for path in (built.pdf, built.html):
         store.attach(run.id, path, f"report/{path.name}")
@@ -152,6 +174,39 @@ def _build(entry: studies.Entry, run: Summary, store: Store) -> None:
     print(f"  built from run {run.id}: {run.name}, ended {run.ended}")
     parts = {**record.run.seconds, **{f"report {k}": v for k, v in built.seconds.items()}}
     print("  " + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in parts.items()))
+    if built.gaps:
+        print(f"draft: {len(built.gaps)} gap{'s' * (len(built.gaps) > 1)}", file=sys.stderr)
+    for gap in built.gaps:
+        print(f"  {gap}", file=sys.stderr)
+
+
+def _check_final(
+    entry: studies.Entry, run: Summary, reads: Mapping[str, Summary], store: Store
+) -> None:
+    """Raises UserError with all that stands against a final paper, a line each."""
+    from research import gate
+    from research.results import load
+
+    found = gate.reasons({entry.slug: run, **reads}, store)
+    with tempfile.TemporaryDirectory() as aside:
+        _, lacks = gate.draft(
+            load(run.folder),
+            PAPER / f"{entry.slug}.md",
+            Path(aside, f"{entry.slug}.pdf"),
+            author=PAPER / "author.toml",
+            templates=TEMPLATES,
+            others={slug: load(other.folder) for slug, other in reads.items()},
+        )
+    if found := [*found, *lacks]:
+        count = f"{len(found)} reason{'s' * (len(found) > 1)}"
+        lines = "".join(f"\n  {reason}" for reason in found)
+        raise UserError(f"paper/{entry.slug}.pdf is not final, for {count}:{lines}")
+
+
+def _stale(run: "Run") -> list[str]:
+    from research import staleness
+
+    return staleness.told(staleness.stale(run))
 
 
 def _history(entry: studies.Entry, run: "Run", store: Store) -> "History":
@@ -211,7 +266,7 @@ def verify(args: list[str]) -> int:
 
 def redraw(args: list[str]) -> None:
     """Draws a run's figures again from what it measured, without training"""
-    entry, _, _, found = _stored(args, "redraw")
+    entry, _, _, found = _stored(args, "redraw", Stored)
     if found is None:
         raise UserError(f"there is no finished run of '{entry.slug}': make run-{entry.slug}")
     from research import launch
@@ -256,7 +311,18 @@ def pdf_state(entry: studies.Entry, run: Summary | None, store: Store) -> str:
     found = differences(
         pdf, run.record_id, run.folder, source, author=author, templates=TEMPLATES, others=others
     )
-    return "; ".join(found) or "up to date"
+    return "; ".join(found + _stale_in_words(run)) or "up to date"
+
+
+def _stale_in_words(run: Summary) -> list[str]:
+    """Which kinds of what a run rests on have changed, and which cannot be told."""
+    from research import staleness
+    from research.results import load
+
+    facts = load(run.folder).run
+    blind = staleness.unknown(facts)
+    told = [f"run stale: {phrase}" for phrase in staleness.told(staleness.stale(facts), most=1)]
+    return told + ([f"{', '.join(blind)} not checked"] if blind and told else [])
 
 
 def bring(args: list[str]) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Protocol, cast
 import torch
 from matplotlib.figure import Figure
 
-from research import figures, models, results, train
+from research import figures, models, results, staleness, train
 from research.config import GIVEN, Data, changes, digest, flatten
 from research.errors import UserError
 from research.results import sha256
@@ -79,6 +79,7 @@ def launch(entry: Entry, config: Any, options: Options, store: Store) -> str:
         changed=changed | given,
         seeds=config.seeds,
         device=device_name(config.train.device),
+        code=staleness.code(entry.slug, options.preset),
     )
     former = interrupted(opening, store.runs(entry.slug)).id if options.resume else None
     # measured in float32 proper: PyTorch lets cuDNN's convolutions round to TF32 unless told not to
@@ -124,9 +125,13 @@ def named(config: Any, options: Options) -> tuple[Any, Options]:
 
 def redraw(entry: Entry, run: Summary) -> list[str]:
     """Draws the figures of a finished run again from what it measured; their names."""
-    study = study_of(entry)
+    study, former = study_of(entry), results.read_manifest(run.folder)
     _draw_into(study, run.folder)
     results.write_manifest(run.folder)
+    drawn = results.read_manifest(run.folder)
+    drawn = {path: digest for path, digest in drawn.items() if path.startswith("figures/")}
+    # what was measured keeps its digest: drawing must not vouch for a file that was changed since
+    results.write_json(run.folder / "manifest.json", former | drawn)
     return results.load(run.folder).names("figures")
 
 

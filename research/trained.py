@@ -91,6 +91,7 @@ def obtain(
         `model`.
     """
     wanted = sorted(set(snapshots) & set(range(1, settings.epochs + 1)))
+    methods = methods_of(model, optimiser, settings)
     digest = digest_of(model, split, objective, optimiser, settings, seed, evaluate, scheduler)
 
     def train(child: Log) -> Kept:
@@ -118,7 +119,7 @@ def obtain(
             _log_curve(name, kept.epochs, child, log)
         else:
             kept = train(child)
-    _log_model(name, model, digest, kept, wanted, log)
+    _log_model(name, model, {**methods, "digest": digest}, kept, wanted, log)
     return model
 
 
@@ -147,6 +148,18 @@ def digest_of(
         else None,
         [fit, objective, evaluate],
     )
+
+
+def methods_of(model: nn.Module, optimiser: Optimizer, settings: Train) -> dict[str, Any]:
+    """What a methods section says of a training, read off the objects before it begins."""
+    rates = sorted({float(group["lr"]) for group in optimiser.param_groups})
+    return {
+        "parameters": sum(weight.numel() for weight in model.parameters()),
+        "optimiser": type(optimiser).__name__,
+        "lr": rates[0] if len(rates) == 1 else rates,
+        "epochs": settings.epochs,
+        "batch": settings.batch,
+    }
 
 
 def _settings_of(optimiser: Optimizer, model: nn.Module) -> list[dict[str, Any]]:
@@ -272,11 +285,18 @@ def _log_curve(name: str, epochs: Iterable[Epoch], child: Log, log: Log) -> list
 
 
 def _log_model(
-    name: str, model: nn.Module, digest: str, kept: Kept | None, snapshots: list[int], log: Log
+    name: str,
+    model: nn.Module,
+    methods: dict[str, Any],
+    kept: Kept | None,
+    snapshots: list[int],
+    log: Log,
 ) -> None:
     """Stores the weights in the record, and where they came from: without `kept`, the user."""
     weights = log.path(f"weights/{name}.safetensors")
     save_weights(weights, model, name)
+    # by what rule given weights came about is not known
+    known = methods if kept else {key: methods[key] for key in ("parameters", "digest")}
     facts: dict[str, Any] = {"origin": "given"}
     if kept:
         # of a resumed run, also what it had trained itself before it was stopped
@@ -284,4 +304,4 @@ def _log_model(
         facts = {"origin": origin, "run": kept.run, "seconds": kept.seconds}
         for number in snapshots:
             shutil.copy(_snapshot_file(kept.folder, number), _snapshot_of(name, number, log))
-    log.model(name, {**facts, "digest": digest, "sha256": sha256(weights)})
+    log.model(name, {**known, **facts, "sha256": sha256(weights)})

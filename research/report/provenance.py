@@ -33,8 +33,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from research.errors import UserError
 from research.report.cohort import History
+from research.report.formats import plain
+from research.report.misses import GapError
 from research.results import Claim, Results, Run, read_manifest, sha256
 
 LIMIT = 4_000_000
@@ -114,15 +115,15 @@ class Ledger:
         return f'<span class="claim" id="{entry["id"]}">{html}</span>'
 
     def file(self, path: str) -> File:
-        """A file of the record. Raises UserError if it is missing or not what the run wrote."""
+        """A file of the record. Raises GapError if it is missing or not what the run wrote."""
         target = self.results.folder / path
         if not target.is_file():
-            raise UserError(
+            raise GapError(
                 f"run {self.results.run.id[:8]} has no file {path}: its record is incomplete"
             )
         digest, listed = sha256(target), self._manifest().get(path)
         if listed not in (None, digest):
-            raise UserError(
+            raise GapError(
                 f"{path} of run {self.results.run.id[:8]} was changed after the run: "
                 "its sha256 is not the manifest's"
             )
@@ -253,7 +254,7 @@ def facts(run: Run) -> dict[str, Any]:
     """
     flat = _model_facts(run)
     for key, value in portable(dataclasses.asdict(run)).items():
-        if key == "models":
+        if key in ("models", "code"):
             continue
         if isinstance(value, dict):
             flat |= {f"{key}.{inner}": _fact(inner, one) for inner, one in value.items()}
@@ -274,10 +275,34 @@ def _model_facts(run: Run) -> dict[str, Any]:
     }
     runs = sorted({model["run"][:8] for model in models if model["origin"] == "found"})
     seconds = sum(model.get("seconds", 0.0) for model in models)
-    return {
+    found = sum(model.get("seconds", 0.0) for model in models if model["origin"] == "found")
+    return _methods(run.models) | {
         "models": len(models), **counts, "models.found_in": ", ".join(runs),
-        "models.seconds": seconds,
+        "models.seconds": seconds, "models.found_seconds": found,
     }  # fmt: skip
+
+
+def _methods(models: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """`models.parameters`, `.optimiser`, `.lr`, `.epochs`, `.batch`, and each for a model by name.
+
+    Where the models differ, the fact of all lists the values.
+    """
+    flat: dict[str, Any] = {}
+    for key in ("parameters", "optimiser", "lr", "epochs", "batch"):
+        own = {name: model[key] for name, model in models.items() if key in model}
+        own = {
+            name: _listed(value) if isinstance(value, list) else value
+            for name, value in own.items()
+        }
+        flat |= {f"models.{name}.{key}": value for name, value in own.items()}
+        values = sorted(set(own.values()), key=lambda value: (isinstance(value, str), value))
+        if values:
+            flat[f"models.{key}"] = values[0] if len(values) == 1 else _listed(values)
+    return flat
+
+
+def _listed(values: Iterable[Any]) -> str:
+    return ", ".join(plain(value) for value in values)
 
 
 def _fact(key: str, value: Any) -> Any:
@@ -297,7 +322,10 @@ def sha256_of(content: bytes) -> str:
 
 def digests(paths: Iterable[Path]) -> dict[str, str]:
     """File name -> sha256 of the write-up and its templates."""
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(paths)}
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(paths, key=lambda path: path.name)
+    }
 
 
 def as_json(trail: Mapping[str, Any]) -> str:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from research.errors import UserError
-from research.report import formulas, literals, markdown, tables
+from research.report import alternatives, formulas, literals, markdown, tables
 from research.report.citations import Citations
 from research.report.cohort import cohort, differing, selection
+from research.report.drafts import Draft
 from research.report.formats import DAGGER, apart, measured, plain
 from research.report.layout import PX, Sheet
-from research.report.misses import miss
+from research.report.misses import GapError, miss
 from research.report.provenance import Exhibit, Ledger, facts, portable
 from research.report.slots import Slots
 from research.report.tables import Column, Wanted
@@ -32,10 +33,13 @@ class Words:
     is filled, so the trail holds exactly what stands on the page, however often it stands there.
     """
 
-    def __init__(self, ledger: Ledger, citations: Citations, sheet: Sheet) -> None:
+    def __init__(
+        self, ledger: Ledger, citations: Citations, sheet: Sheet, *, draft: bool = False
+    ) -> None:
         self.ledger = ledger
         self.slots = Slots()
         self.sections: dict[str, str] = {}
+        self.draft = Draft(self.slots) if draft else None
         self._results = ledger.results
         self._told = {"": _Told.of(ledger.results, _surroundings(ledger))}
         self._told |= {
@@ -50,7 +54,8 @@ class Words:
     def vocabulary(self) -> dict[str, Callable[..., Any]]:
         numbers = (self.number, self.value, self.setting, self.fact, self.quoted, self.stated)
         others = (self.claim, self.compare, self.figure, self.table, self.col, self.ref, self.cite)
-        return {word.__name__: word for word in (*numbers, *others)}
+        words = {word.__name__: word for word in (*numbers, *others)}
+        return self.draft.forgiving(words) if self.draft else words
 
     # --- numbers ---------------------------------------------------------------------------------
 
@@ -142,8 +147,10 @@ class Words:
 
     # --- figures and tables ----------------------------------------------------------------------
 
-    def figure(self, name: str, *, caption: str, alt: str, wide: bool = False) -> str:
+    def figure(self, name: str, *, caption: str, alt: str | None = None, wide: bool = False) -> str:
         """A figure of the run at the size at which it was drawn, numbered, its caption below.
+
+        Its alternative text is `alt`, followed by a sentence made from the data behind it.
 
         Raises:
             UserError: no such figure, one printed twice, one without alternative text, or one drawn
@@ -159,19 +166,24 @@ class Words:
                 f"{drawing.width_mm - width:.0f} mm "
                 f"more than the {'page' if wide else 'column'}: {hint}"
             )
-        if not alt.strip():
-            raise UserError(
-                f"figure '{name}' needs alt=…, what it shows in words for who cannot see it"
-            )
-        label = self._label("fig", name, "Figure")
         artifact = self.ledger.file(drawing.svg)
         exhibit = Exhibit(f"i-{name}", name, artifact, tuple(map(self.ledger.file, drawing.data)))
+        data = alternatives.sentence(self._results, drawing)
+        if not (data if alt is None else alt.strip()):
+            gap = GapError(
+                f"figure '{name}' needs alt=…, what it shows in words for who cannot see it"
+            )
+            if self.draft is None:
+                raise gap
+            self.draft.note(gap)
+        label = self._label("fig", name, "Figure")
 
         def render() -> str:
             self.ledger.figures.append(exhibit)
             svg = (self._results.folder / drawing.svg).read_bytes()
             source = formulas.data_uri(svg.replace(b"<image ", _CRISP))  # PDF/A wants it so
-            described = html.escape(self.slots.plain(alt))
+            told = (self.slots.plain(alt or "").strip(), data)
+            described = html.escape(alternatives.joined(*told) or f"figure {name}")
             size = f"width:{drawing.width_mm}mm;height:{drawing.height_mm}mm"
             return (
                 f'<figure class="{"wide" if wide else "float"}" id="fig-{name}">'
@@ -193,8 +205,8 @@ class Words:
         """
         self._known("table", name, self._results.names("tables"))
         part = tables.select(self._results.table(name), name, columns, rows or {})
-        label = self._label("tab", name, "Table")
         artifact = self.ledger.file(f"tables/{name}.json")
+        label = self._label("tab", name, "Table")
         exhibit = Exhibit(f"t-{name}", name, artifact, (artifact,))
         self._checked(part)
         repeated = tables.repetitions(part)
@@ -304,7 +316,10 @@ class Words:
         }
         labels = self._labels | sections
         if target not in labels:
-            raise miss("the text has nothing to refer to as", target, labels)
+            gap = miss("the text has nothing to refer to as", target, labels)
+            if self.draft is None:
+                raise gap
+            return self.draft.boxed(gap)
         return f'<a class="auto" href="#{target.replace(":", "-", 1)}">{labels[target]}</a>'
 
     def _cell_of(self, table: str, part: tables.Part) -> tables.Print:

@@ -76,6 +76,7 @@ class Opening:
     seeds: tuple[int, ...]
     device: str
     changed: Mapping[str, Any] = field(default_factory=dict)
+    code: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

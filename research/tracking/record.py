@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
-from research import environment, hardware, results
+from research import environment, hardware, results, staleness
 from research.results import Array, Claim, Number, Run, Table
 from research.tracking.curves import Curves
 from research.tracking.log import Opening
@@ -101,7 +101,9 @@ class Record:
             self.update(findings=(*self.run.findings, text))
 
     def dataset(self, facts: Mapping[str, Any]) -> None:
-        self.update(data={key: plain(value) for key, value in facts.items()})
+        files = staleness.files(self.run.config)
+        known = {"files": files} if files else {}
+        self.update(data={key: plain(value) for key, value in facts.items()} | known)
 
     def model(self, name: str, facts: Mapping[str, Any]) -> None:
         self.update(models=self.run.models | {name: plain(facts)})
@@ -185,6 +187,7 @@ def first_facts(id: str, opening: Opening, started: int, code: environment.Check
         dirty=code.dirty,
         versions=environment.versions(),
         changed={key: plain(value) for key, value in opening.changed.items()},
+        code=dict(opening.code),
     )
 
 
