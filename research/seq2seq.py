@@ -171,3 +171,11 @@ def moved(links: Sequence[int]) -> Array:
     """Which words have another place among the target's words than among their source words."""
     ranks = np.argsort(np.argsort(links))
     return np.asarray(ranks != np.arange(len(links)))
+
+
+def around(weights: Array, links: Sequence[int], reach: int) -> Array:
+    """The attention that each word gives to the places from `reach` before its source word to
+    `reach` behind it; 0 outside of the sentence. (words, 2 · reach + 1)"""
+    wide = np.pad(weights[: len(links)], ((0, 0), (reach, reach)))
+    columns = np.array(links)[:, None] + np.arange(2 * reach + 1)
+    return np.asarray(np.take_along_axis(wide, columns, 1))

@@ -27,7 +27,7 @@ from research.config import Train
 from research.data import Samples
 from research.models import load_weights, save_weights
 from research.progress import shown
-from research.results import sha256, write_json
+from research.results import Array, sha256, write_json
 from research.tracking import Log
 from research.train import DivergenceError, Epoch, M, Objective, fit
 
@@ -171,6 +171,15 @@ def snapshot(model: M, name: str, epoch: int, log: Log) -> M:
 def has_snapshot(name: str, epoch: int, log: Log) -> bool:
     """Whether `snapshot` would find one: given weights have none."""
     return _snapshot_of(name, epoch, log).exists()
+
+
+def curve_of(name: str, log: Log) -> dict[str, Array] | None:
+    """What `obtain` logged of a model's epochs, by metric; None for given weights."""
+    path = log.path(f"arrays/curve_{name}.npz")
+    if not path.exists():
+        return None
+    with np.load(path, allow_pickle=False) as file:
+        return {key: file[key] for key in file.files}
 
 
 def find(digest: str, snapshots: Iterable[int] = ()) -> Kept | None:

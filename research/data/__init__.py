@@ -2,8 +2,8 @@
 
 The sets are `mnist`, `cifar10`, `imagenette` and `caltech101` (downloaded and checksummed),
 `folder` (a tree of image files, such as ImageNet's), and three that installed packages carry, so
-that they need no network: `mnist-sample`, `photos` and `faces`. Sentences are in `sequences`, `bitext`
-and `numerals`.
+that they need no network: `mnist-sample`, `photos` and `faces`. Sentences are
+in `sequences`, `bitext` and `numerals`.
 """
 
 from collections.abc import Callable

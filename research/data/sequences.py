@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -16,6 +16,8 @@ SPECIALS = ("<pad>", "<s>", "</s>", "<unk>")
 """What stands in a sentence without being a word of it, in the order of the numbers above."""
 
 Words = Sequence[str]
+
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ class Copying:
     """Sequences an epoch."""
     length: int = 9
     symbols: int = 10
-    device: torch.device = torch.device("cpu")
+    device: torch.device = CPU
 
     def __len__(self) -> int:
         return self.count
@@ -152,6 +154,10 @@ class Bitext:
     sentences: tuple[tuple[Words, Words], ...]
     links: tuple[tuple[int, ...], ...] | None
     sha256: str
+
+    def to(self, device: torch.device | str) -> "Bitext":
+        train, valid, test = (one.to(device) for one in (self.train, self.valid, self.test))
+        return replace(self, train=train, valid=valid, test=test)
 
     def facts(self) -> dict[str, Any]:
         """What a tracker should know: everything but the sentences; splits are counts."""

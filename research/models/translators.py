@@ -59,9 +59,7 @@ class Translator(nn.Module):
         The Annotated Encoder-Decoder with Attention (Bastings, 2018).
     """
 
-    def __init__(
-        self, words: tuple[int, int], embedding: int, hidden: int, dropout: float
-    ) -> None:
+    def __init__(self, words: tuple[int, int], embedding: int, hidden: int, dropout: float) -> None:
         super().__init__()
         self.config = {"words": list(words), "embedding": embedding, "hidden": hidden,
                        "dropout": dropout}  # fmt: skip
@@ -87,9 +85,7 @@ class Translator(nn.Module):
         first = torch.tanh(self.bridge(torch.cat([last[0], last[1]], 1)))
         return Memory(values, self.attention.key(values), mask), first
 
-    def step(
-        self, memory: Memory, state: Tensor, former: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def step(self, memory: Memory, state: Tensor, former: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """One word on.
 
         Arguments:
