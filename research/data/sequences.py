@@ -96,7 +96,7 @@ class Pairs:
         """
         count = len(self)
         order = torch.randperm(count, generator=generator) if generator else torch.arange(count)
-        for index in order.to(self.device).split(size):
+        for index in order.to(self.device).split(size):  # type: ignore[no-untyped-call]
             yield cut(self.source[index]), cut(self.target[index])
 
 

@@ -100,7 +100,7 @@ class Translator(nn.Module):
 
     def log_probs(self, read: Tensor) -> Tensor:
         """Of each word to be the next: (..., E + 3H) -> (..., words)"""
-        return self.generator(self.output(self.dropout(read))).log_softmax(-1)
+        return self.generator(self.output(self.dropout(read))).log_softmax(-1)  # type: ignore[no-any-return]
 
     def forward(self, source: Tensor, former: Tensor) -> tuple[Tensor, Tensor]:
         """Log-probabilities of each next word of given sentences, and the attention.

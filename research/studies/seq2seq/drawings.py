@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator, NullFormatter
 
@@ -53,7 +54,7 @@ def draw_attention(results: Results) -> Figure:
     return figure
 
 
-def _draw_map(axes: Axes, panel: dict[str, Array]) -> object:
+def _draw_map(axes: Axes, panel: dict[str, Array]) -> AxesImage:
     image = axes.imshow(panel["weights"], cmap="Greys", vmin=0, vmax=1, aspect="auto")
     axes.set_xticks(range(len(panel["source"])), panel["source"], rotation=60, ha="right",
                     rotation_mode="anchor")  # fmt: skip

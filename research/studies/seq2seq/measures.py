@@ -7,7 +7,7 @@ import numpy as np
 
 from research.data.sequences import Bitext
 from research.models import Translator
-from research.results import Array, Cell, Number, Table
+from research.results import Array, Cell, Table
 from research.seq2seq import (
     around,
     attention,
@@ -94,18 +94,19 @@ def measure_translations(
     log.number("test_perplexity", over_seeds([perplexity(model, text.test) for model in models]))
     widths = {"greedy": 1, "beam": config.beam}
     scores = {way: [score(model, text, width) for model in models] for way, width in widths.items()}
+    exacts = {way: [run[0] for run in runs] for way, runs in scores.items()}
+    bleus = {way: [run[1] for run in runs] for way, runs in scores.items()}
     rows: list[dict[str, Cell]] = []
-    for way, runs in scores.items():
-        exact, bleus = (over_seeds(list(column)) for column in zip(*runs, strict=True))
-        log.number(f"exact_{way}", exact)
-        log.number(f"bleu_{way}", bleus)
-        rows.append({"decoding": way, "exact": exact, "bleu": bleus})
+    for way in widths:
+        log.number(f"exact_{way}", over_seeds(exacts[way]))
+        log.number(f"bleu_{way}", over_seeds(bleus[way]))
+        rows.append({
+            "decoding": way, "exact": over_seeds(exacts[way]), "bleu": over_seeds(bleus[way])
+        })  # fmt: skip
     log.table("scores", Table.of(rows))
-    exacts, bleus = ([[run[i] for run in scores[way]] for way in widths] for i in (0, 1))
-    log.number("exact_gain", paired(*exacts))
-    log.number("bleu_gain", paired(*bleus))
-    mean = rows[0]["exact"]
-    assert isinstance(mean, Number)
+    log.number("exact_gain", paired(exacts["greedy"], exacts["beam"]))
+    log.number("bleu_gain", paired(bleus["greedy"], bleus["beam"]))
+    mean = over_seeds(exacts["greedy"])
     log.finding(
         f"Greedy decoding gives the reference for {mean.value:.1%} of {len(text.test)} sentences "
         f"({text.name}, mean over {len(models)} seeds)."
