@@ -12,7 +12,7 @@ import torch
 from matplotlib.figure import Figure
 
 from research import figures, models, results, staleness, train
-from research.config import GIVEN, Data, changes, digest, flatten
+from research.config import GIVEN, changes, digest, flatten
 from research.errors import UserError
 from research.results import sha256
 from research.studies import Entry
@@ -73,7 +73,7 @@ def launch(entry: Entry, config: Any, options: Options, store: Store) -> str:
         study=entry.slug,
         question=entry.question,
         preset=options.preset,
-        name=f"{entry.slug} {options.preset} on {data_name(config.data)}",
+        name=f"{entry.slug} {options.preset} on {config.data.title}",
         config=flatten(config) | given,
         config_digest=digest(config, weights),
         changed=changed | given,
@@ -152,11 +152,6 @@ def _draw_into(study: Study, folder: Path) -> None:
         files = (f"figures/{name}.svg", f"figures/{name}.png")
         drawing = results.Drawing(*files, width, height, tuple(sorted(record.reads)))
         results.write_drawing(folder, name, drawing)
-
-
-def data_name(data: Data) -> str:
-    """How a run's name calls its data: a folder by its own name."""
-    return data.root.absolute().name if data.name == "folder" else data.name
 
 
 def device_name(device: str) -> str:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -35,6 +36,20 @@ def over_samples(values: Sequence[float], unit: str = "") -> Number:
     error = float(np.std(values, ddof=1)) / n**0.5
     half_width = float(stats.t.ppf(0.975, n - 1)) * error
     return Number(float(np.mean(values)), unit, half_width, n)
+
+
+def one_more(values: Sequence[float], unit: str = "") -> Number:
+    """Mean of independent repetitions, and an interval that holds one more in 95 of 100 cases.
+
+    With one value there is no interval.
+
+    References:
+        Statistical Intervals, section 4.8 (Hahn and Meeker, 1991).
+    """
+    mean = over_seeds(values, unit)
+    if mean.half_width is None:
+        return mean
+    return replace(mean, half_width=mean.half_width * (len(values) + 1) ** 0.5)
 
 
 def paired(a: Sequence[float], b: Sequence[float], unit: str = "") -> Number:

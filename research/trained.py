@@ -24,10 +24,10 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from research import code, paths
 from research.config import Train
-from research.data import Split
+from research.data import Samples
 from research.models import load_weights, save_weights
 from research.progress import shown
-from research.results import sha256, write_json
+from research.results import Array, sha256, write_json
 from research.tracking import Log
 from research.train import DivergenceError, Epoch, M, Objective, fit
 
@@ -60,7 +60,7 @@ class Kept:
 
 def obtain(
     model: M,
-    split: Split,
+    samples: Samples,
     objective: Objective,
     optimiser: Optimizer,
     settings: Train,
@@ -80,7 +80,7 @@ def obtain(
     underscores), the weights and the model's origin. Given weights have no curve.
 
     Arguments:
-        split, objective, optimiser, settings, seed, evaluate, scheduler: as for `train.fit`.
+        samples, objective, optimiser, settings, seed, evaluate, scheduler: as for `train.fit`.
             What the functions close over is part of the model's digest: let it be little.
         name: one of the study's `children`.
         params: shown for the child run: arm, seed, optimiser.
@@ -92,14 +92,14 @@ def obtain(
     """
     wanted = sorted(set(snapshots) & set(range(1, settings.epochs + 1)))
     methods = methods_of(model, optimiser, settings)
-    digest = digest_of(model, split, objective, optimiser, settings, seed, evaluate, scheduler)
+    digest = digest_of(model, samples, objective, optimiser, settings, seed, evaluate, scheduler)
 
     def train(child: Log) -> Kept:
         # by digest too: what other code has begun must not be gone on with
         checkpoint = f"checkpoints/{name}-{digest[:12]}"
         files = {k: log.path(f"{checkpoint}-epoch{k}.safetensors") for k in wanted}
         epochs = fit(
-            model, split, objective, optimiser, settings, seed=seed, evaluate=evaluate,
+            model, samples, objective, optimiser, settings, seed=seed, evaluate=evaluate,
             scheduler=scheduler, checkpoint=log.path(f"{checkpoint}.pt"),
         )  # fmt: skip
         shots = _photographed(epochs, model, files)
@@ -125,7 +125,7 @@ def obtain(
 
 def digest_of(
     model: nn.Module,
-    split: Split,
+    samples: Samples,
     objective: Objective,
     optimiser: Optimizer,
     settings: Train,
@@ -139,7 +139,7 @@ def digest_of(
         {"python": sys.version_info[:2], "torch": torch.__version__},
         [str(model), getattr(model, "config", None), kinds, dict(model.named_buffers())],
         [(name, weight.requires_grad, weight) for name, weight in model.named_parameters()],
-        [split.images, split.labels],
+        samples,
         [seed, settings.epochs, settings.batch, settings.precision],
         torch.device(settings.device).type,
         [type(optimiser), _settings_of(optimiser, model)],
@@ -184,6 +184,15 @@ def snapshot(model: M, name: str, epoch: int, log: Log) -> M:
 def has_snapshot(name: str, epoch: int, log: Log) -> bool:
     """Whether `snapshot` would find one: given weights have none."""
     return _snapshot_of(name, epoch, log).exists()
+
+
+def curve_of(name: str, log: Log) -> dict[str, Array] | None:
+    """What `obtain` logged of a model's epochs, by metric; None for given weights."""
+    path = log.path(f"arrays/curve_{name}.npz")
+    if not path.exists():
+        return None
+    with np.load(path, allow_pickle=False) as file:
+        return {key: file[key] for key in file.files}
 
 
 def find(digest: str, snapshots: Iterable[int] = ()) -> Kept | None:

@@ -15,6 +15,7 @@ ONLY = {
     "mlflow": ("research.tracking",),
     "jinja2": ("research.report.render",),
     "weasyprint": ("research.report.pdf",),
+    "sacrebleu": ("research.seq2seq",),
     "tyro": ("research.__main__", "research.launch"),
 }
 """library -> the modules that may import it"""
@@ -46,6 +47,7 @@ FORBIDDEN = {
             "probes",
             "receptive",
             "reconstruction",
+            "seq2seq",
             "stats",
             "strongest",
             "train",
