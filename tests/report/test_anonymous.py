@@ -102,13 +102,27 @@ def in_hex(document: pikepdf.Pdf) -> None:
     document.pages[0].Contents = document.make_stream(hexed)
 
 
+def in_wide_letters(document: pikepdf.Pdf) -> None:
+    document.attachments["x.bin"] = "Maria Muster".encode("utf-16-le")
+
+
 def in_nested_string(document: pikepdf.Pdf) -> None:
     document.Root.Extra = pikepdf.Dictionary(A=pikepdf.Array([pikepdf.String("Maria Muster –")]))
 
 
 @pytest.mark.parametrize(
     "hide",
-    [in_info, in_xmp, in_attachment, in_archive, in_file_name, in_stream, in_hex, in_nested_string],
+    [
+        in_info,
+        in_xmp,
+        in_attachment,
+        in_archive,
+        in_file_name,
+        in_stream,
+        in_hex,
+        in_nested_string,
+        in_wide_letters,
+    ],
 )
 def test_a_name_is_found_wherever_it_hides(hide: Any) -> None:
     wanted = {"Maria Muster": "the author"}

@@ -299,7 +299,7 @@ def test_the_list_of_studies_tells_why_a_pdf_is_out_of_date(store: Path, paper: 
     figure.write_bytes(drawn)
     with (paper / "ae.md").open("a") as file:
         file.write("\nMore.\n")
-    assert command.pdf_state(entry, run, kept) == "changed since: ae.md"
+    assert command.pdf_state(entry, run, kept) == "prose changed since: ae.md"
     (paper / "ae.pdf").unlink()
     assert command.pdf_state(entry, run, kept) == "not built"
 
