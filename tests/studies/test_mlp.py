@@ -187,7 +187,12 @@ def notebook() -> tuple[dict[str, Any], Log]:
     logged: dict[str, Any] = {}
     others = dict.fromkeys(("table", "finding"), lambda *_: None)
     arrays = {"arrays": lambda *_, **__: None}
-    return logged, cast(Log, SimpleNamespace(number=logged.__setitem__, **others, **arrays))
+    return logged, cast(
+        Log,
+        SimpleNamespace(
+            claim=lambda name, claim: None, number=logged.__setitem__, **others, **arrays
+        ),
+    )
 
 
 def planted(right: list[int]) -> Report:
