@@ -13,6 +13,8 @@ FLAGS ?=
 
 help:
 	@echo "make report-STUDY    builds paper/STUDY.pdf; trains first if there is no finished run"
+	@echo "make final-STUDY     the same to hand in: refuses, with all reasons, while anything is amiss"
+	@echo "make anonymous-STUDY builds paper/STUDY-anonymous.pdf, which names no author or machine"
 	@echo "make run-STUDY       trains and measures anew      (FLAGS=\"--preset full --train.epochs 50\")"
 	@echo "make redraw-STUDY    draws the figures again from stored results, without training"
 	@echo "make studies         lists the studies, their newest runs and whether the PDFs are up to date"
@@ -41,6 +43,12 @@ $(READY): requirements.lock pyproject.toml
 
 report-%: $(READY)
 	@$(BIN)/research report $* $(FLAGS)
+
+final-%: $(READY)
+	@$(BIN)/research report $* --final $(FLAGS)
+
+anonymous-%: $(READY)
+	@$(BIN)/research report $* --anonymous $(FLAGS)
 
 run-%: $(READY)
 	@$(BIN)/research run $* $(FLAGS)

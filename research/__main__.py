@@ -1,17 +1,19 @@
-"""The command line: run, report, redraw, studies, sync, ui.
+"""The command line: run, report, verify, reproduce, diff, redraw, studies, sync, ui.
 
 What a verb does not need is not imported: a write-up is built without torch or MLflow.
 """
 
 import io
+import json
 import os
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
 import tyro
 
@@ -22,14 +24,19 @@ from research.tracking import Store, Summary, open_store
 
 if TYPE_CHECKING:
     from research.launch import Options
+    from research.report import History
+    from research.results import Run
+
+
+Verb = Callable[[list[str]], int | None]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs a verb; 0, or 2 for a user's mistake, of which one line tells on standard error."""
+    """Runs a verb; its exit code, or 2 for a user's mistake, told in a line on standard error."""
     args = list(sys.argv[1:] if argv is None else argv)
     try:
         verb = _choose(args)
-        verb(args[1:])
+        return verb(args[1:]) or 0
     except UserError as error:
         print(f"research: {error}", file=sys.stderr)
         return 2
@@ -41,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _choose(args: list[str]) -> Callable[[list[str]], None]:
+def _choose(args: list[str]) -> Verb:
     if not args or args[0] in ("-h", "--help"):
         print(__doc__.splitlines()[0], "\n")
         for name, verb in VERBS.items():
@@ -89,7 +96,7 @@ def _run(entry: studies.Entry, args: list[str]) -> Summary:
 
 def report(args: list[str]) -> None:
     """Builds paper/STUDY.pdf from the newest full run, else the newest other, else a new run"""
-    entry, chosen, store, found = _stored(args, "report")
+    entry, chosen, store, found = _stored(args, "report", Paper)
     log = ["--log", chosen.log] if chosen.log else []
     if found is None:
         found = _run(entry, log)
@@ -97,7 +104,7 @@ def report(args: list[str]) -> None:
         if other is None:
             print(f"the paper of {entry.slug} reads a run of {slug} too", file=sys.stderr)
             _run(studies.entry(slug), ["--preset", found.preset, *log])
-    _build(entry, found, store)
+    _build(entry, found, store, chosen)
 
 
 @dataclass(frozen=True)
@@ -110,9 +117,24 @@ class Stored:
     """Where the runs are kept, as for `research run`."""
 
 
-def _stored(args: list[str], verb: str) -> tuple[studies.Entry, Stored, Store, Summary | None]:
+@dataclass(frozen=True)
+class Paper(Stored):
+    """Which paper of which run."""
+
+    final: bool = False
+    """Refuse, with every reason at once, unless nothing stands against handing the paper in."""
+    anonymous: bool = False
+    """Write STUDY-anonymous.pdf, which names no author, user, machine, folder or commit."""
+
+
+S = TypeVar("S", bound=Stored)
+
+
+def _stored(
+    args: list[str], verb: str, kind: type[S]
+) -> tuple[studies.Entry, S, Store, Summary | None]:
     entry = studies.entry(_positional(args, f"research {verb} STUDY"))
-    chosen: Stored = _parse(Stored, args[1:], f"research {verb} {entry.slug}")
+    chosen: S = _parse(kind, args[1:], f"research {verb} {entry.slug}")
     store = open_store(chosen.log)
     found = store.find(chosen.run) if chosen.run else newest(store.runs(entry.slug))
     if found and found.study != entry.slug:
@@ -127,18 +149,25 @@ def newest(runs: Sequence[Summary]) -> Summary | None:
     return next(iter(full or finished), None)
 
 
-def _build(entry: studies.Entry, run: Summary, store: Store) -> None:
+def _build(entry: studies.Entry, run: Summary, store: Store, wanted: Paper) -> None:
     from research.report import build
     from research.results import load
 
     record, beside = load(run.folder), _beside(entry, run, store)
+    reads = {slug: other for slug, other in beside.items() if other}
+    if wanted.final:
+        _check_final(entry, run, reads, store)
     built = build(
         record,
         PAPER / f"{entry.slug}.md",
-        PAPER / f"{entry.slug}.pdf",
+        PAPER / f"{entry.slug}{'-anonymous' * wanted.anonymous}.pdf",
         author=PAPER / "author.toml",
         templates=TEMPLATES,
-        others={slug: load(other.folder) for slug, other in beside.items() if other},
+        others={slug: load(other.folder) for slug, other in reads.items()},
+        history=_history(entry, record.run, store),
+        draft=not wanted.final,
+        anonymous=wanted.anonymous,
+        stale=_stale(record.run),
     )
     for path in (built.pdf, built.html):
         store.attach(run.id, path, f"report/{path.name}")
@@ -146,6 +175,56 @@ def _build(entry: studies.Entry, run: Summary, store: Store) -> None:
     print(f"  built from run {run.id}: {run.name}, ended {run.ended}")
     parts = {**record.run.seconds, **{f"report {k}": v for k, v in built.seconds.items()}}
     print("  " + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in parts.items()))
+    if built.gaps:
+        print(f"draft: {len(built.gaps)} gap{'s' * (len(built.gaps) > 1)}", file=sys.stderr)
+    for gap in built.gaps:
+        print(f"  {gap}", file=sys.stderr)
+
+
+def _check_final(
+    entry: studies.Entry, run: Summary, reads: Mapping[str, Summary], store: Store
+) -> None:
+    """Raises UserError with all that stands against a final paper, a line each."""
+    from research import gate
+    from research.results import load
+
+    found = gate.reasons({entry.slug: run, **reads}, store)
+    with tempfile.TemporaryDirectory() as aside:
+        _, lacks = gate.draft(
+            load(run.folder),
+            PAPER / f"{entry.slug}.md",
+            Path(aside, f"{entry.slug}.pdf"),
+            author=PAPER / "author.toml",
+            templates=TEMPLATES,
+            others={slug: load(other.folder) for slug, other in reads.items()},
+        )
+    if found := [*found, *lacks]:
+        count = f"{len(found)} reason{'s' * (len(found) > 1)}"
+        lines = "".join(f"\n  {reason}" for reason in found)
+        raise UserError(f"paper/{entry.slug}.pdf is not final, for {count}:{lines}")
+
+
+def _stale(run: "Run") -> list[str]:
+    from research import staleness
+
+    return staleness.told(staleness.stale(run))
+
+
+def _history(entry: studies.Entry, run: "Run", store: Store) -> "History":
+    """What the store knows of the study's runs, and of those whose models the run found."""
+    from research.report import History, Past
+    from research.results import load
+
+    found = {model["run"] for model in run.models.values() if model["origin"] == "found"}
+    past, lenders = [], {}
+    for one in store.runs():
+        if one.study == entry.slug:
+            digest, started = one.config_digest, one.started
+            past.append(Past(one.record_id, one.preset, one.status, digest, started))
+        if one.record_id in found:
+            with suppress(UserError, OSError):  # its files may be gone, which the paper says
+                lenders[one.record_id] = load(one.folder).run
+    return History(past, lenders)
 
 
 def _beside(entry: studies.Entry, run: Summary, store: Store) -> dict[str, Summary | None]:
@@ -162,9 +241,33 @@ def _beside(entry: studies.Entry, run: Summary, store: Store) -> dict[str, Summa
     return {slug: best(slug) for slug in reads(PAPER / f"{entry.slug}.md")}
 
 
+def verify(args: list[str]) -> int:
+    """Verifies PDFs, offline and by themselves: research verify paper/ae.pdf"""
+    from research.report import checking
+
+    @dataclass(frozen=True)
+    class Verify:
+        pdfs: tyro.conf.Positional[tuple[Path, ...]]
+        """Papers that were built here."""
+        json: bool = False
+        """One JSON document instead of lines, for scripts."""
+        store: bool = False
+        """Also whether the run in the store is still what each PDF was built from."""
+        log: str | None = None
+        """Which store, as for `research run`; implies --store."""
+
+    given: Verify = _parse(Verify, args, "research verify FILE.pdf")
+    if not given.pdfs:
+        raise UserError("required is research verify FILE.pdf, given was no file")
+    store = open_store(given.log) if given.store or given.log else None
+    verdicts = {str(path): checking.checked(path, store) for path in given.pdfs}
+    print(checking.as_json(verdicts) if given.json else checking.as_text(verdicts))
+    return int(not all(verdict.ok for verdict in verdicts.values()))
+
+
 def redraw(args: list[str]) -> None:
     """Draws a run's figures again from what it measured, without training"""
-    entry, _, _, found = _stored(args, "redraw")
+    entry, _, _, found = _stored(args, "redraw", Stored)
     if found is None:
         raise UserError(f"there is no finished run of '{entry.slug}': make run-{entry.slug}")
     from research import launch
@@ -209,7 +312,18 @@ def pdf_state(entry: studies.Entry, run: Summary | None, store: Store) -> str:
     found = differences(
         pdf, run.record_id, run.folder, source, author=author, templates=TEMPLATES, others=others
     )
-    return "; ".join(found) or "up to date"
+    return "; ".join(found + _stale_in_words(run)) or "up to date"
+
+
+def _stale_in_words(run: Summary) -> list[str]:
+    """Which kinds of what a run rests on have changed, and which cannot be told."""
+    from research import staleness
+    from research.results import load
+
+    facts = load(run.folder).run
+    blind = staleness.unknown(facts)
+    told = [f"run stale: {phrase}" for phrase in staleness.told(staleness.stale(facts), most=1)]
+    return told + ([f"{', '.join(blind)} not checked"] if blind and told else [])
 
 
 def bring(args: list[str]) -> None:
@@ -240,22 +354,42 @@ def ui(args: list[str]) -> None:
     serve(port=_parse(Ui, args, "research ui").port)
 
 
-def reproduce(args: list[str]) -> None:
+def reproduce(args: list[str]) -> int:
     """Runs a PDF's experiment again and compares its numbers: research reproduce ae.pdf"""
     from research import reproduce as replay
-    from research.report import embedded
     from research.report.difference import printable
+    from research.report.verify import read_trail
 
     pdf = Path(_positional(args, "research reproduce PDF"))
     given = _parse(replay.Reproduce, args[1:], "research reproduce PDF")
-    trail = embedded.trail(pdf)
+    trail = read_trail(pdf)
     with _sound(pdf):
         outcome = replay.reproduce(trail, given)
         shown = replay.drawn(outcome.compared, trail, given)
     for line in replay.lines(outcome, shown):
         print(printable(line))
-    if not outcome.ok:
-        raise SystemExit(1)
+    return int(not outcome.ok)
+
+
+def diff(args: list[str]) -> int:
+    """What differs between two PDFs and why: research diff old.pdf new.pdf"""
+    from research.report.difference import difference, lines, printable
+    from research.report.verify import read_trail
+
+    @dataclass(frozen=True)
+    class Diff:
+        pdfs: tyro.conf.Positional[tuple[Path, Path]]
+        """The older and the newer paper."""
+        json: bool = False
+        """One JSON document instead of lines, for scripts."""
+
+    given: Diff = _parse(Diff, args, "research diff OLD.pdf NEW.pdf")
+    old, new = map(read_trail, given.pdfs)
+    with _sound(given.pdfs[1]):
+        found = difference(old, new)
+        told = [json.dumps(found.plain(), indent=1)] if given.json else map(printable, lines(found))
+    print("\n".join(told))
+    return int(not found.equal)
 
 
 @contextmanager
@@ -268,14 +402,16 @@ def _sound(pdf: Path) -> Iterator[None]:
         raise UserError(f"{pdf.name} must carry a whole provenance.json, but: {reason}") from error
 
 
-VERBS: dict[str, Callable[[list[str]], None]] = {
+VERBS: dict[str, Verb] = {
     "run": run,
     "report": report,
+    "verify": verify,
     "redraw": redraw,
     "studies": list_studies,
     "sync": bring,
     "ui": ui,
     "reproduce": reproduce,
+    "diff": diff,
 }
 
 

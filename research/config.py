@@ -29,6 +29,38 @@ class Data:
     size: int | None = None
     """Side length in pixels to which images are resized or cropped; the set's own when absent."""
 
+    @property
+    def title(self) -> str:
+        """How a run's name calls its data: a folder by its own name."""
+        return self.root.absolute().name if self.name == "folder" else self.name
+
+
+@dataclass(frozen=True)
+class Text:
+    """Sentences and their translations: of two files, or generated where none is given."""
+
+    source: Path | None = None
+    """Text file of sentences to translate, one a line; without files numerals are generated."""
+    target: Path | None = None
+    """Text file of their translations, line by line."""
+    size: int = 20000
+    """Generated pairs to train on; of files, all pairs that are not held out."""
+    valid: int = 500
+    """Pairs held out for the perplexity after each epoch."""
+    test: int = 1000
+    """Pairs held out for decoding."""
+    max_length: int = 25
+    """Pairs of files with more words on either side are left out."""
+    min_count: int = 5
+    """How often a word must occur in the training set to be in the vocabulary."""
+
+    @property
+    def title(self) -> str:
+        """How a run's name calls its data: files by their own names."""
+        if self.source is None or self.target is None:
+            return "numerals"
+        return f"{self.source.name} and {self.target.name}"
+
 
 @dataclass(frozen=True)
 class Train:

@@ -17,7 +17,7 @@ from research.data import Split
 SIDE = 16
 """pixels of a thumbnail"""
 THRESHOLD = 0.95
-"""Above this correlation two images count as the same. Of copies that were only scaled, lit
+"""From this correlation on two images count as the same. Of copies that were only scaled, lit
 otherwise, mirrored or trimmed by 3 %, nearly all lie above it (`found_copies` measures the share
 for any images). Different photographs hardly ever do: among 60,000 of CIFAR-10 and 3,000 crops of
 ten others no pair does (0.948). Of the two mistakes the costly one is to miss a copy: an image too
@@ -26,7 +26,8 @@ PLAIN = 2.0
 """Standard deviation, in grey levels of 255, below which a thumbnail shows nothing: it correlates
 with no other."""
 _LUMA = (0.299, 0.587, 0.114)
-_BLOCK = 1024
+_BLOCK, _PART = 1024, 65_536
+"""thumbnails of one set and of the other that are compared at once"""
 
 
 class Nearest(NamedTuple):
@@ -79,7 +80,8 @@ def nearest(images: Tensor, others: Tensor) -> Nearest:
     """
     known = thumbnails(others)
     found = [_likest(block, known) for block in torch.split(thumbnails(images), _BLOCK)]
-    return Nearest(*(torch.cat(parts) for parts in zip(*found, strict=True)))
+    correlations, places = (torch.cat(parts) for parts in zip(*found, strict=True))
+    return Nearest(correlations.clamp(-1, 1), places)
 
 
 def _likest(block: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
@@ -87,8 +89,8 @@ def _likest(block: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
     mirrored = block.view(-1, SIDE, SIDE).flip(2).flatten(1)
     best = block.new_full((len(block),), -torch.inf)
     place = torch.zeros(len(block), dtype=torch.int64, device=block.device)
-    for start in range(0, len(known), 64 * _BLOCK):
-        part = known[start : start + 64 * _BLOCK]
+    for start in range(0, len(known), _PART):
+        part = known[start : start + _PART]
         values, places = torch.maximum(block @ part.T, mirrored @ part.T).max(1)
         better = values > best
         best, place = torch.where(better, values, best), torch.where(better, places + start, place)

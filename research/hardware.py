@@ -4,6 +4,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,38 @@ def peak_memory() -> int:
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def peak_device_memory() -> int:
+    """Bytes: the most memory that PyTorch has held on a GPU; 0 where it used none."""
+    torch = sys.modules.get("torch")  # a run that has not imported it has not used it
+    if torch is None or not torch.cuda.is_initialized():
+        return 0
+    return max(int(torch.cuda.max_memory_allocated(i)) for i in range(torch.cuda.device_count()))
+
+
+def compute(device: str, seconds: float, former: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run has used, with what it had used before it was interrupted.
+
+    Arguments:
+        device: `cpu`, or the accelerator with its product name.
+        seconds: wall time of this process's part.
+
+    Returns:
+        hardware in words, wall_seconds, device_hours (wall time on the run's one device),
+        peak_mib of the process, and peak_device_mib where a GPU was used.
+    """
+    machine, wall = facts(), former.get("wall_seconds", 0.0) + seconds
+    gpu = f"{device.partition('(')[2].rstrip(')')}; " if "(" in device else ""
+    peaks = {"peak_mib": peak_memory() / 2**20, "peak_device_mib": peak_device_memory() / 2**20}
+    highest = {name: max(value, former.get(name, 0.0)) for name, value in peaks.items()}
+    memory = f"{machine['cores']} cores, {machine['memory_gib']} GiB"
+    return {
+        "hardware": f"{gpu}{' '.join(machine['cpu'].split())}, {memory}",
+        "wall_seconds": wall,
+        "device_hours": wall / 3600,
+        **{name: value for name, value in highest.items() if value},
+    }
 
 
 class Meter:

@@ -11,8 +11,8 @@ from typing import Any, Protocol, cast
 import torch
 from matplotlib.figure import Figure
 
-from research import figures, models, results, train
-from research.config import GIVEN, Data, changes, digest, flatten
+from research import figures, models, results, staleness, train
+from research.config import GIVEN, changes, digest, flatten
 from research.errors import UserError
 from research.results import sha256
 from research.studies import Entry
@@ -73,12 +73,13 @@ def launch(entry: Entry, config: Any, options: Options, store: Store) -> str:
         study=entry.slug,
         question=entry.question,
         preset=options.preset,
-        name=f"{entry.slug} {options.preset} on {data_name(config.data)}",
+        name=f"{entry.slug} {options.preset} on {config.data.title}",
         config=flatten(config) | given,
         config_digest=digest(config, weights),
         changed=changed | given,
         seeds=config.seeds,
         device=device_name(config.train.device),
+        code=staleness.code(entry.slug, options.preset),
     )
     former = interrupted(opening, store.runs(entry.slug)).id if options.resume else None
     # measured in float32 proper: PyTorch lets cuDNN's convolutions round to TF32 unless told not to
@@ -124,9 +125,13 @@ def named(config: Any, options: Options) -> tuple[Any, Options]:
 
 def redraw(entry: Entry, run: Summary) -> list[str]:
     """Draws the figures of a finished run again from what it measured; their names."""
-    study = study_of(entry)
+    study, former = study_of(entry), results.read_manifest(run.folder)
     _draw_into(study, run.folder)
     results.write_manifest(run.folder)
+    drawn = results.read_manifest(run.folder)
+    drawn = {path: digest for path, digest in drawn.items() if path.startswith("figures/")}
+    # what was measured keeps its digest: drawing must not vouch for a file that was changed since
+    results.write_json(run.folder / "manifest.json", former | drawn)
     return results.load(run.folder).names("figures")
 
 
@@ -147,11 +152,6 @@ def _draw_into(study: Study, folder: Path) -> None:
         files = (f"figures/{name}.svg", f"figures/{name}.png")
         drawing = results.Drawing(*files, width, height, tuple(sorted(record.reads)))
         results.write_drawing(folder, name, drawing)
-
-
-def data_name(data: Data) -> str:
-    """How a run's name calls its data: a folder by its own name."""
-    return data.root.absolute().name if data.name == "folder" else data.name
 
 
 def device_name(device: str) -> str:

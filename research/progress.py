@@ -40,4 +40,4 @@ def _lines(epochs: Iterator[Epoch], label: str, total: int) -> Iterator[Epoch]:
 def _state(epoch: Epoch) -> str:
     values = {"train": epoch.loss, **{k.removeprefix("loss/"): v for k, v in epoch.metrics.items()}}
     text = "  ".join(f"{name} {value:.4f}" for name, value in values.items())
-    return f"{text}  {'restored' if epoch.restored else f'{epoch.images_per_second:.0f} images/s'}"
+    return f"{text}  {'restored' if epoch.restored else f'{epoch.images_per_second:.0f} samples/s'}"

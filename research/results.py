@@ -1,9 +1,10 @@
-"""What a run left behind, as plain data: numbers, tables, arrays, figures and the run's own facts.
+"""What a run left behind: numbers, claims, tables, arrays, figures and the run's own facts.
 
 A *record* is one folder that holds all of it and needs no server to be read:
 
     run.json            the facts in `Run`
-    numbers.json        name -> {"value", "unit", "half_width", "n", "low", "high"}
+    numbers.json        name -> {"value", "unit", "half_width", "n", "low", "high", "values"}
+    claims.json         name -> {"effect": a number, "p", "n", "test", "direction", "threshold"}
     metrics.jsonl       one line a step: {"step", "time", "values": {name: value}}
     tables/NAME.json    {"columns": [...], "rows": [[...]]}, a cell may be a number as above
     tables/NAME.csv     the same for a spreadsheet
@@ -22,7 +23,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +41,7 @@ class Number:
         half_width: half the width of its 95 % confidence interval, where that is symmetric.
         n: independent repetitions: seeds, or trials of a share.
         low, high: the ends of its 95 % interval, where that is not symmetric.
+        values: the repetitions, in the order of the run's seeds; empty for what has no seed.
     """
 
     value: float
@@ -48,6 +50,12 @@ class Number:
     n: int = 1
     low: float | None = None
     high: float | None = None
+    values: tuple[float, ...] = ()
+
+    @property
+    def lone(self) -> bool:
+        """Whether this is the value of a single seed, which says nothing of others."""
+        return len(self.values) == 1
 
     @property
     def bounds(self) -> tuple[float, float] | None:
@@ -55,6 +63,53 @@ class Number:
         if self.half_width is not None:
             return self.value - self.half_width, self.value + self.half_width
         return None if self.low is None or self.high is None else (self.low, self.high)
+
+
+Outcome = Literal["holds", "fails", "undecided"]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement about the result, and the test that decides it.
+
+    Attributes:
+        effect: what was measured, with its 95 % interval.
+        p: of the test, two-sided; None where there is none.
+        n: how many repetitions, images or pairs the test rests on.
+        test: its name, with what it was taken over.
+        direction: the side of the threshold on which the effect is claimed to lie.
+    """
+
+    effect: Number
+    p: float | None
+    n: int
+    test: str
+    direction: Literal["greater", "less"] = "greater"
+    threshold: float = 0.0
+
+    @property
+    def outcome(self) -> Outcome:
+        """Holds or fails where the interval lies wholly on one side of the threshold.
+
+        Undecided otherwise, without an interval, and for a single seed.
+        """
+        if self.effect.bounds is None or self.effect.lone:
+            return "undecided"
+        low, high = self.effect.bounds
+        sides = {"greater": low > self.threshold, "less": high < self.threshold}
+        if any(sides.values()):
+            return "holds" if sides[self.direction] else "fails"
+        return "undecided"
+
+    def __str__(self) -> str:
+        """'holds: 0.31 [0.25, 0.37] dB greater than 0, p = 0.002, n = 3, paired t test'"""
+        ends = " [{:.4g}, {:.4g}]".format(*self.effect.bounds) if self.effect.bounds else ""
+        unit = f" {self.effect.unit}" if self.effect.unit else ""
+        p = "" if self.p is None else f", p = {self.p:.2g}"
+        return (
+            f"{self.outcome}: {self.effect.value:.4g}{ends}{unit} {self.direction} than "
+            f"{self.threshold:g}{p}, n = {self.n}, {self.test}"
+        )
 
 
 Cell = str | int | float | Number | None
@@ -128,7 +183,12 @@ class Run:
     changed: dict[str, Any] = field(default_factory=dict)
     """the settings in which the run departs from its preset"""
     models: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """name -> origin (trained, found or given), digest, sha256; the run that trained it, seconds"""
+    """name -> origin (trained, found or given), digest, sha256; the run that trained it, seconds;
+    parameters, optimiser, lr, epochs, batch, read off the objects that were used"""
+    code: dict[str, str] = field(default_factory=dict)
+    """module -> digest of its syntax tree, see `research.staleness`; empty in older records"""
+    compute: dict[str, Any] = field(default_factory=dict)
+    """hardware, wall_seconds, device_hours, peak_mib, peak_device_mib, see `hardware.compute`"""
 
 
 @dataclass
@@ -146,6 +206,11 @@ class Results:
     def numbers(self) -> dict[str, Number]:
         self.reads.add("numbers.json")
         return read_numbers(self.folder)
+
+    @property
+    def claims(self) -> dict[str, Claim]:
+        self.reads.add("claims.json")
+        return read_claims(self.folder)
 
     def table(self, name: str) -> Table:
         self.reads.add(f"tables/{name}.json")
@@ -194,7 +259,19 @@ def read_numbers(folder: Path) -> dict[str, Number]:
     path = folder / "numbers.json"
     if not path.exists():
         return {}
-    return {name: Number(**raw) for name, raw in json.loads(path.read_text()).items()}
+    return {name: _number(raw) for name, raw in json.loads(path.read_text()).items()}
+
+
+def write_claims(folder: Path, claims: Mapping[str, Claim]) -> None:
+    write_json(folder / "claims.json", {k: dataclasses.asdict(v) for k, v in claims.items()})
+
+
+def read_claims(folder: Path) -> dict[str, Claim]:
+    path = folder / "claims.json"
+    if not path.exists():
+        return {}
+    raw = json.loads(path.read_text())
+    return {name: Claim(**one | {"effect": _number(one["effect"])}) for name, one in raw.items()}
 
 
 def write_table(folder: Path, name: str, table: Table) -> None:
@@ -210,7 +287,7 @@ def write_table(folder: Path, name: str, table: Table) -> None:
 
 def read_table(path: Path) -> Table:
     raw = json.loads(path.read_text())
-    cells = (tuple(Number(**c) if isinstance(c, dict) else c for c in row) for row in raw["rows"])
+    cells = (tuple(_number(c) if isinstance(c, dict) else c for c in row) for row in raw["rows"])
     return Table(tuple(raw["columns"]), tuple(cells))
 
 
@@ -244,6 +321,10 @@ def _files(folder: Path, leave_out: Sequence[str]) -> Iterator[str]:
         relative = path.relative_to(folder)
         if path.is_file() and relative.parts[0] not in leave_out:
             yield relative.as_posix()
+
+
+def _number(raw: dict[str, Any]) -> Number:
+    return Number(**_tupled(raw))
 
 
 def _plain(cell: Cell) -> Any:

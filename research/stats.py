@@ -1,12 +1,17 @@
 """Uncertainty of measured values: every interval is meant to hold the truth in 95 of 100 cases."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from research.results import Number
+from research.results import Claim, Number
+
+Direction = Literal["greater", "less"]
 
 Floats = npt.NDArray[np.floating]
 Labels = npt.NDArray[np.integer]
@@ -14,10 +19,16 @@ Flags = npt.NDArray[np.bool_]
 
 
 def over_seeds(values: Sequence[float], unit: str = "") -> Number:
+    """Mean over seeds as `over_samples` has it, with the values themselves, one a seed."""
+    kept = tuple(map(float, values))
+    return dataclasses.replace(over_samples(values, unit), values=kept)
+
+
+def over_samples(values: Sequence[float], unit: str = "") -> Number:
     """Mean and 95 % confidence interval of independent repetitions, by Student's t.
 
-    The interval assumes normally distributed repetitions and speaks of the mean over seeds, not of
-    one more run; with a single value there is none.
+    The interval assumes normally distributed repetitions and speaks of the mean over them, not of
+    one more; with a single value there is none.
     """
     n = len(values)
     if n == 1:
@@ -25,6 +36,20 @@ def over_seeds(values: Sequence[float], unit: str = "") -> Number:
     error = float(np.std(values, ddof=1)) / n**0.5
     half_width = float(stats.t.ppf(0.975, n - 1)) * error
     return Number(float(np.mean(values)), unit, half_width, n)
+
+
+def one_more(values: Sequence[float], unit: str = "") -> Number:
+    """Mean of independent repetitions, and an interval that holds one more in 95 of 100 cases.
+
+    With one value there is no interval.
+
+    References:
+        Statistical Intervals, section 4.8 (Hahn and Meeker, 1991).
+    """
+    mean = over_seeds(values, unit)
+    if mean.half_width is None:
+        return mean
+    return replace(mean, half_width=mean.half_width * (len(values) + 1) ** 0.5)
 
 
 def paired(a: Sequence[float], b: Sequence[float], unit: str = "") -> Number:
@@ -95,6 +120,79 @@ def permutation_p(observed: float, null: Floats) -> float:
         Permutation P-values Should Never Be Zero (Phipson and Smyth, 2010).
     """
     return (1 + int((np.asarray(null) >= observed).sum())) / (1 + len(null))
+
+
+# --- claims --------------------------------------------------------------------------------------
+
+
+def claim_of(
+    effect: Number, direction: Direction, threshold: float = 0.0, *, test: str = ""
+) -> Claim:
+    """The claim that a measured value lies above or below a threshold.
+
+    Over seeds it is decided by Student's t test of their mean; otherwise by the value's own
+    interval, of which `test` says what it is.
+    """
+    n = len(effect.values)
+    p = float(stats.ttest_1samp(effect.values, threshold).pvalue) if n > 1 else None
+    p = None if p is None or np.isnan(p) else p  # equal values have no spread to compare with
+    named = test or ("t test over seeds" if effect.values else "95 % interval")
+    return Claim(effect, p, n or effect.n, named, direction, threshold)
+
+
+def claim_pairs(
+    a: Sequence[float] | Number, b: Sequence[float] | Number, direction: Direction, unit: str = ""
+) -> Claim:
+    """The claim that b - a lies above or below zero, by a t test over pairs of equal seed.
+
+    Arguments:
+        a, b: values by seed, or numbers that carry them. Where one has none or another number of
+            them, as a baseline without a seed, it counts as a constant.
+    """
+    first, second = (x if isinstance(x, Number) else over_seeds(x, unit) for x in (a, b))
+    before, after = _by_seed(first, len(second.values)), _by_seed(second, len(first.values))
+    effect = paired(before, after, unit or second.unit)
+    return claim_of(effect, direction, test="paired t test over seeds")
+
+
+def _by_seed(number: Number, n: int) -> Sequence[float]:
+    return number.values or (number.value,) * max(n, 1)
+
+
+def claim_mcnemar(a: Flags, b: Flags, direction: Direction) -> Claim:
+    """The claim that the second of two models is right more, or less, often on the same samples.
+
+    The effect is the difference of shares, b - a. Its interval is that of Clopper and Pearson for
+    the share of b among the samples on which only one is right, so that it excludes zero exactly
+    where McNemar's exact test rejects at 5 %.
+    """
+    only_a, only_b, n = int((a & ~b).sum()), int((b & ~a).sum()), len(a)
+    told = only_a + only_b
+    ends = (0.0, 0.0)
+    if told:
+        share = stats.binomtest(only_b, told).proportion_ci(0.95, method="exact")
+        ends = ((2 * share.low - 1) * told / n, (2 * share.high - 1) * told / n)
+    effect = Number((only_b - only_a) / n, n=n, low=float(ends[0]), high=float(ends[1]))
+    return Claim(effect, mcnemar(a, b), n, "McNemar's exact test over samples", direction)
+
+
+def claim_permutation(observed: float, null: Floats, direction: Direction, n: int) -> Claim:
+    """The claim that a statistic is larger, or smaller, than chance makes it.
+
+    Arguments:
+        null: the statistic after random relabellings, (B,).
+        n: how many samples were relabelled.
+
+    Returns:
+        The effect is the distance from the mean of chance, its interval that of chance around it.
+    """
+    null = np.asarray(null, float)
+    low, high = np.quantile(null, [0.025, 0.975])
+    effect = Number(
+        float(observed - null.mean()), n=n, low=float(observed - high), high=float(observed - low)
+    )
+    p = min(1.0, 2 * min(permutation_p(observed, null), permutation_p(-observed, -null)))
+    return Claim(effect, p, n, "permutation test", direction)
 
 
 # --- bootstrap -----------------------------------------------------------------------------------

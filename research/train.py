@@ -18,13 +18,14 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from research import hardware
 from research.config import Train
-from research.data import Split, batches
+from research.data import Samples, Split, batches
 from research.errors import UserError
 
 M = TypeVar("M", bound=nn.Module)
 
 Objective = Callable[[nn.Module, Tensor, Tensor], Tensor]
-"""(model, images (N, C, H, W) in [0, 1], labels (N,)) -> mean loss over the batch"""
+"""(model, inputs, labels) -> mean loss over the batch: of images (N, C, H, W) in [0, 1] and labels
+(N,), or of the two sides of `data.Pairs`"""
 
 
 class DivergenceError(UserError):
@@ -37,10 +38,10 @@ class Epoch:
 
     Attributes:
         number: counted from 1.
-        loss: mean training loss over the images of the epoch, as they were seen.
+        loss: mean training loss over the samples of the epoch, as they were seen.
         metrics: what `evaluate` returned after the epoch.
         seconds: wall time of the pass, without evaluation.
-        images_per_second: training images over `seconds`.
+        images_per_second: training samples over `seconds`.
         peak_memory_mb: of the device if it is a GPU, else of the process, in MiB.
         restored: whether it was read from a checkpoint and not trained now.
     """
@@ -116,7 +117,7 @@ def placed(model: M, settings: Train) -> M:
 
 def fit(
     model: nn.Module,
-    split: Split,
+    samples: Samples,
     objective: Objective,
     optimiser: Optimizer,
     settings: Train,
@@ -131,15 +132,15 @@ def fit(
     With a `checkpoint` path, everything needed to go on (weights, optimiser, scheduler, the epochs
     so far) is stored there before an epoch is yielded; when the file already exists, its epochs
     are yielded first, marked `restored`, and training goes on behind them. The random state of an
-    epoch, the order of its images included, is a function of `seed` and its number, so there is
+    epoch, the order of its samples included, is a function of `seed` and its number, so there is
     none to store that a caller could have disturbed meanwhile. On a CPU the result has the same
     bits as training that was never stopped.
 
     Arguments:
-        split: images uint8 (N, C, H, W) on the device of the model.
+        samples: images or sentences, on the device of the model.
         objective: mean loss of a batch.
         settings: epochs, batch and precision; `auto` already resolved.
-        seed: of the order of the images, and of dropout.
+        seed: of the order of the samples, and of dropout.
         evaluate: called after each epoch on the model in evaluation mode.
         scheduler: stepped after each epoch.
 
@@ -153,7 +154,7 @@ def fit(
         start = time.perf_counter()
         order = torch.manual_seed(random.Random(f"{seed}/{number}").getrandbits(63))
         with tf32(settings.precision == "tf32"):
-            loss = _one_epoch(model, split, objective, optimiser, settings, order)
+            loss = _one_epoch(model, samples, objective, optimiser, settings, order)
         seconds = time.perf_counter() - start
         if not math.isfinite(loss):
             raise DivergenceError(
@@ -164,7 +165,7 @@ def fit(
             scheduler.step()
         with evaluation(model):
             metrics = dict(evaluate(model))
-        speed = len(split) / seconds
+        speed = len(samples) / seconds
         epochs.append(Epoch(number, loss, metrics, seconds, speed, peak_memory(settings.device)))
         if checkpoint:
             state.save(checkpoint, epochs)
@@ -173,7 +174,7 @@ def fit(
 
 def _one_epoch(
     model: nn.Module,
-    split: Split,
+    samples: Samples,
     objective: Objective,
     optimiser: Optimizer,
     settings: Train,
@@ -181,16 +182,15 @@ def _one_epoch(
 ) -> float:
     model.train()
     # summed on the device: asking for each step's value would make a GPU wait for every step
-    total = torch.zeros((), dtype=torch.float64, device=split.images.device)
-    for images, labels in batches(split, settings.batch, generator=order):
+    total = torch.zeros((), dtype=torch.float64, device=samples.device)
+    for inputs, labels in samples.batches(settings.batch, order):
         optimiser.zero_grad(set_to_none=True)
         with mixed(settings):
-            images = images.contiguous(memory_format=torch.channels_last)
-            loss = objective(model, images, labels)
+            loss = objective(model, inputs, labels)
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
-        total += loss.detach().double() * len(images)
-    return total.item() / len(split)
+        total += loss.detach().double() * len(inputs)
+    return total.item() / len(samples)
 
 
 @contextmanager

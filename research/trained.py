@@ -24,10 +24,10 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from research import code, paths
 from research.config import Train
-from research.data import Split
+from research.data import Samples
 from research.models import load_weights, save_weights
 from research.progress import shown
-from research.results import sha256, write_json
+from research.results import Array, sha256, write_json
 from research.tracking import Log
 from research.train import DivergenceError, Epoch, M, Objective, fit
 
@@ -60,7 +60,7 @@ class Kept:
 
 def obtain(
     model: M,
-    split: Split,
+    samples: Samples,
     objective: Objective,
     optimiser: Optimizer,
     settings: Train,
@@ -80,7 +80,7 @@ def obtain(
     underscores), the weights and the model's origin. Given weights have no curve.
 
     Arguments:
-        split, objective, optimiser, settings, seed, evaluate, scheduler: as for `train.fit`.
+        samples, objective, optimiser, settings, seed, evaluate, scheduler: as for `train.fit`.
             What the functions close over is part of the model's digest: let it be little.
         name: one of the study's `children`.
         params: shown for the child run: arm, seed, optimiser.
@@ -91,14 +91,15 @@ def obtain(
         `model`.
     """
     wanted = sorted(set(snapshots) & set(range(1, settings.epochs + 1)))
-    digest = digest_of(model, split, objective, optimiser, settings, seed, evaluate, scheduler)
+    methods = methods_of(model, optimiser, settings)
+    digest = digest_of(model, samples, objective, optimiser, settings, seed, evaluate, scheduler)
 
     def train(child: Log) -> Kept:
         # by digest too: what other code has begun must not be gone on with
         checkpoint = f"checkpoints/{name}-{digest[:12]}"
         files = {k: log.path(f"{checkpoint}-epoch{k}.safetensors") for k in wanted}
         epochs = fit(
-            model, split, objective, optimiser, settings, seed=seed, evaluate=evaluate,
+            model, samples, objective, optimiser, settings, seed=seed, evaluate=evaluate,
             scheduler=scheduler, checkpoint=log.path(f"{checkpoint}.pt"),
         )  # fmt: skip
         shots = _photographed(epochs, model, files)
@@ -118,13 +119,13 @@ def obtain(
             _log_curve(name, kept.epochs, child, log)
         else:
             kept = train(child)
-    _log_model(name, model, digest, kept, wanted, log)
+    _log_model(name, model, {**methods, "digest": digest}, kept, wanted, log)
     return model
 
 
 def digest_of(
     model: nn.Module,
-    split: Split,
+    samples: Samples,
     objective: Objective,
     optimiser: Optimizer,
     settings: Train,
@@ -138,7 +139,7 @@ def digest_of(
         {"python": sys.version_info[:2], "torch": torch.__version__},
         [str(model), getattr(model, "config", None), kinds, dict(model.named_buffers())],
         [(name, weight.requires_grad, weight) for name, weight in model.named_parameters()],
-        [split.images, split.labels],
+        samples,
         [seed, settings.epochs, settings.batch, settings.precision],
         torch.device(settings.device).type,
         [type(optimiser), _settings_of(optimiser, model)],
@@ -147,6 +148,18 @@ def digest_of(
         else None,
         [fit, objective, evaluate],
     )
+
+
+def methods_of(model: nn.Module, optimiser: Optimizer, settings: Train) -> dict[str, Any]:
+    """What a methods section says of a training, read off the objects before it begins."""
+    rates = sorted({float(group["lr"]) for group in optimiser.param_groups})
+    return {
+        "parameters": sum(weight.numel() for weight in model.parameters()),
+        "optimiser": type(optimiser).__name__,
+        "lr": rates[0] if len(rates) == 1 else rates,
+        "epochs": settings.epochs,
+        "batch": settings.batch,
+    }
 
 
 def _settings_of(optimiser: Optimizer, model: nn.Module) -> list[dict[str, Any]]:
@@ -171,6 +184,15 @@ def snapshot(model: M, name: str, epoch: int, log: Log) -> M:
 def has_snapshot(name: str, epoch: int, log: Log) -> bool:
     """Whether `snapshot` would find one: given weights have none."""
     return _snapshot_of(name, epoch, log).exists()
+
+
+def curve_of(name: str, log: Log) -> dict[str, Array] | None:
+    """What `obtain` logged of a model's epochs, by metric; None for given weights."""
+    path = log.path(f"arrays/curve_{name}.npz")
+    if not path.exists():
+        return None
+    with np.load(path, allow_pickle=False) as file:
+        return {key: file[key] for key in file.files}
 
 
 def find(digest: str, snapshots: Iterable[int] = ()) -> Kept | None:
@@ -272,11 +294,18 @@ def _log_curve(name: str, epochs: Iterable[Epoch], child: Log, log: Log) -> list
 
 
 def _log_model(
-    name: str, model: nn.Module, digest: str, kept: Kept | None, snapshots: list[int], log: Log
+    name: str,
+    model: nn.Module,
+    methods: dict[str, Any],
+    kept: Kept | None,
+    snapshots: list[int],
+    log: Log,
 ) -> None:
     """Stores the weights in the record, and where they came from: without `kept`, the user."""
     weights = log.path(f"weights/{name}.safetensors")
     save_weights(weights, model, name)
+    # by what rule given weights came about is not known
+    known = methods if kept else {key: methods[key] for key in ("parameters", "digest")}
     facts: dict[str, Any] = {"origin": "given"}
     if kept:
         # of a resumed run, also what it had trained itself before it was stopped
@@ -284,4 +313,4 @@ def _log_model(
         facts = {"origin": origin, "run": kept.run, "seconds": kept.seconds}
         for number in snapshots:
             shutil.copy(_snapshot_file(kept.folder, number), _snapshot_of(name, number, log))
-    log.model(name, {**facts, "digest": digest, "sha256": sha256(weights)})
+    log.model(name, {**known, **facts, "sha256": sha256(weights)})

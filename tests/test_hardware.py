@@ -77,3 +77,15 @@ def test_each_gpu_is_read_under_mlflows_names(monkeypatch: pytest.MonkeyPatch) -
         "system/gpu_1_memory_usage_megabytes": 20_000.0,
         "system/gpu_1_memory_usage_percentage": 25.0,
     }
+
+
+def test_what_a_run_has_used_adds_up_over_its_parts() -> None:
+    former = {"wall_seconds": 3600.0, "peak_mib": 1e9, "peak_device_mib": 7.0}
+    used = hardware.compute("cuda (Some GPU)", 1800.0, former)
+    assert used["wall_seconds"] == 5400.0 and used["device_hours"] == 1.5
+    assert used["peak_mib"] == 1e9 and used["peak_device_mib"] == 7.0
+    assert used["hardware"].startswith("Some GPU; ")
+    alone = hardware.compute("cpu", 1.0, {})
+    own = psutil.Process().memory_info().rss / 2**20
+    assert alone["peak_mib"] >= 0.9 * own
+    assert "peak_device_mib" not in alone and ";" not in alone["hardware"]

@@ -1,7 +1,11 @@
 """Intervals and tests against scipy, statsmodels and algebra, and how often they hold the truth."""
 
+import dataclasses
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 from statsmodels.stats.multitest import multipletests
@@ -9,8 +13,13 @@ from statsmodels.stats.proportion import proportion_confint
 
 from research.stats import (
     bootstrap,
+    claim_mcnemar,
+    claim_of,
+    claim_pairs,
+    claim_permutation,
     holm,
     mcnemar,
+    over_samples,
     over_seeds,
     paired,
     percentile_interval,
@@ -31,6 +40,13 @@ def test_interval_equals_scipys() -> None:
         (low, high)
     )
     assert (number.n, number.unit) == (4, "dB")
+
+
+def test_values_over_seeds_are_kept_and_those_over_samples_are_not() -> None:
+    assert over_seeds([1, 2.5]).values == (1.0, 2.5)
+    assert over_samples([1, 2.5]) == dataclasses.replace(over_seeds([1, 2.5]), values=())
+    assert over_seeds([1.0]).lone
+    assert not over_samples([1.0]).lone
 
 
 def test_one_seed_has_no_interval() -> None:
@@ -180,3 +196,63 @@ def test_bootstrap_repeats_its_bits() -> None:
         for seed in (3, 3, 4)
     )
     assert first == again != other
+
+
+# --- claims --------------------------------------------------------------------------------------
+
+
+def test_a_claim_of_pairs_is_scipys_paired_test() -> None:
+    before, after = RNG.normal(0, 1, 5), RNG.normal(3, 1, 5)
+    claim = claim_pairs(list(before), list(after), "greater", "dB")
+    test = stats.ttest_rel(after, before)
+    assert claim.p == pytest.approx(test.pvalue)
+    assert claim.effect.bounds == pytest.approx(tuple(test.confidence_interval(0.95)))
+    assert (claim.n, claim.effect.unit, claim.outcome) == (5, "dB", "holds")
+    assert claim_pairs(list(before), list(after), "less").outcome == "fails"
+
+
+def test_a_baseline_without_a_seed_is_a_constant_of_the_pairs() -> None:
+    over = over_seeds([0.31, 0.35, 0.29])
+    below, above = over_samples([0.1]), over_samples([0.3])
+    claim = claim_pairs(below, over, "greater")
+    assert claim.p == pytest.approx(stats.ttest_1samp(over.values, 0.1).pvalue)
+    assert claim.outcome == "holds"
+    assert claim_pairs(over, below, "greater").outcome == "fails"
+    assert claim_pairs(above, over, "greater").outcome == "undecided"
+
+
+def test_a_single_seed_decides_nothing() -> None:
+    claim = claim_pairs([1.0], [9.0], "greater")
+    assert (claim.outcome, claim.p, claim.n) == ("undecided", None, 1)
+    assert claim_of(over_samples([1.0]), "greater").outcome == "undecided"
+
+
+def test_a_claim_of_a_number_looks_at_its_interval_and_the_threshold() -> None:
+    share = wilson(60, 100)  # 0.502 to 0.691
+    assert claim_of(share, "greater", 0.5).outcome == "holds"
+    assert claim_of(share, "less", 0.5).outcome == "fails"
+    assert claim_of(share, "greater", 0.55).outcome == "undecided"
+    assert claim_of(share, "greater", 0.7).outcome == "fails"
+
+
+@given(st.integers(0, 25), st.integers(0, 25), st.integers(0, 5))
+def test_mcnemars_interval_excludes_zero_where_statsmodels_rejects(a: int, b: int, c: int) -> None:
+    first = np.array([True] * a + [False] * b + [True] * (c + 1))
+    second = np.array([False] * a + [True] * b + [True] * (c + 1))
+    claim = claim_mcnemar(first, second, "greater")
+    oracle = statsmodels_mcnemar([[c + 1, a], [b, 0]], exact=True).pvalue
+    assert claim.p == pytest.approx(min(1, oracle))
+    assert claim.effect.value == pytest.approx(second.mean() - first.mean())
+    assert claim.effect.bounds
+    assert (claim.outcome == "undecided") == (oracle > 0.05)
+    assert (claim.outcome == "holds") == (oracle <= 0.05 and b > a)
+
+
+def test_a_claim_of_a_permutation_by_hand() -> None:
+    null = np.arange(-100.0, 101.0)  # 201 values, their mean 0, 95 % within 95
+    claim = claim_permutation(99.0, null, "greater", 30)
+    assert (claim.effect.value, claim.effect.bounds) == (99.0, (4.0, 194.0))
+    assert claim.p == pytest.approx(2 * 3 / 202)
+    assert claim.outcome == "holds"
+    assert claim_permutation(-99.0, null, "greater", 30).outcome == "fails"
+    assert claim_permutation(10.0, null, "greater", 30).outcome == "undecided"

@@ -124,6 +124,8 @@ def test_the_same_again_is_found_with_its_weights_and_curve(
     origin = second.run.models["another"]
     assert (origin["origin"], origin["run"]) == ("found", first.run.id)
     assert origin["digest"] == first.run.models["a"]["digest"]
+    methods = {"parameters", "optimiser", "lr", "epochs", "batch"}
+    assert {k: origin[k] for k in methods} == {k: first.run.models["a"][k] for k in methods}
     assert (second.folder / "weights/another.safetensors").exists()
 
 

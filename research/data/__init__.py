@@ -2,7 +2,8 @@
 
 The sets are `mnist`, `cifar10`, `imagenette` and `caltech101` (downloaded and checksummed),
 `folder` (a tree of image files, such as ImageNet's), and three that installed packages carry, so
-that they need no network: `mnist-sample`, `photos` and `faces`.
+that they need no network: `mnist-sample`, `photos` and `faces`. Sentences are
+in `sequences`, `bitext` and `numerals`.
 """
 
 from collections.abc import Callable
@@ -12,11 +13,20 @@ from difflib import get_close_matches
 from research.config import Data
 from research.data import downloaded, folder, packaged, photos
 from research.data.augmentation import random_crop, random_flip
-from research.data.dataset import Dataset, Split, batches, pixel_std
+from research.data.dataset import Dataset, Samples, Split, batches, pixel_std
 from research.data.pixels import whole_files
 from research.errors import UserError
 
-__all__ = ["Dataset", "Split", "batches", "load", "pixel_std", "random_crop", "random_flip"]
+__all__ = [
+    "Dataset",
+    "Samples",
+    "Split",
+    "batches",
+    "load",
+    "pixel_std",
+    "random_crop",
+    "random_flip",
+]
 
 _SETS: dict[str, Callable[[Data], Dataset]] = {
     "mnist": downloaded.mnist,

@@ -5,13 +5,25 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Generator, Tensor
 
 from research.errors import UserError
+
+
+class Samples(Protocol):
+    """What training goes through once an epoch: the images of a split, or pairs of sentences."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def device(self) -> torch.device: ...
+
+    def batches(self, size: int, generator: Generator) -> Iterator[tuple[Tensor, Tensor]]:
+        """Inputs and what they are to become, `size` at a time, in an order by `generator`."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +40,15 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def device(self) -> torch.device:
+        return self.images.device
+
+    def batches(self, size: int, generator: Generator) -> Iterator[tuple[Tensor, Tensor]]:
+        """Shuffled batches for training, laid out channels-last as `train.placed` models are."""
+        for images, labels in batches(self, size, generator=generator):
+            yield images.contiguous(memory_format=torch.channels_last), labels
 
     def floats(self) -> Tensor:
         """All images as float32 in [0, 1], four times the memory. (N, C, H, W)"""

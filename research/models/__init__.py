@@ -1,4 +1,5 @@
-"""The networks of the studies: modules from images in [0, 1] to logits or reconstructions.
+"""The networks of the studies: modules from images in [0, 1] to logits or reconstructions, and
+from sentences to sentences.
 
 Images enter unnormalised; a network that wants them normalised does it in its first layer, so that
 an attack, a heat map or a figure always speaks of pixels in [0, 1]. Every ReLU is a module of its
@@ -9,6 +10,7 @@ from research.models.attacked import LeNet, Maxout, SoftmaxRegression, TutorialC
 from research.models.autoencoders import ConvAutoencoder, Decoder
 from research.models.classifiers import CnnA, Mlp
 from research.models.layers import MNIST, CentredPixels, FloatSigmoid, Normalise
+from research.models.translators import Translator
 from research.models.vgg import CIFAR10, Vgg16
 from research.models.weights import (
     count_parameters,
@@ -32,6 +34,7 @@ __all__ = [
     "Mlp",
     "Normalise",
     "SoftmaxRegression",
+    "Translator",
     "TutorialCnn",
     "Vgg16",
     "ZFNet",

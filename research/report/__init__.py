@@ -9,20 +9,24 @@ Nothing here trains, measures or draws: it prints what a run left behind and rec
 
 import gc
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from research.errors import UserError
-from research.report import embedded, markdown, pdf, provenance, render
+from research.report import anonymous as hidden
+from research.report import embedded, markdown, pdf, provenance, reading, render
 from research.report.citations import Citations
+from research.report.cohort import History, Past
 from research.report.layout import Plan, Sheet
 from research.report.words import Words
 from research.results import Results
 
-__all__ = ["Built", "build", "differences", "reads"]
+__all__ = ["Built", "History", "Past", "build", "differences", "reads"]
+
+NOTHING_KNOWN = History()
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,7 @@ class Built:
         pages: of the PDF.
         seconds: wall time of each part: text, layout, writing.
         provenance: see `research.report.provenance`.
+        gaps: what a draft lacks, one line each.
     """
 
     pdf: Path
@@ -42,6 +47,7 @@ class Built:
     pages: int
     seconds: dict[str, float]
     provenance: dict[str, Any]
+    gaps: tuple[str, ...] = ()
 
 
 @dataclass
@@ -63,6 +69,10 @@ def build(
     author: Path,
     templates: Path,
     others: Mapping[str, Results] = {},
+    history: History = NOTHING_KNOWN,
+    draft: bool = False,
+    anonymous: bool = False,
+    stale: Sequence[str] = (),
 ) -> Built:
     """Builds `out` (a PDF/A-3a of two to three pages) and, beside it, the same as `.html`.
 
@@ -75,38 +85,67 @@ def build(
         author: a TOML file with name, affiliation, email and course.
         templates: page templates, style sheets and references.bib.
         others: records of the studies that the write-up `reads` beside its own.
+        history: the runs around this one, for what the foot says of cohort and selection.
+        draft: prints a box where the write-up names what is not there, instead of raising.
+        anonymous: names no author, commit, folder, user or machine.
+        stale: what has changed since the run, for the foot; see `research.staleness.told`.
 
     Raises:
         UserError: anything in the sources, the record or the layout that is not fit to print.
     """
     with _uncollected():
-        text = markdown.read(source)
-        ledger = provenance.Ledger(results, _beside(text, others))
-        return _build(ledger, text, out, author, templates)
+        text, told = markdown.read(source), render.author_of(author)
+        ledger = provenance.Ledger(results, _beside(text, others), history)
+        if anonymous:
+            beside = {study: hidden.cleaned(other) for study, other in ledger.others.items()}
+            ledger = provenance.Ledger(hidden.cleaned(results), beside, history)
+        signed = render.Signed(hidden.AUTHOR if anonymous else told, tuple(stale))
+        sources = _sources(source, author, templates)
+        # a digest of the author's file would tell who is meant to whoever guesses
+        sources = [path for path in sources if not (anonymous and path == author)]
+        checked = hidden.secrets(told) if anonymous else {}
+        return _build(ledger, text, out, signed, templates, sources, checked, draft=draft)
 
 
 def _build(
-    ledger: provenance.Ledger, text: markdown.Source, out: Path, author: Path, templates: Path
+    ledger: provenance.Ledger,
+    text: markdown.Source,
+    out: Path,
+    signed: render.Signed,
+    templates: Path,
+    made_of: Sequence[Path],
+    secrets: Mapping[str, str],
+    *,
+    draft: bool,
 ) -> Built:
     clock, sheet, results = _Clock(), Sheet(), ledger.results
+    ended = results.run.ended
     with clock.part("text"):
-        words = Words(ledger, Citations(templates / "references.bib"), sheet)
+        words = Words(ledger, Citations(templates / "references.bib"), sheet, draft=draft)
         env = render.environment(templates)
-        paper = render.paper(env, text, words, render.author_of(author))
+        paper = render.paper(env, text, words, signed)
     with clock.part("layout"):
 
         def arrange(plan: Plan | None) -> str:
             return render.arrange(env, paper, sheet, "print" if plan else "galley", plan)
 
-        laid = pdf.typeset(arrange, paper.blocks, sheet, results.folder / "report/galley.json")
+        memory = results.folder / "report/galley.json"
+        laid = pdf.typeset(arrange, paper.blocks, sheet, memory, draft=draft)
     with clock.part("writing"):
-        sources = provenance.digests(_sources(text.path, author, templates))
-        trail = provenance.trail(ledger, paper.head["title"], sources, laid.places)
+        sources = provenance.digests(made_of)
+        head = paper.head
+        bare = provenance.trail(ledger, head["title"], head["byline"], sources, laid.places)
+        written = pdf.write(laid.document, _attached(ledger), ended)
+        trail = provenance.sealed(bare, reading.shown(written))
         page = render.arrange(env, paper, sheet, "screen", trail=_script(trail))
-        content = pdf.write(laid.document, _attached(ledger, trail), results.run.ended)
+        content = pdf.attach(written, _record(trail), ended)
+        if told := hidden.found(content, page.encode(), secrets) if secrets else []:
+            raise UserError(f"the paper is not anonymous: {'; '.join(told[:5])}")
         _replace({out.with_suffix(".html"): page.encode(), out: content})
     pages = len(laid.document.pages)
-    return Built(out, out.with_suffix(".html"), pages, clock.seconds, trail)
+    return Built(
+        out, out.with_suffix(".html"), pages, clock.seconds, trail, (*paper.gaps, *laid.complaints)
+    )
 
 
 def _beside(text: markdown.Source, others: Mapping[str, Results]) -> dict[str, Results]:
@@ -161,15 +200,23 @@ def _sources(source: Path, author: Path, templates: Path) -> list[Path]:
     return [source, author, *sorted(looks)]
 
 
-def _attached(ledger: provenance.Ledger, trail: dict[str, Any]) -> list[pdf.Attached]:
+def _record(trail: dict[str, Any]) -> pdf.Attached:
     description = "Where each number and figure of this paper comes from"
-    first = pdf.Attached("provenance.json", description, provenance.as_json(trail).encode())
+    return pdf.Attached(embedded.NAME, description, provenance.as_json(trail).encode())
+
+
+def _attached(ledger: provenance.Ledger) -> list[pdf.Attached]:
+    """All numbers of the runs, and the data behind figures and tables."""
     folder = ledger.results.folder
     data = [
         pdf.Attached(file.attachment, f"{file.path} of the run", (folder / file.path).read_bytes())
         for file in ledger.attached()
     ]
-    return [first, *data]
+    numbers = [
+        pdf.Attached(facts["attachment"], f"all numbers of run {facts['run'][:8]}", content)
+        for facts, content in provenance.numbers_of(ledger)
+    ]
+    return [*numbers, *data]
 
 
 def _script(trail: dict[str, Any]) -> str:

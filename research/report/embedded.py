@@ -56,5 +56,5 @@ def differences(
     former = built["sources"]
     changed = sorted(name for name in {*former, *now} if former.get(name) != now.get(name))
     if changed:
-        reasons.append(f"changed since: {', '.join(changed)}")
+        reasons.append(f"prose changed since: {', '.join(changed)}")
     return reasons

@@ -2,14 +2,19 @@
 
 import math
 import re
+import statistics
+from collections.abc import Sequence
 from typing import Any
 
 from research.errors import UserError
 from research.results import Number
 
+_SPEC = re.compile(r"(?P<head>[+ ,]*)(?:\.(?P<digits>\d+))?(?P<kind>[fFeEgG%])")
 _EXPONENT = re.compile(r"e([+-])0*(\d+)")
 _SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 SPACE = "\u00a0"
+DAGGER = "†"
+"""Marks the value of a single seed."""
 
 
 def decimal(value: float, spec: str) -> str:
@@ -37,9 +42,10 @@ def _power(match: re.Match[str]) -> str:
 def measured(number: Number, spec: str, *, spread: bool = True, unit: bool = True) -> str:
     """`value ± half-width unit`, or `value [low, high] unit`, or as much of it as there is.
 
-    '0.0123 ± 0.0004', '97.1 [96.0, 97.9]%', '21.5 dB'.
+    '0.0123 ± 0.0004', '97.1 [96.0, 97.9]%', '21.5 dB'. The interval limits the digits: its
+    shorter arm has at most two that count, 1495.2 ± 136.9 is printed as 1,500 ± 140.
     """
-    text = decimal(number.value, spec)
+    text = _limited(number.value, number, spec)
     if spread and number.bounds:
         text = text.removesuffix("%")  # the sign once, at the end
         text = f"{text}{SPACE}{_spread(number, spec)}"
@@ -47,11 +53,38 @@ def measured(number: Number, spec: str, *, spread: bool = True, unit: bool = Tru
 
 
 def _spread(number: Number, spec: str) -> str:
-    if number.half_width is not None:
-        return f"±{SPACE}{decimal(number.half_width, spec.lstrip('+'))}"  # no direction of its own
-    low, high = (decimal(end, spec) for end in number.bounds or ())
+    if number.half_width is not None:  # it has no direction of its own
+        return f"±{SPACE}{_limited(number.half_width, number, spec.lstrip('+'))}"
+    low, high = (_limited(end, number, spec) for end in number.bounds or ())
     sign = "%" if high.endswith("%") else ""
     return f"[{low.removesuffix('%')},{SPACE}{high.removesuffix('%')}]{sign}"
+
+
+def _limited(value: float, number: Number, spec: str) -> str:
+    """A value with no digit below the second that counts in the number's interval."""
+    match, place = _SPEC.fullmatch(spec), _last_place(number)
+    if not match or place is None or not math.isfinite(value):
+        return decimal(value, spec)
+    kind, wanted = match["kind"], int(match["digits"] or 6)
+    if kind in "fF%":
+        allowed = -place - (2 if kind == "%" else 0)
+        short = round(value, allowed + (2 if kind == "%" else 0)) if allowed < 0 else value
+        return decimal(short, f"{match['head']}.{max(0, min(wanted, allowed))}{kind}")
+    # digits behind the first one that counts
+    allowed = max(0, (_exponent(value) if value else place) - place)
+    digits = min(wanted, allowed if kind in "eE" else allowed + 1)
+    return decimal(value, f"{match['head']}.{digits}{kind}")
+
+
+def _last_place(number: Number) -> int | None:
+    """The power of ten of the second digit of the interval's shorter arm; None without one."""
+    low, high = number.bounds or (number.value, number.value)
+    arms = [arm for arm in (number.value - low, high - number.value) if arm > 0]
+    return _exponent(float(f"{min(arms):.1e}")) - 1 if arms else None
+
+
+def _exponent(value: float) -> int:
+    return int(f"{value:e}".split("e")[1])
 
 
 def plain(value: Any, spec: str | None = None) -> str:
@@ -69,3 +102,25 @@ def apart(a: Number, b: Number) -> bool:
     """Whether the 95 % intervals of two values share no point; without an interval, a point."""
     low, high = sorted((a.bounds or (a.value, a.value), b.bounds or (b.value, b.value)))
     return low[1] < high[0]
+
+
+def told_apart(a: Number, b: Number) -> bool:
+    """Whether two values differ at the 5 % level.
+
+    By a paired t test where both were measured with the same number of seeds, else where their
+    intervals share no point. Of single seeds nothing is told.
+    """
+    if a.lone or b.lone:
+        return False
+    if not a.values or len(a.values) != len(b.values):
+        return apart(a, b)
+    gaps = [one - other for one, other in zip(a.values, b.values, strict=True)]
+    return abs(statistics.mean(gaps)) > _half_width(gaps)
+
+
+def _half_width(values: Sequence[float]) -> float:
+    """Of the 95 % interval of a mean, by Student's t."""
+    from scipy.special import stdtrit  # only where a column has a best: scipy takes its time
+
+    n = len(values)
+    return float(stdtrit(n - 1, 0.975)) * statistics.stdev(values) / math.sqrt(n)

@@ -7,14 +7,18 @@ from pathlib import Path
 from research.errors import UserError
 
 
-def miss(complaint: str, name: str, known: Iterable[str]) -> UserError:
+class GapError(UserError):
+    """Something that the write-up names is not there yet: a draft prints a box in its place."""
+
+
+def miss(complaint: str, name: str, known: Iterable[str]) -> GapError:
     """`complaint 'name'. Did you mean 'nearest'?`, or all there is where nothing is near."""
     known = sorted(known)
     near = difflib.get_close_matches(name, known, n=1)
     if near:
-        return UserError(f"{complaint} '{name}'. Did you mean '{near[0]}'?")
+        return GapError(f"{complaint} '{name}'. Did you mean '{near[0]}'?")
     listed = ", ".join(f"'{one}'" for one in known[:12]) or "none"
-    return UserError(f"{complaint} '{name}'. There are: {listed}.")
+    return GapError(f"{complaint} '{name}'. There are: {listed}.")
 
 
 def at(path: Path, line: int | None, message: str) -> UserError:

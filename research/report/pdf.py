@@ -37,6 +37,8 @@ class Typeset:
     document: Any
     places: dict[str, Place]
     plan: Plan
+    complaints: tuple[str, ...] = ()
+    """what a draft may be, and a paper may not"""
 
 
 @dataclass(frozen=True)
@@ -75,12 +77,15 @@ def typeset(
     blocks: Mapping[str, Block],
     sheet: Sheet,
     memory: Path,
+    *,
+    draft: bool = False,
 ) -> Typeset:
     """Sets the galley, plans the pages and lays them out.
 
     Args:
         arrange: the document's HTML for a plan, the galley's for None.
         memory: a file that remembers the last galley's heights, for a text that is set again.
+        draft: takes any count of pages, which boxes may have made, and complains of it only.
 
     Raises:
         UserError: whatever WeasyPrint warns of, an element wider or higher than its place, a glyph
@@ -94,7 +99,12 @@ def typeset(
     document, places = _settle(arrange, made, images)
     _check_lines(document, blocks)
     excess = made.excess(pieces, sheet, head, PAGES[-1])
-    _check_pages(len(document.pages), places, blocks, excess)
+    try:
+        _check_pages(len(document.pages), places, blocks, excess)
+    except UserError as error:
+        if not draft:
+            raise
+        return Typeset(document, places, made, (str(error),))
     return Typeset(document, places, made)
 
 
@@ -110,6 +120,27 @@ def write(document: Any, attached: Sequence[Attached], ended: str) -> bytes:
     ]  # fmt: skip
     with _strict():
         return bytes(document.write_pdf(pdf_variant="pdf/a-3a"))
+
+
+def attach(content: bytes, one: Attached, ended: str) -> bytes:
+    """A PDF with one more file in it, which tells of its pages and so comes after them.
+
+    WeasyPrint cannot write a document twice: it draws some figures otherwise the second time.
+    """
+    import pikepdf
+
+    date = datetime.fromisoformat(ended).strftime("D:%Y%m%d%H%M%SZ")
+    with pikepdf.open(io.BytesIO(content)) as document:
+        spec = pikepdf.AttachedFileSpec(
+            document, one.content, filename=one.name, description=one.description,
+            mime_type="application/json", creation_date=date, mod_date=date,
+        )  # fmt: skip
+        spec.relationship = pikepdf.Name.Data
+        document.attachments[one.name] = spec
+        document.Root.AF.append(document.attachments[one.name].obj)
+        out = io.BytesIO()
+        document.save(out, deterministic_id=True)
+        return out.getvalue()
 
 
 # --- layout --------------------------------------------------------------------------------------
@@ -255,7 +286,7 @@ def _name(html: str) -> str:
     """What a figure's HTML is called in messages: "figure 'kernels'"."""
     anchor = html.split('id="', 1)[1].split('"', 1)[0]
     kind, _, name = anchor.partition("-")
-    return f"{'table' if kind == 'tab' else 'figure'} '{name}'"
+    return f"{ {'tab': 'table', 'gap': 'missing piece'}.get(kind, 'figure') } '{name}'"
 
 
 def _unfit(message: str, block: Block) -> UserError:

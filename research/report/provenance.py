@@ -8,10 +8,18 @@ The trail is one JSON document, embedded in the PDF and in the HTML:
     numbers       {id, kind, run, name, value, half_width, low, high, n, format, printed, page, …}
     figures       {name, artifact, sha256, page, rectangle, data: [{path, sha256, attachment}]}
     tables        {name, artifact, sha256, page, rectangle, attachment}
+    claims        {id, run, name, outcome, effect, low, high, unit, values, p, n, test, direction,
+                  threshold, printed, page, rectangle}: what a sentence rests on
     comparisons   {a, b, outcome}: what the words of a computed comparison rest on
+    files         {path, sha256, attachment, run}: all numbers of the runs that the text reads
+    author        name, affiliation, email and course as printed
+    pages         {text, drawing}: what a reader finds on each page, and the digest of how it looks
+    alternatives  the alternative texts
+    seal          sha256 of all of the above, see `sealed`
 
 `kind` is number, cell, setting, fact, quoted or stated. A rectangle is [left, bottom, right, top]
-in points from the page's lower left corner, as in PDF; pages count from 1.
+in points from the page's lower left corner, as in PDF; pages count from 1. `format` and `shows`
+say how a value was printed, so that anyone can print it again.
 """
 
 import dataclasses
@@ -20,13 +28,15 @@ import html
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from research.errors import UserError
-from research.results import Results, Run, read_manifest, sha256
+from research.report.cohort import History
+from research.report.formats import plain
+from research.report.misses import GapError
+from research.results import Claim, Results, Run, read_manifest, sha256
 
 LIMIT = 4_000_000
 """Bytes of data files that are attached at most; a larger rest is named by its sha256 alone."""
@@ -73,10 +83,14 @@ class Ledger:
     results: Results
     others: Mapping[str, Results] = field(default_factory=dict)
     """runs that are read beside the paper's own, by study"""
+    history: History = field(default_factory=History)
     numbers: list[dict[str, Any]] = field(default_factory=list)
     figures: list[Exhibit] = field(default_factory=list)
     tables: list[Exhibit] = field(default_factory=list)
+    claims: list[dict[str, Any]] = field(default_factory=list)
     comparisons: list[dict[str, str | float]] = field(default_factory=list)
+    lone: bool = False
+    """whether a value of a single seed was printed"""
 
     def print(
         self, kind: str, name: str, printed: str, value: Any, *, run: str, **facts: Any
@@ -89,16 +103,27 @@ class Ledger:
         style = "v words" if len(printed) > 20 and " " in printed else "v"
         return f'<span class="{style}" id="{entry["id"]}">{_raised(html.escape(printed))}</span>'
 
+    def claim(self, name: str, claim: Claim, printed: str, html: str, *, run: str) -> str:
+        """Enters a sentence that rests on a claim and returns its HTML, an element with an id."""
+        facts = dataclasses.asdict(claim)
+        effect: dict[str, Any] = facts.pop("effect")
+        low, high = claim.effect.bounds or (None, None)
+        tested = {"outcome": claim.outcome, "effect": effect["value"], "low": low, "high": high}
+        measured = {"unit": effect["unit"], "values": effect["values"]}
+        entry = {"id": f"c-{len(self.claims) + 1}", "run": run, "name": name}
+        self.claims.append(entry | tested | measured | facts | {"printed": printed})
+        return f'<span class="claim" id="{entry["id"]}">{html}</span>'
+
     def file(self, path: str) -> File:
-        """A file of the record. Raises UserError if it is missing or not what the run wrote."""
+        """A file of the record. Raises GapError if it is missing or not what the run wrote."""
         target = self.results.folder / path
         if not target.is_file():
-            raise UserError(
+            raise GapError(
                 f"run {self.results.run.id[:8]} has no file {path}: its record is incomplete"
             )
         digest, listed = sha256(target), self._manifest().get(path)
         if listed not in (None, digest):
-            raise UserError(
+            raise GapError(
                 f"{path} of run {self.results.run.id[:8]} was changed after the run: "
                 "its sha256 is not the manifest's"
             )
@@ -129,14 +154,47 @@ def _raised(text: str) -> str:
     return _SUPERSCRIPT.sub(lambda m: f"<sup>{unicodedata.normalize('NFKC', m[0])}</sup>", text)
 
 
+NUMBERS = "numbers.json"
+
+
+def numbers_of(ledger: Ledger) -> Iterator[tuple[dict[str, str], bytes]]:
+    """For each run that is read, where its numbers are attached and all of them as JSON."""
+    for study, results in {"": ledger.results, **ledger.others}.items():
+        path = results.folder / NUMBERS
+        if path.is_file():
+            content = path.read_bytes()
+            digest = hashlib.sha256(content).hexdigest()
+            name = f"{study}-{NUMBERS}" if study else NUMBERS
+            run = results.run.id
+            yield {"path": NUMBERS, "sha256": digest, "attachment": name, "run": run}, content
+
+
+def seal(trail: Mapping[str, Any]) -> str:
+    """sha256 of a trail's content, whatever its layout as JSON."""
+    content = {key: value for key, value in trail.items() if key != "seal"}
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def sealed(trail: dict[str, Any], shown: Mapping[str, Any]) -> dict[str, Any]:
+    """The trail with what the written pages show, and a seal over both."""
+    whole = trail | dict(shown)
+    return whole | {"seal": seal(whole)}
+
+
 def trail(
-    ledger: Ledger, title: str, sources: Mapping[str, str], places: Mapping[str, Place]
+    ledger: Ledger,
+    title: str,
+    author: Mapping[str, str],
+    sources: Mapping[str, str],
+    places: Mapping[str, Place],
 ) -> dict[str, Any]:
     """The provenance of a laid-out write-up as plain data, without paths of this machine."""
     attached = set(ledger.attached())
     return {
-        "format": 1,
+        "format": 2,
         "title": title,
+        "author": dict(author),
         "run": portable(dataclasses.asdict(ledger.results.run)),
         "reads": {
             study: portable(dataclasses.asdict(other.run)) for study, other in ledger.others.items()
@@ -145,7 +203,9 @@ def trail(
         "numbers": [portable(entry) | _place(entry["id"], places) for entry in ledger.numbers],
         "figures": [_exhibit(one, places, attached) for one in ledger.figures],
         "tables": [_exhibit(one, places, attached) for one in ledger.tables],
+        "claims": [entry | _place_if(entry["id"], places) for entry in ledger.claims],
         "comparisons": ledger.comparisons,
+        "files": [facts for facts, _ in numbers_of(ledger)],
     }
 
 
@@ -170,6 +230,11 @@ def _place(name: str, places: Mapping[str, Place]) -> dict[str, Any]:
     return {"page": places[name].page, "rectangle": list(places[name].rectangle)}
 
 
+def _place_if(name: str, places: Mapping[str, Place]) -> dict[str, Any]:
+    """A branch may be empty, and then it stands nowhere."""
+    return _place(name, places) if name in places else {"page": None, "rectangle": None}
+
+
 def portable(value: Any) -> Any:
     """The value without folders of this machine: of an absolute path only the last part is kept."""
     if isinstance(value, Mapping):
@@ -189,7 +254,7 @@ def facts(run: Run) -> dict[str, Any]:
     """
     flat = _model_facts(run)
     for key, value in portable(dataclasses.asdict(run)).items():
-        if key == "models":
+        if key in ("models", "code"):
             continue
         if isinstance(value, dict):
             flat |= {f"{key}.{inner}": _fact(inner, one) for inner, one in value.items()}
@@ -210,10 +275,34 @@ def _model_facts(run: Run) -> dict[str, Any]:
     }
     runs = sorted({model["run"][:8] for model in models if model["origin"] == "found"})
     seconds = sum(model.get("seconds", 0.0) for model in models)
-    return {
+    found = sum(model.get("seconds", 0.0) for model in models if model["origin"] == "found")
+    return _methods(run.models) | {
         "models": len(models), **counts, "models.found_in": ", ".join(runs),
-        "models.seconds": seconds,
+        "models.seconds": seconds, "models.found_seconds": found,
     }  # fmt: skip
+
+
+def _methods(models: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """`models.parameters`, `.optimiser`, `.lr`, `.epochs`, `.batch`, and each for a model by name.
+
+    Where the models differ, the fact of all lists the values.
+    """
+    flat: dict[str, Any] = {}
+    for key in ("parameters", "optimiser", "lr", "epochs", "batch"):
+        own = {name: model[key] for name, model in models.items() if key in model}
+        own = {
+            name: _listed(value) if isinstance(value, list) else value
+            for name, value in own.items()
+        }
+        flat |= {f"models.{name}.{key}": value for name, value in own.items()}
+        values = sorted(set(own.values()), key=lambda value: (isinstance(value, str), value))
+        if values:
+            flat[f"models.{key}"] = values[0] if len(values) == 1 else _listed(values)
+    return flat
+
+
+def _listed(values: Iterable[Any]) -> str:
+    return ", ".join(plain(value) for value in values)
 
 
 def _fact(key: str, value: Any) -> Any:
@@ -227,9 +316,16 @@ def _fact(key: str, value: Any) -> Any:
     return len(value) if isinstance(value, list) else value
 
 
+def sha256_of(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
 def digests(paths: Iterable[Path]) -> dict[str, str]:
     """File name -> sha256 of the write-up and its templates."""
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(paths)}
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(paths, key=lambda path: path.name)
+    }
 
 
 def as_json(trail: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 import re
 import tomllib
 import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -27,6 +28,14 @@ _AUTHOR = ("name", "affiliation", "email", "course")
 
 
 @dataclass(frozen=True)
+class Signed:
+    """What stands beside the text: its author, and what has changed since the run."""
+
+    author: Mapping[str, str]
+    stale: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Paper:
     """A rendered write-up: everything that the page template arranges.
 
@@ -35,12 +44,16 @@ class Paper:
         blocks: id -> block, in the author's order, the references last.
         foot: the run's facts as HTML.
         head: facts about the document for its metadata.
+        compute: what computing it took, as HTML; it stands at the foot of the second page.
+        gaps: what a draft prints boxes for, one line each.
     """
 
     title: str
     blocks: dict[str, Block]
     foot: str
     head: dict[str, Any]
+    compute: str = ""
+    gaps: tuple[str, ...] = ()
 
 
 def environment(templates: Path) -> SandboxedEnvironment:
@@ -69,7 +82,7 @@ def author_of(path: Path) -> dict[str, str]:
             raise miss(f"{path.name} has no key", key, _AUTHOR)
     if not author.get("name"):
         raise UserError(f'{path.name} needs a line: name = "…"')
-    return {key: str(value) for key, value in author.items()}
+    return {key: str(author.get(key, "")) for key in _AUTHOR}
 
 
 def speak(env: SandboxedEnvironment, source: Source, words: Words) -> str:
@@ -96,7 +109,12 @@ def _message(error: Exception, words: Words) -> str:
     return message
 
 
-def paper(env: SandboxedEnvironment, source: Source, words: Words, author: dict[str, str]) -> Paper:
+def paper(
+    env: SandboxedEnvironment,
+    source: Source,
+    words: Words,
+    signed: Signed,
+) -> Paper:
     """Renders a write-up to blocks and checks that no number in it was typed by hand.
 
     Raises:
@@ -111,14 +129,16 @@ def paper(env: SandboxedEnvironment, source: Source, words: Words, author: dict[
         run = words.ledger.results.run
         given = {
             "source": source,
-            "author": author,
+            "author": signed.author,
             "abstract": Markup("\n".join(filled)),
             "run": run,
             "reads": list(words.ledger.others),
+            "stale": signed.stale,
         }
         title = fill(_furniture(env, "title", words, given))
         named = {f"b-{n}": _filled(block, fill) for n, block in enumerate(body)}
-        foot = fill(_furniture(env, "foot", words, given))
+        given |= {"lone": words.ledger.lone}
+        foot, compute = (fill(_furniture(env, name, words, given)) for name in ("foot", "compute"))
     except UserError as error:
         raise at(source.path, _line_of_quoted(str(error), source), str(error)) from None
     for piece in [title, *(block.html for block in named.values())]:
@@ -126,11 +146,13 @@ def paper(env: SandboxedEnvironment, source: Source, words: Words, author: dict[
     named |= _references(words, len(named))
     head = {
         "title": source.title,
-        "author": author["name"],
+        "author": signed.author["name"],
+        "byline": signed.author,
         "keywords": source.keywords,
         "run": run,
     }
-    return Paper(title, named, foot, head)
+    gaps = tuple(words.draft.gaps) if words.draft else ()
+    return Paper(title, named, foot, head, compute.strip(), gaps)
 
 
 def arrange(
@@ -145,6 +167,7 @@ def arrange(
     order = plan.order if plan else list(paper.blocks)
     blocks = [(name, paper.blocks[name].kind, Markup(paper.blocks[name].html)) for name in order]
     parts = {"title": Markup(paper.title), "foot": Markup(paper.foot), "blocks": blocks}
+    parts |= {"compute": Markup(paper.compute), "gaps": paper.gaps}
     given = parts | {"head": paper.head, "sheet": sheet, "plan": plan, "medium": medium}
     page = env.get_template("page.html.jinja").render(given | more)
     return page if medium == "screen" else _BEFORE_ELEMENT.sub(r"<span>\1</span>\2", page)

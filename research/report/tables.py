@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from research.errors import UserError
-from research.report.formats import apart, measured, plain
+from research.report.formats import DAGGER, measured, plain, told_apart
 from research.report.misses import miss
 from research.results import Cell, Number, Table
 
@@ -18,7 +18,7 @@ class Column:
     Attributes:
         heading: Markdown within a line; a unit common to its cells is appended in parentheses.
         format: of numbers, as `.4f`.
-        best: whose bold marks the best value; only where its interval is clear of the next best.
+        best: whose bold marks the best value, only where it can be told apart from the next.
         labels: printed names of raw words, as `{"transpose": "Transposed conv."}`.
         spread: whether half-widths are printed.
     """
@@ -50,6 +50,12 @@ class Part:
         position = list(self.columns).index(name)
         return [row[position] for _, row in self.rows]
 
+    @property
+    def seeds(self) -> set[int]:
+        """Over how many seeds its cells are; nothing of those that have none."""
+        cells = (cell for _, row in self.rows for cell in row)
+        return {len(cell.values) for cell in cells if isinstance(cell, Number) and cell.values}
+
 
 def select(table: Table, name: str, wanted: Wanted, rows: Mapping[str, Sequence[Cell]]) -> Part:
     """Picks columns in the order of `wanted` and the rows whose cells are among those of `rows`.
@@ -79,12 +85,24 @@ def body(part: Part, tracked: Print) -> str:
     for index, (number, row) in enumerate(part.rows):
         cells: list[str] = []
         for (name, column), cell in zip(part.columns.items(), row, strict=True):
-            text = tracked(name, printed(cell, column, name), cell, number)
+            lone = len(part.seeds) > 1 and isinstance(cell, Number) and cell.lone
+            shown = printed(cell, column, name) + (DAGGER if lone else "")
+            text = tracked(name, shown, cell, number)
             text = f"<b>{text}</b>" if bold[name] == index else text
             kind = "" if isinstance(cell, str) else ' class="number"'
             cells.append(f'<th scope="row">{text}</th>' if not cells else f"<td{kind}>{text}</td>")
         lines.append(f"<tr>{''.join(cells)}</tr>")
     return "\n".join(lines)
+
+
+def repetitions(part: Part) -> str:
+    """Over how many seeds the cells are: n = 3 seeds; n = 1 seed†; n = 2–3 seeds, † n = 1."""
+    several = sorted(part.seeds - {1})
+    lone = 1 in part.seeds
+    if not several:
+        return f"n = 1 seed{DAGGER}" if lone else ""
+    ends = "–".join(map(str, dict.fromkeys((several[0], several[-1]))))
+    return f"n = {ends} seeds" + (f", {DAGGER} n = 1" if lone else "")
 
 
 def heading(part: Part, inline: Callable[[str], str]) -> str:
@@ -124,13 +142,13 @@ def common_unit(cells: Sequence[Cell]) -> str:
 
 
 def best(cells: Sequence[Cell], wanted: Literal["min", "max"] | None) -> int | None:
-    """The row of the best value, if its 95 % interval is clear of the next best's."""
+    """The row of the best value, if it can be told apart from the next best."""
     sign = {"min": 1, "max": -1, None: 0}[wanted]
     numbers = [(index, _number(cell)) for index, cell in enumerate(cells)]
     ranked = sorted(
         ((i, n) for i, n in numbers if n is not None), key=lambda one: sign * one[1].value
     )
-    if not sign or len(ranked) < 2 or not apart(ranked[0][1], ranked[1][1]):
+    if not sign or len(ranked) < 2 or not told_apart(ranked[0][1], ranked[1][1]):
         return None
     return ranked[0][0]
 

@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from research.errors import UserError
-from research.report import formulas, markdown, tables
+from research.report import alternatives, formulas, literals, markdown, tables
 from research.report.citations import Citations
-from research.report.formats import apart, measured, plain
+from research.report.cohort import cohort, differing, selection
+from research.report.drafts import Draft
+from research.report.formats import DAGGER, apart, measured, plain
 from research.report.layout import PX, Sheet
-from research.report.misses import miss
+from research.report.misses import GapError, miss
 from research.report.provenance import Exhibit, Ledger, facts, portable
 from research.report.slots import Slots
 from research.report.tables import Column, Wanted
-from research.results import Cell, Number, Results
+from research.results import Cell, Claim, Number, Outcome, Results
 
 _CRISP = b'<image image-rendering="crisp-edges" '
 
@@ -31,13 +33,19 @@ class Words:
     is filled, so the trail holds exactly what stands on the page, however often it stands there.
     """
 
-    def __init__(self, ledger: Ledger, citations: Citations, sheet: Sheet) -> None:
+    def __init__(
+        self, ledger: Ledger, citations: Citations, sheet: Sheet, *, draft: bool = False
+    ) -> None:
         self.ledger = ledger
         self.slots = Slots()
         self.sections: dict[str, str] = {}
+        self.draft = Draft(self.slots) if draft else None
         self._results = ledger.results
-        self._told = {"": _Told.of(ledger.results)}
-        self._told |= {study: _Told.of(other) for study, other in ledger.others.items()}
+        self._told = {"": _Told.of(ledger.results, _surroundings(ledger))}
+        self._told |= {
+            study: _Told.of(other, {"apart": ", ".join(differing(ledger.results.run, other.run))})
+            for study, other in ledger.others.items()
+        }
         self._run = ledger.results.run
         self._citations = citations
         self._sheet = sheet
@@ -45,8 +53,9 @@ class Words:
 
     def vocabulary(self) -> dict[str, Callable[..., Any]]:
         numbers = (self.number, self.value, self.setting, self.fact, self.quoted, self.stated)
-        others = (self.compare, self.figure, self.table, self.col, self.ref, self.cite)
-        return {word.__name__: word for word in (*numbers, *others)}
+        others = (self.claim, self.compare, self.figure, self.table, self.col, self.ref, self.cite)
+        words = {word.__name__: word for word in (*numbers, *others)}
+        return self.draft.forgiving(words) if self.draft else words
 
     # --- numbers ---------------------------------------------------------------------------------
 
@@ -55,10 +64,11 @@ class Words:
     ) -> str:
         """A logged number with its 95 % interval, `± half-width` or `[low, high]`, and its unit."""
         number = self._number(name)
-        text = measured(number, format, spread=spread, unit=unit)
+        text = measured(number, format, spread=spread, unit=unit) + DAGGER * number.lone
         return self._tracked(
-            "number", name, text, number.value, format=format, **_certainty(number)
-        )
+            "number", name, text, number.value, format=format, **_certainty(number),
+            shows={"spread": spread, "unit": unit},
+        )  # fmt: skip
 
     def value(self, name: str, default: Any = None) -> Any:
         """The raw value of a logged number or of a fact, for conditions; not to be printed.
@@ -79,7 +89,7 @@ class Words:
         if own not in told.config:
             raise miss(f"run {told.id[:8]} has no setting", own, told.config)
         value = portable(told.config[own])
-        return self._tracked("setting", name, plain(value, format), value)
+        return self._tracked("setting", name, plain(value, format), value, format=format)
 
     def fact(self, name: str, format: str | None = None) -> str:
         """A fact of the run by its name in `provenance.facts`: preset, device, data.train."""
@@ -87,7 +97,7 @@ class Words:
         if own not in told.facts:
             raise miss(f"run {told.id[:8]} has no fact", own, told.facts)
         value = told.facts[own]
-        return self._tracked("fact", name, plain(value, format), value)
+        return self._tracked("fact", name, plain(value, format), value, format=format)
 
     def quoted(self, text: str, key: str) -> str:
         """A number taken from a source, printed with its citation."""
@@ -114,10 +124,33 @@ class Words:
         self.ledger.comparisons.append({"a": a, "b": b, "outcome": outcome})
         return {"less": less, "greater": greater, "tie": tie}[outcome]
 
+    def claim(self, name: str, *, holds: str, fails: str, undecided: str) -> str:
+        """The words that are true of a claim that the study tested.
+
+        Raises:
+            UserError: no such claim, or a number typed into any of the branches, printed or not.
+        """
+        told, own = self._of(name)
+        if own not in told.claims:
+            raise miss(f"run {told.id[:8]} logged no claim", own, told.claims)
+        claim = told.claims[own]
+        branches: dict[Outcome, str] = {"holds": holds, "fails": fails, "undecided": undecided}
+        for outcome, text in branches.items():
+            self._check_branch(name, outcome, text)
+        chosen = branches[claim.outcome]
+
+        def render() -> str:
+            printed, html = self.slots.plain(chosen), self._inline(chosen)
+            return self.ledger.claim(own, claim, printed, html, run=told.id)
+
+        return self.slots.put(render, chosen)
+
     # --- figures and tables ----------------------------------------------------------------------
 
-    def figure(self, name: str, *, caption: str, alt: str, wide: bool = False) -> str:
+    def figure(self, name: str, *, caption: str, alt: str | None = None, wide: bool = False) -> str:
         """A figure of the run at the size at which it was drawn, numbered, its caption below.
+
+        Its alternative text is `alt`, followed by a sentence made from the data behind it.
 
         Raises:
             UserError: no such figure, one printed twice, one without alternative text, or one drawn
@@ -133,19 +166,24 @@ class Words:
                 f"{drawing.width_mm - width:.0f} mm "
                 f"more than the {'page' if wide else 'column'}: {hint}"
             )
-        if not alt.strip():
-            raise UserError(
-                f"figure '{name}' needs alt=…, what it shows in words for who cannot see it"
-            )
-        label = self._label("fig", name, "Figure")
         artifact = self.ledger.file(drawing.svg)
         exhibit = Exhibit(f"i-{name}", name, artifact, tuple(map(self.ledger.file, drawing.data)))
+        data = alternatives.sentence(self._results, drawing)
+        if not (data if alt is None else alt.strip()):
+            gap = GapError(
+                f"figure '{name}' needs alt=…, what it shows in words for who cannot see it"
+            )
+            if self.draft is None:
+                raise gap
+            self.draft.note(gap)
+        label = self._label("fig", name, "Figure")
 
         def render() -> str:
             self.ledger.figures.append(exhibit)
             svg = (self._results.folder / drawing.svg).read_bytes()
             source = formulas.data_uri(svg.replace(b"<image ", _CRISP))  # PDF/A wants it so
-            described = html.escape(self.slots.plain(alt))
+            told = (self.slots.plain(alt or "").strip(), data)
+            described = html.escape(alternatives.joined(*told) or f"figure {name}")
             size = f"width:{drawing.width_mm}mm;height:{drawing.height_mm}mm"
             return (
                 f'<figure class="{"wide" if wide else "float"}" id="fig-{name}">'
@@ -167,16 +205,19 @@ class Words:
         """
         self._known("table", name, self._results.names("tables"))
         part = tables.select(self._results.table(name), name, columns, rows or {})
-        label = self._label("tab", name, "Table")
         artifact = self.ledger.file(f"tables/{name}.json")
+        label = self._label("tab", name, "Table")
         exhibit = Exhibit(f"t-{name}", name, artifact, (artifact,))
         self._checked(part)
+        repeated = tables.repetitions(part)
+        seeds = f' <span class="auto">{repeated}.</span>' if repeated else ""
 
         def render() -> str:
             self.ledger.tables.append(exhibit)
+            self.ledger.lone |= DAGGER in repeated
             return (
                 f'<figure class="table {"wide" if wide else "float"}" id="tab-{name}">'
-                f"<figcaption>{label}. {self._inline(caption)}</figcaption>"
+                f"<figcaption>{label}. {self._inline(caption)}{seeds}</figcaption>"
                 f'<table id="t-{name}"><thead>{tables.heading(part, self._inline)}</thead>'
                 f"<tbody>{tables.body(part, self._cell_of(name, part))}</tbody></table></figure>"
             )
@@ -237,9 +278,18 @@ class Words:
         told, own = self._of(name) if of_run else (self._told[""], name)
 
         def render() -> str:
+            self.ledger.lone |= kind == "number" and text.endswith(DAGGER)
             return self.ledger.print(kind, own, text, value, run=told.id, **more)
 
         return self.slots.put(render, text)
+
+    def _check_branch(self, name: str, outcome: str, text: str) -> None:
+        found = literals.untracked(markdown.inline(self.slots.bare(text)))
+        if found:
+            raise UserError(
+                f"the number {found[0][0]} is typed into claim '{name}', where it {outcome}: "
+                f"'{found[0][1]}'; it is printed by a word or not at all"
+            )
 
     def _inline(self, text: str) -> str:
         return self.slots.fill(markdown.inline(text))
@@ -266,14 +316,19 @@ class Words:
         }
         labels = self._labels | sections
         if target not in labels:
-            raise miss("the text has nothing to refer to as", target, labels)
+            gap = miss("the text has nothing to refer to as", target, labels)
+            if self.draft is None:
+                raise gap
+            return self.draft.boxed(gap)
         return f'<a class="auto" href="#{target.replace(":", "-", 1)}">{labels[target]}</a>'
 
     def _cell_of(self, table: str, part: tables.Part) -> tables.Print:
         def cell(column: str, text: str, raw: Cell, row: int) -> str:
             number = raw if isinstance(raw, Number) else Number(0.0)
             value = raw.value if isinstance(raw, Number) else raw
-            more = {"row": row, "format": part.columns[column].format, **_certainty(number)}
+            printed = part.columns[column]
+            more = {"row": row, "format": printed.format, **_certainty(number)}
+            more |= {"shows": {"spread": printed.spread, "unit": False}}
             name, run = f"{table}.{column}", self._run.id
             return self.ledger.print("cell", name, text, value, run=run, **more)
 
@@ -283,6 +338,15 @@ class Words:
         """Fails while the template's line is known, not when the slot is filled."""
         tables.body(part, lambda column, text, raw, row: text)
         tables.heading(part, str)
+
+
+def _surroundings(ledger: Ledger) -> dict[str, str]:
+    """Facts of the paper's run that only the runs around it tell."""
+    run, history = ledger.results.run, ledger.history
+    return {
+        "models.apart": cohort(run, history.lenders) if history.runs else "",
+        "selection": selection(run, history),
+    }
 
 
 def _certainty(number: Number) -> dict[str, Any]:
@@ -300,8 +364,9 @@ class _Told:
     numbers: Mapping[str, Number]
     facts: Mapping[str, Any]
     config: Mapping[str, Any]
+    claims: Mapping[str, Claim]
 
     @classmethod
-    def of(cls, results: Results) -> "_Told":
+    def of(cls, results: Results, more: Mapping[str, str] = {}) -> "_Told":
         run = results.run
-        return cls(run.id, results.numbers, facts(run), run.config)
+        return cls(run.id, results.numbers, {**facts(run), **more}, run.config, results.claims)

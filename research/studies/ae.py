@@ -25,7 +25,7 @@ from research.embedding import fit_pca, knn_accuracy, trustworthiness, tsne
 from research.errors import UserError
 from research.models import ConvAutoencoder, Decoder, count_parameters
 from research.results import Array, Cell, Number, Results, Table
-from research.stats import over_seeds
+from research.stats import Direction, claim_pairs, over_samples, over_seeds, paired
 from research.tracking import Log
 from research.train import placed, predict
 from research.trained import obtain
@@ -189,18 +189,21 @@ def measure_reconstructions(models: Models, pca: PCA, data: Dataset, log: Log) -
 
     def mean(name: str, measure: str, chosen: Array) -> Number | None:
         runs = [run[measure].numpy()[chosen].mean() for run in measured[name] if measure in run]
-        return over_seeds(runs, UNITS[measure]) if runs else None
+        return over_models(name, runs, UNITS[measure]) if runs else None
 
     everything = np.ones(len(labels), bool)
+    found: dict[str, dict[str, Number | None]] = {}
     rows: list[dict[str, Cell]] = []
     for name in outputs:
         errors = {measure: mean(name, measure, everything) for measure in UNITS}
         for measure, error in errors.items():
             if error:
                 log.number(f"{measure}_{name}", error)
-        share = checkerboard(outputs[name], images)
+        residuals = (output - images for output in outputs[name])
+        share = over_models(name, [reconstruction.checkerboard_energy(r) for r in residuals])
         log.number(f"checkerboard_{name}", share)
-        rows.append({"model": name, **errors, "checkerboard": share})
+        found[name] = {**errors, "checkerboard": share}
+        rows.append({"model": name, **found[name]})
     log.table("errors", Table.of(rows))
     log.number("parameters_pca", pca.components_.size + pca.mean_.size)
     log.number("entropy_floor", reconstruction.entropy_floor(images).mean().item(), "nat")
@@ -214,7 +217,8 @@ def measure_reconstructions(models: Models, pca: PCA, data: Dataset, log: Log) -
     log.arrays("spectra", **{
         arm: reconstruction.spectrum(outputs[arm][0] - images).cpu().numpy() for arm in ARMS
     })  # fmt: skip
-    compare_arms(measured, log)
+    claim_errors(found, log)
+    tell_gain(found, log)
 
 
 def linear_baselines(pca: PCA, images: Tensor) -> dict[str, list[Tensor]]:
@@ -229,8 +233,9 @@ def linear_baselines(pca: PCA, images: Tensor) -> dict[str, list[Tensor]]:
     }
 
 
-def checkerboard(outputs: Sequence[Tensor], images: Tensor) -> Number:
-    return over_seeds([reconstruction.checkerboard_energy(out - images) for out in outputs])
+def over_models(name: str, values: Sequence[float], unit: str = "") -> Number:
+    """A measure over the seeds of an arm; of a baseline, which has no seed, as it is."""
+    return over_seeds(values, unit) if name in ARMS else over_samples(values, unit)
 
 
 def log_examples(
@@ -248,12 +253,24 @@ def log_examples(
     )
 
 
-def compare_arms(measured: Mapping[str, list[dict[str, Tensor]]], log: Log) -> None:
-    """How much better upsampling is, seed by seed: both arms of a seed saw the same images."""
-    transpose, upsample = (
-        np.array([run["psnr"].mean().item() for run in measured[arm]]) for arm in ARMS
-    )
-    gain = over_seeds(list(upsample - transpose), "dB")
+def claim_errors(found: Mapping[str, Mapping[str, Number | None]], log: Log) -> None:
+    """What the paper says of the arms; both arms of a seed saw the same images in one order."""
+    pairs: dict[str, tuple[str, str, str, Direction]] = {
+        **{f"{arm}_beats_pca": ("mse", "pca", arm, "less") for arm in ARMS},
+        "upsample_sharper": ("psnr", "transpose", "upsample", "greater"),
+        "upsample_more_similar": ("ssim", "transpose", "upsample", "greater"),
+        "upsample_less_checkered": ("checkerboard", "transpose", "upsample", "less"),
+    }
+    for name, (measure, before, after, direction) in pairs.items():
+        first, second = found[before][measure], found[after][measure]
+        if first and second:
+            log.claim(name, claim_pairs(first, second, direction))
+
+
+def tell_gain(found: Mapping[str, Mapping[str, Number | None]], log: Log) -> None:
+    """How much better upsampling is, seed by seed."""
+    transpose, upsample = (number.values for arm in ARMS if (number := found[arm]["psnr"]))
+    gain = paired(transpose, upsample, "dB")
     log.number("psnr_gain", gain)
     spread = f" ± {gain.half_width:.2f}" if gain.half_width is not None else ""
     log.finding(
@@ -279,7 +296,10 @@ def measure_code(models: Models, pca: PCA, data: Dataset, config: Config, log: L
         **{arm: [accuracy(partial(code, m)) for m in group] for arm, group in models.items()},
     }
     for name, values in scores.items():
-        log.number(f"knn_{name}", over_seeds(values))
+        log.number(f"knn_{name}", over_models(name, values))
+    for arm in ARMS:
+        constant = scores["pixels"] * len(scores[arm])  # which have no seed
+        log.claim(f"{arm}_code_beats_pixels", claim_pairs(constant, scores[arm], "greater"))
     log.number("chance", 1 / len(data.classes))
     chosen = np.random.default_rng(0).permutation(len(truth))[: config.map_points]
     codes = code(models["transpose"][0], data.test)[chosen]

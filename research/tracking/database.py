@@ -44,6 +44,18 @@ def rows(database: Path) -> list[Row]:
     return list(found.values())
 
 
+def values(database: Path, run: str) -> tuple[set[tuple[str, int, float | None]], dict[str, str]]:
+    """What MLflow holds of a run: (name, step, value or None for NaN) of each point; parameters."""
+    metrics = "SELECT key, step, value, is_nan FROM metrics WHERE run_uuid = ?"
+    params = "SELECT key, value FROM params WHERE run_uuid = ?"
+    with _opened(database, "ro") as db:
+        points = db.execute(metrics, (run,)).fetchall()
+        return (
+            {(name, step, None if nan else value) for name, step, value, nan in points},
+            dict(db.execute(params, (run,)).fetchall()),
+        )
+
+
 def rehome(database: Path, artifacts: Path) -> None:
     """Points MLflow to where the artifacts are after the checkout was moved or copied.
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from research.results import Array, Number, Table
+from research.results import Array, Claim, Number, Table
 
 
 class Log(Protocol):
@@ -24,6 +24,9 @@ class Log(Protocol):
 
     def number(self, name: str, value: Number | float, unit: str = "") -> None:
         """A value for the write-up; logging a name twice is an error."""
+
+    def claim(self, name: str, claim: Claim) -> None:
+        """A statement for the write-up with the test that decides it; named once, as a number."""
 
     def table(self, name: str, table: Table) -> None: ...
 
@@ -73,6 +76,7 @@ class Opening:
     seeds: tuple[int, ...]
     device: str
     changed: Mapping[str, Any] = field(default_factory=dict)
+    code: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -196,6 +196,8 @@ def _tags(run: Run, record: Path) -> dict[str, str]:
         "mlflow.source.git.commit": run.commit,
         "mlflow.source.git.branch": branch(record),
     }
+    claims = results.read_claims(record).items()
+    tags |= {f"research.claim.{name}": str(claim) for name, claim in claims}
     return {key: value[:LONGEST_TAG] for key, value in tags.items() if value}
 
 

@@ -20,8 +20,8 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
-from research import environment, hardware, results
-from research.results import Array, Number, Run, Table
+from research import environment, hardware, results, staleness
+from research.results import Array, Claim, Number, Run, Table
 from research.tracking.curves import Curves
 from research.tracking.log import Opening
 
@@ -52,6 +52,7 @@ class Record:
         self.lineage = read_lineage(folder)
         self._metrics, self._numbers, self._system = (Curves(folder / name) for name in CURVES)
         self._values = results.read_numbers(folder)
+        self._claims = results.read_claims(folder)
         self._logged: set[str] = set()
 
     @classmethod
@@ -80,6 +81,13 @@ class Record:
             step += 1
         self._numbers.add(step, {name: number.value})
 
+    def claim(self, name: str, claim: Claim) -> None:
+        self._claim("claim", name)
+        p = None if claim.p is None else float(claim.p)
+        effect = _builtin(claim.effect)
+        self._claims[name] = dataclasses.replace(claim, effect=effect, p=p, n=int(claim.n))
+        results.write_claims(self.folder, self._claims)
+
     def table(self, name: str, table: Table) -> None:
         self._claim("table", name)
         results.write_table(self.folder, name, _plain_table(table))
@@ -93,7 +101,9 @@ class Record:
             self.update(findings=(*self.run.findings, text))
 
     def dataset(self, facts: Mapping[str, Any]) -> None:
-        self.update(data={key: plain(value) for key, value in facts.items()})
+        files = staleness.files(self.run.config)
+        known = {"files": files} if files else {}
+        self.update(data={key: plain(value) for key, value in facts.items()} | known)
 
     def model(self, name: str, facts: Mapping[str, Any]) -> None:
         self.update(models=self.run.models | {name: plain(facts)})
@@ -177,6 +187,7 @@ def first_facts(id: str, opening: Opening, started: int, code: environment.Check
         dirty=code.dirty,
         versions=environment.versions(),
         changed={key: plain(value) for key, value in opening.changed.items()},
+        code=dict(opening.code),
     )
 
 
@@ -231,7 +242,8 @@ def _builtin(number: Number) -> Number:
     half_width, low, high = (
         None if end is None else float(end) for end in (number.half_width, number.low, number.high)
     )
-    return Number(float(number.value), number.unit, half_width, int(number.n), low, high)
+    values = tuple(map(float, number.values))
+    return Number(float(number.value), number.unit, half_width, int(number.n), low, high, values)
 
 
 def _plain_table(table: Table) -> Table:

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import threading
+import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -12,7 +13,7 @@ from typing import Any, Protocol, Self
 
 from filelock import FileLock, Timeout
 
-from research import environment, results
+from research import environment, hardware, results
 from research.errors import UserError
 from research.hardware import Meter
 from research.tracking.alive import last_write
@@ -73,6 +74,7 @@ class Session(Record):
         self._mirror = backend.mirror(id)
         self._carrying = threading.Lock()
         self._open_children: list[Session] = []
+        self._began = time.perf_counter()
 
     @property
     def pretrained(self) -> Path | None:
@@ -108,6 +110,9 @@ class Session(Record):
         at: TracebackType | None,
     ) -> None:
         with undisturbed():
+            if not self.lineage.parent:
+                spent = time.perf_counter() - self._began
+                self.update(compute=hardware.compute(self.run.device, spent, self.run.compute))
             self.close(status_of(error))
             try:
                 with self._carrying:
@@ -118,7 +123,7 @@ class Session(Record):
                 warnings.warn(str(trouble), stacklevel=2)  # the error on its way matters more
 
     def _create_child(self, name: str, params: Mapping[str, Any]) -> str:
-        opening = dataclasses.replace(self._opening, name=name, config=params, changed={})
+        opening = dataclasses.replace(self._opening, name=name, config=params, changed={}, code={})
         code = environment.Checkout(self.run.commit, dirty=self.run.dirty)
         id = create(self._backend, opening, code, self.id)
         self.adopt(name, id)

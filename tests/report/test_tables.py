@@ -1,7 +1,7 @@
 import pytest
 
 from research.errors import UserError
-from research.report.tables import Column, best, body, common_unit, printed, select
+from research.report.tables import Column, best, body, common_unit, printed, repetitions, select
 from research.results import Number, Table
 
 TABLE = Table(
@@ -22,6 +22,38 @@ def test_best_is_the_smallest_or_largest_value() -> None:
 def test_no_best_where_intervals_overlap() -> None:
     assert best([Number(1.0, half_width=0.3), Number(1.5, half_width=0.3)], "min") is None
     assert best([Number(1.0, half_width=0.3), Number(1.7, half_width=0.3)], "min") == 0
+
+
+def over(*values: float) -> Number:
+    return Number(sum(values) / len(values), half_width=9.0, n=len(values), values=values)
+
+
+def test_best_of_the_same_seeds_is_decided_in_pairs() -> None:
+    """Seeds differ more than arms, so the intervals overlap, but each seed prefers the first."""
+    assert best([over(1.0, 5.0, 9.0), over(1.2, 5.3, 9.2)], "min") == 0
+    assert best([over(1.0, 5.0, 9.0), over(1.2, 4.9, 9.2)], "min") is None
+
+
+@pytest.mark.parametrize(
+    ("numbers", "text"),
+    [
+        ([over(1.0, 2.0, 3.0), over(1.0, 2.0, 3.0), Number(1.0)], "n = 3 seeds"),
+        ([Number(1.0, values=(1.0,)), Number(2.0)], "n = 1 seed†"),
+        ([over(1.0, 2.0), over(1.0, 2.0, 3.0)], "n = 2–3 seeds"),
+        ([Number(1.0, values=(1.0,)), over(1.0, 2.0)], "n = 2 seeds, † n = 1"),
+        ([Number(1.0), Number(0.5, low=0.4, high=0.6, n=100)], ""),
+    ],
+)
+def test_over_how_many_seeds(numbers: list[Number], text: str) -> None:
+    table = Table(("x",), tuple((number,) for number in numbers))
+    assert repetitions(select(table, "t", {"x": Column("X", ".1f")}, {})) == text
+
+
+def test_a_single_seed_among_several_is_marked_in_its_cell() -> None:
+    table = Table(("x",), ((Number(1.0, values=(1.0,)),), (over(1.0, 2.0),), (Number(3.0),)))
+    part = select(table, "t", {"x": Column("X", ".1f")}, {})
+    shown = body(part, lambda column, text, raw, row: text)
+    assert [line.count("†") for line in shown.splitlines()] == [1, 0, 0]
 
 
 def test_no_best_among_equals_or_alone() -> None:

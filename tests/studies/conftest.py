@@ -8,7 +8,7 @@ from research import __main__ as command
 from research.config import Data
 from research.data import Dataset, load
 from research.paths import PAPER
-from research.results import Results
+from research.results import Claim, Results
 
 from . import zf_own as own
 from . import zf_tiny
@@ -71,3 +71,11 @@ def zf_paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def zf_own(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file of networks of the user's, with weights of each beside it."""
     return own.written(tmp_path_factory.mktemp("own"))
+
+
+@pytest.fixture(params=["holds", "fails", "undecided"])
+def outcome(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Makes every claim come out so, for the sentences that the record at hand does not print."""
+    forced = str(request.param)
+    monkeypatch.setattr(Claim, "outcome", property(lambda claim: forced))
+    return forced

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from scipy import stats
 from torch.nn import functional as F
 
 from research import __main__ as command
@@ -183,6 +184,38 @@ def test_given_weights_replace_training(store: Path, record: Results, tmp_path: 
     assert not [name for name in again.names("arrays") if name.startswith("curve")]
 
 
+def test_claims_are_scipys_paired_tests_of_the_stored_numbers(record: Results) -> None:
+    numbers, claims = record.numbers, record.claims
+    pairs = {
+        "transpose_beats_pca": ("mse_pca", "mse_transpose"),
+        "upsample_beats_pca": ("mse_pca", "mse_upsample"),
+        "upsample_sharper": ("psnr_transpose", "psnr_upsample"),
+        "upsample_more_similar": ("ssim_transpose", "ssim_upsample"),
+        "upsample_less_checkered": ("checkerboard_transpose", "checkerboard_upsample"),
+        "transpose_code_beats_pixels": ("knn_pixels", "knn_transpose"),
+        "upsample_code_beats_pixels": ("knn_pixels", "knn_upsample"),
+    }
+    assert set(claims) == set(pairs)
+    for name, (before, after) in pairs.items():
+        after_values = numbers[after].values
+        before_values = numbers[before].values or [numbers[before].value] * len(after_values)
+        test = stats.ttest_rel(after_values, before_values)
+        p = claims[name].p
+        assert (p is None and np.isnan(test.pvalue)) or p == pytest.approx(test.pvalue)
+        assert claims[name].effect.bounds == pytest.approx(tuple(test.confidence_interval(0.95)))
+    assert {claims[name].direction for name in pairs if "pca" in name or "less" in name} == {"less"}
+    assert not numbers["mse_pca"].values
+
+
+def test_every_branch_of_every_claim_is_fit_to_print(
+    store: Path, record: Results, paper: Path, outcome: str
+) -> None:
+    assert command.main(["report", "ae", "--log", f"folder:{store}", "--run", record.run.id]) == 0
+    found = trail(paper / "ae.pdf")["claims"]
+    assert {one["outcome"] for one in found} == {outcome}
+    assert {one["name"] for one in found} == set(record.claims)
+
+
 def test_the_paper_of_a_single_seed_claims_nothing(
     record: Results, tmp_path: Path, paper: Path
 ) -> None:
@@ -266,7 +299,7 @@ def test_the_list_of_studies_tells_why_a_pdf_is_out_of_date(store: Path, paper: 
     figure.write_bytes(drawn)
     with (paper / "ae.md").open("a") as file:
         file.write("\nMore.\n")
-    assert command.pdf_state(entry, run, kept) == "changed since: ae.md"
+    assert command.pdf_state(entry, run, kept) == "prose changed since: ae.md"
     (paper / "ae.pdf").unlink()
     assert command.pdf_state(entry, run, kept) == "not built"
 

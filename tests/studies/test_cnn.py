@@ -398,6 +398,14 @@ def test_the_paper_of_found_and_given_weights_and_a_single_seed(
     assert "±\u00a0" not in text
 
 
+def test_every_branch_of_every_claim_is_fit_to_print(
+    store: Path, paper: Path, outcome: str
+) -> None:
+    assert command.main(["report", "cnn", "--log", f"folder:{store}"]) == 0
+    found = trail(paper / "cnn.pdf")["claims"]
+    assert found and {one["outcome"] for one in found} == {outcome}
+
+
 def test_the_paper_is_built(store: Path, paper: Path) -> None:
     assert command.main(["report", "cnn", "--log", f"folder:{store}"]) == 0
     assert (paper / "cnn.pdf").exists()

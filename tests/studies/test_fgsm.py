@@ -682,6 +682,15 @@ def test_given_weights_of_a_single_seed_have_no_past(
 
 
 @pytest.mark.usefixtures("record")
+def test_every_branch_of_every_claim_is_fit_to_print(
+    store: Path, paper: Path, outcome: str
+) -> None:
+    built(store, paper)
+    found = trail(paper / "fgsm.pdf")["claims"]
+    assert found and {one["outcome"] for one in found} == {outcome}
+
+
+@pytest.mark.usefixtures("record")
 def test_the_paper_is_built(store: Path, paper: Path) -> None:
     built(store, paper)
     figures = {figure["name"] for figure in trail(paper / "fgsm.pdf")["figures"]}

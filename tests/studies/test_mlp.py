@@ -21,6 +21,7 @@ from research.data import load
 from research.errors import UserError
 from research.models import Mlp
 from research.paths import PAPER
+from research.report.embedded import trail
 from research.results import Array, Number, Results
 from research.results import load as read
 from research.studies import mlp
@@ -186,7 +187,12 @@ def notebook() -> tuple[dict[str, Any], Log]:
     logged: dict[str, Any] = {}
     others = dict.fromkeys(("table", "finding"), lambda *_: None)
     arrays = {"arrays": lambda *_, **__: None}
-    return logged, cast(Log, SimpleNamespace(number=logged.__setitem__, **others, **arrays))
+    return logged, cast(
+        Log,
+        SimpleNamespace(
+            claim=lambda name, claim: None, number=logged.__setitem__, **others, **arrays
+        ),
+    )
 
 
 def planted(right: list[int]) -> Report:
@@ -482,6 +488,14 @@ def built(store: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr(command, "PAPER", paper)
     assert command.main(["report", "mlp", "--log", f"folder:{store}"]) == 0
     return (paper / "mlp.html").read_text().split("<script")[0]
+
+
+def test_every_branch_of_every_claim_is_fit_to_print(
+    record: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outcome: str
+) -> None:
+    built(record.folder.parent, tmp_path, monkeypatch)
+    found = trail(tmp_path / "paper/mlp.pdf")["claims"]
+    assert found and {one["outcome"] for one in found} == {outcome}
 
 
 def test_some_given_weights_do_not_hide_the_curves_of_the_others(

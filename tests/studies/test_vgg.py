@@ -517,6 +517,16 @@ def test_the_paper_with_imagenets_weights_is_built(
     assert "of a kind that depends on the seed (LeNet)" in text
 
 
+def test_every_branch_of_every_claim_is_fit_to_print(
+    store: Path, record: Results, paper: Path, tmp_path: Path, outcome: str
+) -> None:
+    both = Path(shutil.copytree(store, tmp_path / "both"))
+    with_earlier_run(record, both)
+    assert command.main(["report", "vgg", "--log", f"folder:{both}"]) == 0
+    found = trail(paper / "vgg.pdf")["claims"]
+    assert found and {one["outcome"] for one in found} == {outcome}
+
+
 def test_the_paper_of_given_weights_and_a_single_seed(
     record: Results, root: Path, paper: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

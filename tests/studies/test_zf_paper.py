@@ -55,6 +55,14 @@ def test_the_paper_of_several_seeds(zf_store: Path, zf_paper: Path) -> None:
     assert "Of 4 models" not in text and "trained on" in text
 
 
+def test_every_branch_of_every_claim_is_fit_to_print(
+    zf_store: Path, zf_paper: Path, outcome: str
+) -> None:
+    report(zf_paper, zf_store)
+    found = trail(zf_paper / "zf.pdf")["claims"]
+    assert found and {one["outcome"] for one in found} == {outcome}
+
+
 def test_a_second_run_trains_nothing_and_finds_the_same(
     zf_record: Results, stripes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -31,6 +31,8 @@ def test_a_record_reads_back_to_the_last_bit(record: Path) -> None:
     loaded = results.load(record)
     assert loaded.numbers["loss"] == results.Number(2 / 3, "nats", 0.1, 2)
     assert loaded.numbers["share"].value == 1 / 7
+    claim = results.Claim(results.Number(-1 / 3, half_width=0.1, n=2), 0.02, 2, "by hand", "less")
+    assert loaded.claims == {"falls": claim}
     assert loaded.table("errors").rows == (("arm", results.Number(1 / 3)), ("b", 2))
     assert np.array_equal(loaded.arrays("curves")["loss"], [1 / 3, np.nan], equal_nan=True)
     with (record / "tables/errors.csv").open() as file:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from research.results import Number, Table
+from research.results import Claim, Number, Table
 from research.tracking import Log, Opening, open_store
 
 OPENING = Opening(
@@ -65,6 +65,7 @@ def study(log: Log, at_step: Callable[[str, int], None] = nothing) -> None:
         )
         log.arrays("curves", loss=np.array([1 / 3, np.nan]))
         log.path("kernels/conv1.txt").write_text("kernel")
+        log.claim("falls", Claim(Number(-1 / 3, half_width=0.1, n=2), 0.02, 2, "by hand", "less"))
     log.finding("It does.")
 
 

@@ -22,8 +22,16 @@ from research.embedding import (
     tsne,
 )
 from research.models import CnnA, count_parameters
-from research.results import Array, Cell, Number, Table
-from research.stats import mcnemar, over_seeds, paired, percentile_interval, resamples
+from research.results import Array, Cell, Claim, Number, Table
+from research.stats import (
+    claim_of,
+    claim_pairs,
+    mcnemar,
+    over_seeds,
+    paired,
+    percentile_interval,
+    resamples,
+)
 from research.studies.cnn.networks import embedder, encode, fresh, without_relus
 from research.studies.cnn.settings import MEASURED, METRICS, Config, Encode, Models
 from research.tracking import Log
@@ -52,6 +60,7 @@ def measure_arms(models: Models, data: Dataset, log: Log) -> None:
     accuracies = {arm: [run["accuracy/test"] for run in group] for arm, group in measured.items()}
     shared = accuracies["baseline"][: len(accuracies["relu"])]
     log.number("relu_gain", paired(shared, accuracies["relu"]))
+    log.claim("relu_better", claim_pairs(shared, accuracies["relu"], "greater"))
     for name, counts in zip(
         ("dead_logits", "silent_images"), zip(*map(silence, logits["relu"]), strict=True),
         strict=True,
@@ -252,14 +261,26 @@ def compare_spaces(right: Mapping[str, Sequence[Array]], draws: Array, log: Log)
     gain = over_draws(first["trained"] - first["pixels"], draws)
     p = mcnemar(pixels, trained)
     log.number("knn_gain", gain)
-    log.number("knn_gain_features", over_draws(first["trained"] - first["features"], draws))
-    log.number("knn_gain_architecture", over_draws(first["untrained"] - first["pixels"], draws))
+    test = "McNemar's exact test, bootstrap interval over images"
+    log.claim("embedding_better", Claim(gain, p, len(pixels), test))
+    pairs = {"features": ("features", "trained"), "architecture": ("pixels", "untrained")}
+    for name, (before, after) in pairs.items():
+        effect = over_draws(first[after] - first[before], draws)
+        test_p = mcnemar(right[before][0], right[after][0])
+        log.number(f"knn_gain_{name}", effect)
+        log.claim(f"{after}_better_than_{before}", Claim(effect, test_p, len(pixels), test))
     log.number("knn_p", p)
     log.number("only_pixels_right", int((pixels & ~trained).sum()))
     log.number("only_trained_right", int((trained & ~pixels).sum()))
     rates = {name: [float(flags.mean()) for flags in runs] for name, runs in right.items()}
-    log.number("knn_gain_seeds", over_seeds([r - rates["pixels"][0] for r in rates["trained"]]))
-    log.number("knn_gain_untrained", paired(rates["untrained"], rates["trained"]))
+    gains = {
+        "seeds": over_seeds([r - rates["pixels"][0] for r in rates["trained"]]),
+        "untrained": paired(rates["untrained"], rates["trained"]),
+    }
+    for name, over in gains.items():
+        log.number(f"knn_gain_{name}", over)
+    log.claim("embedding_better_over_seeds", claim_of(gains["seeds"], "greater"))
+    log.claim("training_helps", claim_of(gains["untrained"], "greater"))
     low, high = (100 * end for end in gain.bounds or (gain.value, gain.value))
     log.finding(
         f"Nearest neighbours classify {rates['trained'][0]:.2%} of the test images rightly in the "

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from research.adversarial import added, fooling_step, input_gradient
 from research.data import Dataset, Split
 from research.results import Cell, Number, Table
-from research.stats import over_seeds
+from research.stats import claim_of, over_samples
 from research.studies.fgsm.networks import of_pair
 from research.studies.fgsm.settings import Config, Models
 from research.tracking import Log
@@ -121,7 +121,7 @@ def mistakes(name: str, model: nn.Module, inputs: Tensor, labels: Tensor) -> Row
 
 def mean_of(values: Tensor) -> Number | None:
     """Mean over independent samples with its interval; None of no sample."""
-    return over_seeds(values.tolist()) if len(values) else None
+    return over_samples(values.tolist()) if len(values) else None
 
 
 def measure_gains(one: Mapping[str, nn.Module], test: Split, config: Config, log: Log) -> None:
@@ -135,8 +135,12 @@ def measure_gains(one: Mapping[str, nn.Module], test: Split, config: Config, log
         "clean_change": clean["adversarial"] - clean["maxout"],
         "change_over_signs": under["adversarial"] - under["signs"],
     }
-    for name, change in changes.items():
-        log.number(f"adversarial_{name}", over_seeds((100 * change).tolist(), "points"))
+    effects = {n: over_samples((100 * one).tolist(), "points") for n, one in changes.items()}
+    for name, effect in effects.items():
+        log.number(f"adversarial_{name}", effect)
+    over = "t interval over images"
+    log.claim("adversarial_costs_clean", claim_of(effects["clean_change"], "greater", test=over))
+    log.claim("adversarial_beats_signs", claim_of(effects["change_over_signs"], "less", test=over))
 
 
 def wrong_of(model: nn.Module, inputs: Tensor, test: Split) -> Tensor:

@@ -21,7 +21,7 @@ from research.adversarial import (
 from research.data import Dataset, Split, pixel_std
 from research.models import count_parameters
 from research.results import Array, Cell, Number, Table
-from research.stats import mcnemar, over_seeds, paired
+from research.stats import claim_of, mcnemar, over_seeds, paired
 from research.studies.fgsm.networks import stages
 from research.studies.fgsm.settings import (
     EPS,
@@ -121,6 +121,8 @@ def measure_signs(models: Models, data: Dataset, config: Config, log: Log) -> No
             cell = rows[-1][name]
             assert isinstance(cell, Number)
             log.number(f"{name}_{arm}", cell)
+            if name == "gap":
+                log.claim(f"rounding_flatters_{arm}", claim_of(cell, "greater"))
         log.number(f"gap_p_{arm}", found[0].p)
     log.table("signs", Table.of(rows))
 

@@ -19,7 +19,7 @@ from research.classification import (
 from research.data import Dataset
 from research.models import MNIST, Mlp
 from research.results import Array, Cell, Number, Table
-from research.stats import holm, mcnemar, over_seeds, paired
+from research.stats import claim_of, claim_pairs, holm, mcnemar, over_seeds, paired
 from research.studies.mlp.networks import embed, probe, thinned
 from research.studies.mlp.settings import (
     ARMS,
@@ -74,6 +74,8 @@ def measure_arms(reports: Reports, config: Config, data: Dataset, log: Log) -> N
     log.table("report", Table.of(report_rows(reports, data.classes)))
     log_course(per_cent(base, "accuracy"), config, data, log)
     for arm in ("lr", "deep"):
+        log.claim(f"{arm}_better", claim_of(change(base, reports[arm], "accuracy"), "greater"))
+        log.claim(f"{arm}_less_loss", claim_pairs(losses["baseline"], losses[arm], "less", "nat"))
         moved = said(change(base, reports[arm], "accuracy"))
         log.finding(f"{ARMS[arm].capitalize()}: accuracy {moved} against the baseline.")
 
@@ -152,6 +154,7 @@ def measure_spaces(spaces: Mapping[str, Sequence[Array]], log: Log) -> None:
         for arm in arms:
             order, moved = ([one[measure] for one in found[a]] for a in ("reordered", arm))
             log.number(f"{measure}_excess_{arm}", paired(order, moved))
+            log.claim(f"{arm}_{measure}_beyond_order", claim_pairs(order, moved, "greater"))
     log.number("seed_pairs", len(between))
     log.table("spaces", Table.of(rows))
 
@@ -228,7 +231,9 @@ def measure_bias(reports: Reports, config: Config, data: Dataset, log: Log) -> N
     fewest, images = min(balanced), len(data.train)
     log.number("ones_fewest", fewest)
     log.number("weight_fewest", (images - max(plain) + fewest) / (len(data.classes) * fewest))
-    log.number("accuracy_fewest", change(plain[fewest], balanced[fewest], "accuracy"))
+    at_fewest = change(plain[fewest], balanced[fewest], "accuracy")
+    log.number("accuracy_fewest", at_fewest)
+    log.claim("weighting_better_at_fewest", claim_of(at_fewest, "greater"))
     log.number("p_weighting", p[config.ones_left])
     log.number("doses_told", sum(value < 0.05 for value in p.values()))
     log.number("doses_tested", len(p))
@@ -282,8 +287,11 @@ def log_costs(reports: Reports, rare: int, log: Log) -> None:
         log.number(f"recall_first_{name}", group[0].recall_of(rare))
     others = [[100 * np.delete(o.recall, rare).mean() for o in g] for g in (base, biased)]
     log.number("others_change", paired(others[0], others[1], "points"))
+    log.claim("deletion_costs_others", claim_pairs(others[0], others[1], "less", "points"))
     lost, gain = (change(*pair, "recall", rare) for pair in ((base, biased), (biased, balanced)))
     log.number("recall_change", lost)
+    log.claim("deletion_costs_recall", claim_of(lost, "less"))
+    log.claim("weighting_recovers_recall", claim_of(gain, "greater"))
     precision = change(biased, balanced, "precision", rare)
     accuracy = change(biased, balanced, "accuracy")
     log_cells({"recall": gain, "precision": precision, "accuracy": accuracy}, "gain", log)
@@ -350,6 +358,8 @@ def measure_noise(models: Sequence[Mlp], config: Config, data: Dataset, log: Log
         cells |= {score: None if known else over_seeds(areas[score]) for score in SCORES}
         lead = paired(areas["class_mahalanobis"], areas["softmax"])
         cells["softmax_lead"] = None if known else lead
+        if not known:
+            log.claim(f"probability_better_{name}", claim_of(lead, "greater"))
         rows.append({"input": name, **cells})
         log_cells(cells, name, log)
         log.number(f"answers_{name}", len(set(taken.argmax(1))))

@@ -19,7 +19,7 @@ from research.adversarial import (
 from research.data import Dataset, Split, pixel_std
 from research.models import Vgg16, count_parameters
 from research.results import Cell, Table
-from research.stats import over_seeds
+from research.stats import claim_of, over_seeds
 from research.studies.vgg.settings import Config, Models
 from research.tracking import Log
 from research.train import evaluation, predict, scores
@@ -114,6 +114,11 @@ def measure_noises(models: Models, data: Dataset, config: Config, log: Log) -> l
     first = found[0]
     for name, number in over_models(found).items():
         log.number(f"vgg_{name}", number)
+        if name in ("cosine_within", "cosine_between"):
+            test = "bootstrap interval over noises and samples"
+            log.claim(
+                f"alike_{name.removeprefix('cosine_')}", claim_of(number, "greater", test=test)
+            )
     log.table("candidates", summary(found))
     log.arrays("noises", classes=np.array(data.classes), **first.arrays)
     log.arrays("candidates", **{name: n.cpu().numpy() for name, n in first.noises.items()})

@@ -15,8 +15,8 @@ from research.deconvnet import Units, cut, project
 from research.embedding import linear_cka
 from research.errors import UserError
 from research.receptive import extent
-from research.results import Array, Cell, Table
-from research.stats import over_seeds
+from research.results import Array, Cell, Number, Table
+from research.stats import claim_pairs, over_seeds
 from research.strongest import Strongest, strongest
 from research.studies.zf.networks import Stages, class_names
 from research.studies.zf.settings import Config
@@ -142,6 +142,10 @@ def measure_tops(group: Sequence[Viewed], config: Config, log: Log) -> None:
     for key in ("purity", "active"):
         log.number(f"{key}_first", rows[0][key])  # type: ignore[arg-type]
         log.number(f"{key}_last", rows[-1][key])  # type: ignore[arg-type]
+    least, most = rows[0]["purity"], rows[-1]["purity"]
+    assert isinstance(least, Number)
+    assert isinstance(most, Number)
+    log.claim("last_more_specific", claim_pairs(least, most, "greater"))
 
 
 def every_layer(view: Viewed) -> list[str]:
@@ -225,6 +229,8 @@ def measure_evolution(past: Stages, group: Sequence[Viewed], config: Config, log
     log.arrays("converging", epochs=np.array(list(past)), **curves)
     for name, layer in (("first", group[0].layers[0]), ("last", group[0].last)):
         log.number(f"converged_{name}", over_seeds(curves[layer][:, 0].tolist()))
+    first, last = (curves[layer][:, 0].tolist() for layer in (group[0].layers[0], group[0].last))
+    log.claim("first_converges_earlier", claim_pairs(last, first, "greater"))
 
 
 def converging(past: Sequence[Viewed], images: Tensor) -> dict[str, list[float]]:

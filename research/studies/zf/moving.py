@@ -13,7 +13,7 @@ from research.data import Split
 from research.errors import UserError
 from research.invariance import CHANGES, curves
 from research.results import Array, Cell, Table
-from research.stats import holm, over_seeds
+from research.stats import claim_pairs, holm, over_samples, over_seeds
 from research.studies.zf.looking import Viewed, spread
 from research.studies.zf.settings import Config
 from research.tracking import Log
@@ -58,6 +58,8 @@ def measure_invariance(group: Sequence[Viewed], fill: float, config: Config, log
         at = amounts.index(NAMED[name])
         for key, values in {"first": first, "last": last, "probability": probability}.items():
             log.number(f"{name}_{key}", over_seeds(values[:, at].tolist()))
+        pair = first[:, at].tolist(), last[:, at].tolist()
+        log.claim(f"last_more_invariant_{name}", claim_pairs(*pair, "less"))
     unmoved = amounts.index(NONE[name])  # the same for all changes
     log.number("unmoved_probability", over_seeds(probability[:, unmoved].tolist()))
     log.number("moved", len(images))
@@ -121,7 +123,7 @@ def measure_correspondence(
     rows: dict[str, dict[str, Cell]] = {part: {"part": part} for part in names}
     for layer, deltas in mean_deltas(group, layers, images, fill, config).items():
         for part, row in rows.items():
-            row[layer] = over_seeds(deltas.by_name[part].tolist())
+            row[layer] = over_samples(deltas.by_name[part].tolist())
         for control in CONTROLS:
             add_gaps(rows, deltas, layer, control, log)
         log.number(f"places_{layer}_p", against_places(deltas))
@@ -151,13 +153,13 @@ def add_gaps(
     """
     key, against = f"{layer}_{control.replace(' ', '_')}", deltas.by_name[control]
     differences = {part: found - against for part, found in deltas.parts.items()}
-    gaps = {part: over_seeds(found.tolist()) for part, found in differences.items()}
+    gaps = {part: over_samples(found.tolist()) for part, found in differences.items()}
     for part, row in rows.items():
         row[key] = gaps.get(part)
     p = holm([signed_ranks_p(found) for found in differences.values()])
     lower = [one < 0.05 and gap.value < 0 for one, gap in zip(p, gaps.values(), strict=True)]
     log.number(f"agreeing_{key}", sum(lower))
-    log.number(f"gap_{key}", over_seeds(np.mean(list(differences.values()), 0).tolist()))
+    log.number(f"gap_{key}", over_samples(np.mean(list(differences.values()), 0).tolist()))
 
 
 def signed_ranks_p(differences: Array) -> float:

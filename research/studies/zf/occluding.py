@@ -11,7 +11,7 @@ from research.chain import apply
 from research.deconvnet import Units, pasted, project, strongest_positions
 from research.occlusion import occlusion_map, positions
 from research.results import Array
-from research.stats import over_seeds
+from research.stats import claim_of, over_seeds
 from research.studies.zf.looking import Viewed, spread
 from research.studies.zf.settings import Config
 from research.tracking import Log
@@ -34,6 +34,8 @@ def measure_occlusion(group: Sequence[Viewed], fill: float, config: Config, log:
     found = [agreement(maps) for maps in looked_at]
     for name in found[0]:
         log.number(f"occlusion_{name}", over_seeds([one[name] for one in found]))
+    ranks = over_seeds([one["ranks"] for one in found])
+    log.claim("activity_falls_with_probability", claim_of(ranks, "greater"))
     log.number("occluded", len(looked_at[0]))
     log.number("occlusion_fill", fill)
 

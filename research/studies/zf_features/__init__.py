@@ -93,8 +93,10 @@ def check(config: Config) -> None:
     if not config.penalties or not all(0 < c < float("inf") for c in config.penalties):
         given = " ".join(map(str, config.penalties)) or "none"
         raise UserError(f"--penalties must be numbers greater than 0, given was {given}")
-    if not 0 < config.threshold <= 1:
-        raise UserError(f"--threshold must be in (0, 1], given was {config.threshold:g}")
+    if not 0 < config.threshold < 1:  # rounding leaves equal images a little below 1
+        raise UserError(
+            f"--threshold must be greater than 0 and less than 1, given was {config.threshold:g}"
+        )
 
 
 def check_source(config: Config, data: Dataset) -> None:

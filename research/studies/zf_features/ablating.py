@@ -1,5 +1,7 @@
 """What becomes of the error when layers are removed and widths changed (table 2 of the paper)."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from torch import nn
 
@@ -8,7 +10,7 @@ from research.models import count_parameters
 from research.results import Cell, Number, Table
 from research.stats import over_seeds, paired
 from research.studies.zf_features.networks import Source
-from research.studies.zf_features.settings import ARMS, BASELINE, Arm
+from research.studies.zf_features.settings import ARMS, BASELINE, NETWORKS
 from research.tracking import Log
 from research.train import predict
 
@@ -46,6 +48,7 @@ def wrong_of(model: nn.Module, split: Split) -> Errors:
 def measure_ablations(found: Ablation, log: Log) -> None:
     """Errors over seeds, and the change that belongs to each change of the network."""
     log.table("ablations", Table.of([row_of(arm, found) for arm in ARMS]))
+    log.table("top5", Table.of([top5_of(arm, found) for arm in ARMS]))
     log.arrays(
         "errors",
         **{
@@ -59,8 +62,9 @@ def measure_ablations(found: Ablation, log: Log) -> None:
             log.number(f"{name}_{arm}", over_seeds([one[name] for one in errors]))
         log.number(f"parameters_{arm}", found.parameters[arm])
     for side in SIDES:
-        words = [direction(change_of(arm, side, found), printed_change(ARMS[arm], side))
+        words = [direction(change_of(arm, side, found), [*printed_changes(arm, side).values()])
                  for arm in ARMS if arm != BASELINE]  # fmt: skip
+        log.number(f"mixed_{side}", words.count("mixed"))
         for word in ("same", "opposite"):
             log.number(f"{word}_{side}", sum(word in one for one in words))
             log.number(f"{word}_clear_{side}", sum(word == one for one in words))
@@ -69,20 +73,31 @@ def measure_ablations(found: Ablation, log: Log) -> None:
 
 def row_of(arm: str, found: Ablation) -> dict[str, Cell]:
     """A line of the table: ours, the paper's, and whether the changes have the same direction."""
-    errors, printed = found.errors[arm], ARMS[arm].printed
+    errors = found.errors[arm]
     row: dict[str, Cell] = {"arm": arm, "parameters": found.parameters[arm]}
     for side in SIDES:
         row[side] = over_seeds([one[side] for one in errors])
-        row[f"printed_{side}"] = getattr(printed, side)
-    row["top5"] = over_seeds([one["top5"] for one in errors]) if "top5" in errors[0] else None
-    row["printed_top5"] = printed.top5
+        row |= {f"{one}_{side}": printed_error(arm, one, side) for one in NETWORKS}
     for side in SIDES:
         other = arm != BASELINE
-        change, theirs = change_of(arm, side, found), printed_change(ARMS[arm], side)
+        change, theirs = change_of(arm, side, found), printed_changes(arm, side)
         row[f"change_{side}"] = change if other else None
-        row[f"printed_change_{side}"] = theirs if other else None
-        row[f"direction_{side}"] = direction(change, theirs) if other else "base"
+        row |= {f"{one}_change_{side}": theirs.get(one) if other else None for one in NETWORKS}
+        row[f"direction_{side}"] = direction(change, [*theirs.values()]) if other else "base"
     return row
+
+
+def top5_of(arm: str, found: Ablation) -> dict[str, Cell]:
+    """Errors by the five likest classes, where there are more."""
+    errors = [one["top5"] for one in found.errors[arm] if "top5" in one]
+    row: dict[str, Cell] = {"arm": arm, "test": over_seeds(errors) if errors else None}
+    return row | {f"{network}_test": printed_error(arm, network, "top5") for network in NETWORKS}
+
+
+def printed_error(arm: str, network: str, name: str) -> float | None:
+    """What the paper prints of one of its networks, None where it was not changed so."""
+    printed = getattr(ARMS[arm], network)
+    return float(getattr(printed, name)) if printed else None
 
 
 def change_of(arm: str, side: str, found: Ablation) -> Number:
@@ -91,19 +106,26 @@ def change_of(arm: str, side: str, found: Ablation) -> Number:
     return paired(base, changed, "points")
 
 
-def printed_change(arm: Arm, side: str) -> float:
-    """What the paper's own change is against the network that it changed, in points."""
-    before, after = (getattr(errors, side) for errors in (arm.base, arm.printed))
-    return float(round(100 * (after - before), 6))  # both are printed to a tenth
+def printed_changes(arm: str, side: str) -> dict[str, float]:
+    """Points by which the paper's change moves the error of each network that it changed so."""
+    found = {}
+    for network in NETWORKS:
+        before, after = (getattr(ARMS[name], network) for name in (BASELINE, arm))
+        if after:  # both are printed to a tenth
+            found[network] = round(100 * (getattr(after, side) - getattr(before, side)), 6)
+    return found
 
 
-def direction(change: Number, printed: float) -> str:
-    """Whether a change goes where the paper's goes: same, opposite or none.
+def direction(change: Number, printed: Sequence[float]) -> str:
+    """Whether a change goes where the paper's goes: same, opposite, none, or mixed.
 
-    In parentheses where the interval over seeds holds 0; without an interval by the sign alone.
+    Mixed where the paper's own two networks disagree, none where ours does not change at all. In
+    parentheses where the interval over seeds holds 0; without an interval by the sign alone.
     """
+    if len({theirs > 0 for theirs in printed}) > 1:
+        return "mixed"
     if change.value == 0:
         return "none"
-    word = "same" if (change.value > 0) == (printed > 0) else "opposite"
+    word = "same" if (change.value > 0) == (printed[0] > 0) else "opposite"
     low, high = change.bounds or (change.value, change.value)
     return word if low > 0 or high < 0 else f"({word})"

@@ -34,15 +34,16 @@ def draw_ablations(results: Results) -> Figure:
             axes.plot(column, places, "o", color=figures.COLOURS[0], markersize=2.5)
         axes.plot(100 * changes.mean(1), places, "|", color=figures.COLOURS[0], markersize=8,
                   label="ours, mean")  # fmt: skip
-        printed = table.column(f"printed_change_{side}")[1:]  # but for the baseline
-        axes.plot(np.array(printed, float), places, "D", color=figures.COLOURS[1],
-                  markersize=3.5, fillstyle="none", label="paper")  # fmt: skip
+        for network, marker, label in (("own", "D", "paper"), ("alexnet", "s", "its AlexNet")):
+            printed = table.column(f"{network}_change_{side}")[1:]  # but for the baseline
+            axes.plot(np.array(printed, float), places, marker, color=figures.COLOURS[1],
+                      markersize=3.5, fillstyle="none", label=label)  # fmt: skip
         axes.axvline(0, color="black", linewidth=0.5)
         axes.set_xscale("symlog", linthresh=5)
         axes.set(xlabel=f"change of {side} error (points)", yticks=places)
         axes.set_xticks([-50, -5, 0, 5, 50], ["−50", "−5", "0", "5", "50"])
     axes.set_yticklabels([NAMES[arm] for arm in arms])
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=2)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=3)
     return figure
 
 

@@ -69,11 +69,11 @@ def train(recipe: Recipe, source: Source, config: Config, log: Log) -> ZFNet:
 def beginning(seed: int, source: Source, config: Config, arm: str = BASELINE) -> ZFNet:
     """The network of a seed before training, on its device."""
     data = source.data
-    _, _, without, maps, hidden = ARMS.get(arm, ARMS[BASELINE])
+    changed = ARMS.get(arm, ARMS[BASELINE])
     torch.manual_seed(seed)
     model = ZFNet(
         config.width, len(data.classes), side=config.side, channels=data.shape[0],
-        maps=maps, hidden=hidden, without=without, mean=source.mean,
+        maps=changed.maps, hidden=changed.hidden, without=changed.without, mean=source.mean,
     )  # fmt: skip
     return placed(model, config.train)
 

@@ -49,8 +49,10 @@ def measure_overlap(found: Nearest, data: Dataset, pool: Pool, config: Config, l
     log.table("pairs", Table.of([row_of(i, found, data, pool, config) for i in listed]))
     log.number("duplicates", int(above.sum()))
     log.number("duplicates_target", len(torch.unique(found.images[above])))
+    log.number("kept", len(data.train) - int(above.sum()))
     log.number("likest", float(found.correlations.max()))
-    spread = torch.arange(min(COPIES, len(data.train))) * len(data.train) // COPIES
+    count = min(COPIES, len(data.train))
+    spread = torch.arange(count, device=data.train.labels.device) * len(data.train) // count
     shares = found_copies(data.train.images[spread], config.threshold)
     log.number("copies_found", min(shares.values()))
     shown = order[:SHOWN]

@@ -1,0 +1,178 @@
+"""Anonymous papers: what names a person or a machine is taken out, and then looked for.
+
+The search opens everything that a reader could open: the strings and decompressed streams of the
+PDF, its text, metadata and attachments, archives among them, and the pictures inside the HTML.
+"""
+
+import base64
+import dataclasses
+import getpass
+import io
+import re
+import socket
+import subprocess
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from research.paths import ROOT
+from research.results import Results, Run
+
+AUTHOR = {"name": "Anonymous", "affiliation": "", "email": "", "course": ""}
+
+COMMON = frozenset(
+    {"root", "user", "admin", "runner", "ubuntu", "debian", "docker", "app", "nobody"}
+    | {"localhost", "localhost.localdomain"}
+)
+"""Names of users and machines that name nobody; most are words of the paper too."""
+
+SHORTEST = 3
+"""Letters of a name that is looked for."""
+
+_DATA = re.compile(rb"data:[\w/+.-]+;base64,([A-Za-z0-9+/=]+)")
+
+
+def cleaned(results: Results) -> Results:
+    """The record as an anonymous paper tells of it: without the commit, by which code is found."""
+    return dataclasses.replace(results, run=_cleaned(results.run))
+
+
+def _cleaned(run: Run) -> Run:
+    data = run.data
+    if run.config.get("data.name") == "folder":  # a folder's name is the author's own
+        data = data | {"name": "own images", "source": "own images"}
+    config = {
+        key: value for key, value in run.config.items() if not key.endswith((".root", "root"))
+    }
+    return dataclasses.replace(run, commit="", config=config, data=data)
+
+
+def secrets(author: Mapping[str, str], root: Path = ROOT) -> dict[str, str]:
+    """What must not be found -> what it is."""
+    host = socket.gethostname()
+    told = {
+        "the user": _quietly(getpass.getuser),
+        "the host": host,
+        "the home folder": str(Path.home()),
+        "the checkout": str(root),
+        "git's user.name": _git(root, "config", "user.name"),
+        "git's user.email": _git(root, "config", "user.email"),
+        **{f"author.toml's {key}": value for key, value in author.items()},
+    }
+    remotes = {line.split()[1] for line in _git(root, "remote", "-v").splitlines() if line.split()}
+    told |= {f"git's remote {number}": url for number, url in enumerate(sorted(remotes), 1)}
+    known = {value: what for what, value in reversed(told.items())}
+    return {value: what for value, what in known.items() if _is_telling(value)}
+
+
+def found(pdf: bytes, html: bytes, wanted: Mapping[str, str]) -> list[str]:
+    """One line for each thing that a file tells and must not, with its place."""
+    lines: dict[str, None] = {}
+    for place, content in (*_of_pdf(pdf), *_of_html(html)):
+        for value, what in wanted.items():
+            if _holds(content, value):
+                lines[f"{what} ('{value}') is in {place}"] = None
+    return list(lines)
+
+
+# --- what to look for ----------------------------------------------------------------------------
+
+
+def _is_telling(value: str) -> bool:
+    return len(value) >= SHORTEST and value.lower() not in COMMON and value != "/root"
+
+
+def _git(root: Path, *command: str) -> str:
+    try:
+        done = subprocess.run(["git", *command], cwd=root, capture_output=True, text=True)
+    except OSError:
+        return ""
+    return done.stdout.strip()
+
+
+def _quietly(ask: Any) -> str:
+    try:
+        return str(ask())
+    except (OSError, KeyError):  # a container's user may have no name
+        return ""
+
+
+def _holds(content: bytes, value: str) -> bool:
+    """Whether a value stands in some bytes as a word of its own, in any of the usual encodings."""
+    for encoding in ("utf-8", "latin-1"):
+        needle = re.escape(value.encode(encoding, errors="ignore"))
+        if re.search(rb"(?<![A-Za-z0-9])%b(?![A-Za-z0-9])" % needle, content):
+            return True
+    wide = [value.encode(f"utf-16-{order}") for order in ("be", "le")]
+    if any(needle in content for needle in wide):
+        return True
+    # a short word may stand in a digest by chance
+    hexed = [one.hex().encode() for one in (value.encode(), wide[0])] if len(value) > 5 else []
+    return any(needle in content or needle.upper() in content for needle in hexed)
+
+
+# --- where to look -------------------------------------------------------------------------------
+
+
+def _of_pdf(content: bytes) -> Iterator[tuple[str, bytes]]:
+    import pikepdf
+
+    yield "the PDF's bytes", content
+    with pikepdf.open(io.BytesIO(content)) as document:
+        for name, spec in document.attachments.items():
+            yield from _of_file(f"the attachment {name}", spec.get_file().read_bytes())
+        for number, one in enumerate(document.objects, 1):
+            for value in _strings(one, pikepdf):
+                yield f"a string of the PDF's object {number}", value.encode()
+            if isinstance(one, pikepdf.Stream):
+                yield from _of_file(f"the PDF's object {number}", _read(one, pikepdf))
+    for number, text in enumerate(_pages(content), 1):
+        yield f"the text of page {number}", " ".join(text.split()).encode()
+
+
+def _pages(content: bytes) -> Iterable[str]:
+    from pypdf import PdfReader
+
+    return (page.extract_text() for page in PdfReader(io.BytesIO(content)).pages)
+
+
+def _strings(one: Any, pikepdf: Any) -> Iterator[str]:
+    """The strings of an object that stands on its own, decoded; what it refers to comes later."""
+    if isinstance(one, pikepdf.String):
+        yield str(one)
+    elif isinstance(one, pikepdf.Array):
+        for inner in one:
+            if not getattr(inner, "is_indirect", False):
+                yield from _strings(inner, pikepdf)
+    elif isinstance(one, pikepdf.Dictionary | pikepdf.Stream):
+        for key in one.keys():  # noqa: SIM118 - not a mapping of Python's
+            yield str(key)
+            if not getattr(one[key], "is_indirect", False):
+                yield from _strings(one[key], pikepdf)
+
+
+def _read(stream: Any, pikepdf: Any) -> bytes:
+    try:
+        return bytes(stream.read_bytes())
+    except pikepdf.PdfError:  # a picture's own compression
+        return bytes(stream.read_raw_bytes())
+
+
+def _of_file(place: str, content: bytes) -> Iterator[tuple[str, bytes]]:
+    """A file, and what is packed in it."""
+    yield place, content
+    if content.startswith(b"PK"):
+        try:
+            with zipfile.ZipFile(io.BytesIO(content)) as archive:
+                for name in archive.namelist():
+                    yield f"{place}, {name}", name.encode() + b"\n" + archive.read(name)
+        except (zipfile.BadZipFile, zlib.error):
+            return
+
+
+def _of_html(content: bytes) -> Iterator[tuple[str, bytes]]:
+    yield "the HTML", _DATA.sub(b"", content)
+    for number, match in enumerate(_DATA.finditer(content), 1):
+        yield from _of_file(f"picture {number} of the HTML", base64.b64decode(match[1]))

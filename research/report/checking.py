@@ -1,0 +1,80 @@
+"""`research verify`: the verdict on each file, within bounded memory, as lines or as JSON."""
+
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from research.errors import UserError
+from research.report.verify import Problem, Verdict, against, read_trail, verify
+from research.results import Results, load
+from research.tracking import Store
+
+MEMORY = 4 << 30
+"""Bytes of address space in which a stranger's file is read."""
+
+
+def checked(path: Path, store: Store | None) -> Verdict:
+    """The verdict on a PDF by itself and, where a store is given, on the run that it names."""
+    with _bounded():
+        try:
+            verdict = verify(path)
+        except MemoryError:
+            return Verdict(
+                (Problem("refused", "", f"reading it takes more than {MEMORY >> 30} GiB"),)
+            )
+    if store is None or not verdict.run:
+        return verdict
+    found = against(read_trail(path), _record(store, verdict.run))
+    return dataclasses.replace(verdict, problems=(*verdict.problems, *found))
+
+
+def _record(store: Store, run: str) -> Results | None:
+    """The record of a run by the id under which it was written, which a sync keeps."""
+    try:
+        return load(store.find(run).folder)
+    except (UserError, FileNotFoundError):
+        return None
+
+
+@contextmanager
+def _bounded() -> Iterator[None]:
+    """Less memory than the machine has, where the system can promise that."""
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        yield
+        return
+    former = resource.getrlimit(resource.RLIMIT_AS)
+    ceiling = MEMORY if former[1] == resource.RLIM_INFINITY else min(MEMORY, former[1])
+    resource.setrlimit(resource.RLIMIT_AS, (ceiling, former[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, former)
+
+
+def as_text(verdicts: Mapping[str, Verdict]) -> str:
+    return "\n".join(line for path, verdict in verdicts.items() for line in _lines(path, verdict))
+
+
+def _lines(path: str, verdict: Verdict) -> Iterator[str]:
+    if verdict.ok:
+        counts = ", ".join(f"{count} {name}" for name, count in verdict.counts.items())
+        yield f"{path}: verified: {counts}; run {verdict.run}"
+        return
+    yield f"{path}: NOT verified, {len(verdict.problems)} found"
+    yield from (f"  {problem}" for problem in verdict.problems)
+
+
+def as_json(verdicts: Mapping[str, Verdict]) -> str:
+    """path -> {ok, run, counts, problems: [{kind, where, message}]}"""
+    content = {
+        path: {
+            "ok": verdict.ok, "run": verdict.run, "counts": dict(verdict.counts),
+            "problems": [dataclasses.asdict(problem) for problem in verdict.problems],
+        }
+        for path, verdict in verdicts.items()
+    }  # fmt: skip
+    return json.dumps(content, indent=1, ensure_ascii=False)

@@ -1,0 +1,455 @@
+"""Verification: is a PDF what was built, and does each of its numbers follow from its record?
+
+Everything is decided by the file alone, offline. The trail inside names what was printed, where and
+how; the attached data hold the raw values; the pages are read by another library than wrote them.
+
+    container   nothing in the file acts, hides or unpacks without end
+    record      the trail is whole and sealed
+    attachments each is the file that the record names, none is missing or added
+    pages       text and drawing of each page are those that were written
+    numbers     each is printed at its place as its value and format demand, and is that of the data
+    text        no number stands in the text that nothing vouches for
+
+A forger who rewrites the pages, the record, its seal and the data alike is found out only by the
+store that holds the run: see `against`.
+
+Blind spots: those of `research.report.literals`; a formula's digits, which are drawn.
+"""
+
+import difflib
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from research.errors import UserError
+from research.report import container, literals, provenance, reading
+from research.report.container import Refused
+from research.report.embedded import NAME
+from research.report.formats import apart, measured, plain
+from research.report.reading import Page, bare, collapsed
+from research.results import Number, Results, Run, read_manifest, sha256
+
+NUMBERS_LIMIT = 20_000
+"""printed values at most"""
+WORDS_LIMIT = 5000
+"""words of a page whose changes are named; a page of ours has about a thousand"""
+NAMED = 12
+"""changes of a page's text that are named one by one"""
+
+Trail = Mapping[str, Any]
+Files = Mapping[str, bytes]
+
+_CITED = re.compile(r"\[\d+(?:,\s*\d+)*\]")
+_LABEL = re.compile(r"\b(?:Figure|Table|Section)\s+\d+(?:\.\d+)?")
+_FLOAT = re.compile(r"(?:Figure|Table)\s+\d+\. ")
+
+
+_FORMLESS = (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError,
+             RecursionError, UserError)  # fmt: skip
+"""What comes of a record that is written as no build writes it."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is not as it was built.
+
+    Attributes:
+        kind: refused, record, attachments, pages, numbers, text or store.
+        where: a page, a number's id, a file's name; empty for the whole.
+        message: what was found and what was expected.
+    """
+
+    kind: str
+    where: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.where + ': ' if self.where else ''}{self.message}"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What verification found.
+
+    Attributes:
+        run: id of the run, empty where it is not known.
+        counts: how many pages, numbers, figures, tables and attachments were looked at.
+    """
+
+    problems: tuple[Problem, ...]
+    run: str = ""
+    counts: Mapping[str, int] = ()  # type: ignore[assignment]
+
+    @property
+    def ok(self) -> bool:
+        return not self.problems
+
+
+def verify(path: Path) -> Verdict:
+    """Verifies a PDF by itself; every problem that is found, not only the first.
+
+    Raises:
+        UserError: there is no such file.
+    """
+    _require(path)
+    try:
+        content = container.read(path)
+        document = container.open_safely(content)
+        files = container.attachments(document)
+        trail = trail_of(files)
+        pages = reading.pages(content)
+        checks: Sequence[Callable[[], Iterator[Problem]]] = (
+            lambda: _record(trail),
+            lambda: _attachments(trail, files),
+            lambda: _shown(trail, document, pages),
+            lambda: _numbers(trail, files, pages),
+            lambda: _comparisons(trail, files),
+            lambda: _text(trail, pages, container.headings(document)),
+        )
+        problems = [problem for check in checks for problem in check()]
+    except Refused as error:
+        return Verdict((Problem("refused", "", str(error)),))
+    except _FORMLESS as error:
+        reason = f"it has not the form of a record ({type(error).__name__}: {str(error)[:80]})"
+        return Verdict((Problem("record", NAME, reason),))
+    counts = {name: len(trail[name]) for name in ("pages", "numbers", "figures", "tables")}
+    counts["attachments"] = len(files)
+    return Verdict(tuple(problems), trail["run"]["id"], counts)
+
+
+def _require(path: Path) -> None:
+    if not path.is_file():
+        raise UserError(f"required is a PDF file, {path} is none; give the path of one")
+
+
+def trail_of(files: Files) -> Trail:
+    """The record among the attachments. Raises Refused where there is none, or one too large."""
+    if NAME not in files:
+        raise Refused(f"it carries no {NAME}: it was not built here, or its record was removed")
+    try:
+        trail = json.loads(files[NAME])
+    except (ValueError, RecursionError) as error:
+        raise Refused(f"its {NAME} is not JSON ({str(error)[:80]})") from None
+    if not isinstance(trail, dict) or trail.get("format") != 2:
+        raise Refused(f"its {NAME} is not of format 2: build the paper again")
+    if len(trail["numbers"]) > NUMBERS_LIMIT:
+        raise Refused(f"its record lists more than {NUMBERS_LIMIT:,} numbers")
+    return trail
+
+
+# --- the record and what is attached -------------------------------------------------------------
+
+
+def _record(trail: Trail) -> Iterator[Problem]:
+    if provenance.seal(trail) != trail.get("seal"):
+        yield Problem("record", NAME, "was changed after the build: its seal is another")
+    if not trail["run"].get("id"):
+        yield Problem("record", "run", "has no id")
+    ids = [entry["id"] for entry in trail["numbers"]]
+    if len(set(ids)) < len(ids):
+        yield Problem("record", "numbers", "two have the same id")
+
+
+def _listed(trail: Trail) -> Iterator[tuple[str, str]]:
+    """(attachment, sha256) of every file that the record names."""
+    for exhibit in (*trail["figures"], *trail["tables"]):
+        for file in exhibit["data"]:
+            if file["attachment"] is not None:
+                yield file["attachment"], file["sha256"]
+    for file in trail["files"]:
+        yield file["attachment"], file["sha256"]
+
+
+def _attachments(trail: Trail, files: Files) -> Iterator[Problem]:
+    listed = dict(_listed(trail))
+    for name, digest in listed.items():
+        if name not in files:
+            yield Problem("attachments", name, "is named in the record but not attached")
+        elif provenance.sha256_of(files[name]) != digest:
+            yield Problem("attachments", name, "is not the file of the record: other sha256")
+    for name in sorted(files.keys() - listed.keys() - {NAME}):
+        yield Problem("attachments", name, "is attached but not named in the record")
+
+
+# --- pages ---------------------------------------------------------------------------------------
+
+
+def _shown(trail: Trail, document: Any, pages: Sequence[Page]) -> Iterator[Problem]:
+    built = trail["pages"]
+    if len(pages) != len(built):
+        yield Problem("pages", "", f"there are {len(pages)}, {len(built)} were built")
+    looks = container.drawings(document)
+    for number, (page, look, former) in enumerate(zip(pages, looks, built, strict=False), start=1):
+        changes = list(_changes(former["text"], page.text))
+        for change in changes[:NAMED]:
+            yield Problem("text", f"page {number}", change)
+        if len(changes) > NAMED:
+            yield Problem("text", f"page {number}", f"and {len(changes) - NAMED} changes more")
+        if look != former["drawing"]:
+            on = [f"{kind[:-1]} {one['name']}" for kind in ("figures", "tables")
+                  for one in trail[kind] if one["page"] == number]  # fmt: skip
+            there = f" (on it: {', '.join(on)})" if on else ""
+            yield Problem("pages", f"page {number}", f"is drawn otherwise than it was built{there}")
+    if container.alternatives(document) != trail["alternatives"]:
+        yield Problem("pages", "alternative texts", "are not those that were built")
+    info = document.docinfo
+    for key, wanted in (("/Title", trail["title"]), ("/Author", trail["author"]["name"])):
+        if str(info.get(key, "")) != wanted:
+            yield Problem("record", f"metadata {key[1:]}", f"is not the built '{wanted[:60]}'")
+
+
+def _changes(former: str, now: str) -> Iterator[str]:
+    """The places where two texts differ, each with a word before it."""
+    if former == now:
+        return
+    a, b = former.split(), now.split()
+    if max(len(a), len(b)) > WORDS_LIMIT:
+        yield "is another text, too long to be compared word by word"
+        return
+    matcher = difflib.SequenceMatcher(None, a, b, autojunk=False)
+    for kind, a1, a2, b1, b2 in matcher.get_opcodes():
+        if kind != "equal":
+            before, old, new = a[max(a1 - 3, 0) : a1], " ".join(a[a1:a2]), " ".join(b[b1:b2])
+            yield f"after '{' '.join(before)}' was built '{old[:80]}' and stands '{new[:80]}'"
+
+
+# --- numbers -------------------------------------------------------------------------------------
+
+
+def _numbers(trail: Trail, files: Files, pages: Sequence[Page]) -> Iterator[Problem]:
+    """Each printed value at its place, by its format, and in the attached data."""
+    data = _Data(trail, files)
+    for entry in trail["numbers"]:
+        where = f"{entry['kind']} {entry['name']} ({entry['id']}, page {entry['page']})"
+        printed = entry["printed"]
+        expected = reprinted(entry)
+        if expected is not None and expected != printed:
+            yield Problem("numbers", where, f"'{printed}' is not its value, printed '{expected}'")
+        found = _stands(entry, pages)
+        if found is not None:
+            yield Problem("numbers", where, f"'{printed[:60]}' is recorded, '{found[:60]}' stands")
+        known, value = data.of(entry)
+        if known and value != entry["value"]:
+            yield Problem("numbers", where, f"recorded as {entry['value']}, its data say {value}")
+
+
+def reprinted(entry: Mapping[str, Any]) -> str | None:
+    """What an entry's value prints as under its format; None for words, which have none."""
+    kind, value, spec = entry["kind"], entry["value"], entry.get("format")
+    if kind in ("quoted", "stated"):
+        return str(value)
+    if kind in ("setting", "fact"):
+        return plain(value, spec)
+    if kind == "cell" and (isinstance(value, str) or value is None):
+        return None if value is not None else plain(None)
+    if kind == "cell" and isinstance(value, int) and entry.get("half_width") is None:
+        return plain(value, spec)
+    return measured(_number_of(entry), str(spec), **entry["shows"])
+
+
+def _number_of(entry: Mapping[str, Any]) -> Number:
+    names = {field.name for field in fields(Number)}
+    facts = {key: _tupled(entry[key]) for key in names & entry.keys()}
+    return Number(**facts)
+
+
+def _tupled(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _stands(entry: Mapping[str, Any], pages: Sequence[Page]) -> str | None:
+    """What stands at the entry's place, where it is not the printed text; marks what is vouched."""
+    number = int(entry["page"])
+    if not 1 <= number <= len(pages):
+        return "no such page"
+    page, printed = pages[number - 1], str(entry["printed"])
+    places = page.within(entry["rectangle"])
+    found = str(page.read(places))
+    if bare(found) != bare(printed):
+        if " " not in printed or not found or not bare(printed).startswith(bare(found)):
+            return found
+        return _runs_on(pages, number - 1, int(places[0]), printed)
+    page.vouched[places] = True
+    return None
+
+
+def _runs_on(pages: Sequence[Page], number: int, start: int, printed: str) -> str | None:
+    """A phrase that a line, column or page breaks: it goes on in the order of drawing."""
+    wanted, place, page = bare(printed), start, pages[number]
+    read = 0
+    while read < len(wanted):
+        if place == len(page.letters):
+            return None if number + 1 < len(pages) else wanted[:read]
+        letter = bare(page.letters[place])
+        if letter and not wanted.startswith(letter, read):
+            return collapsed("".join(page.letters[start : place + 1]))
+        page.vouched[place] = True
+        read, place = read + len(letter), place + 1
+    return None
+
+
+class _Data:
+    """The raw values behind printed ones, from the attached files and the run's facts."""
+
+    def __init__(self, trail: Trail, files: Files) -> None:
+        self.numbers = {
+            file["run"]: json.loads(files[file["attachment"]])
+            for file in trail["files"]
+            if file["attachment"] in files
+        }
+        self._tables = {
+            table["name"]: json.loads(files[file["attachment"]])
+            for table in trail["tables"]
+            for file in table["data"]
+            if file["attachment"] in files
+        }
+        runs = [trail["run"], *trail["reads"].values()]
+        self._runs = {run["id"]: run for run in runs}
+        self._facts = {run["id"]: provenance.facts(_run_of(run)) for run in runs}
+
+    def of(self, entry: Mapping[str, Any]) -> tuple[bool, Any]:
+        """(whether the data are at hand, the value that they hold)."""
+        kind, name, run = entry["kind"], entry["name"], entry.get("run")
+        if kind == "number" and run in self.numbers:
+            return True, _value(self.numbers[run].get(name))
+        if kind == "cell":
+            table, _, column = name.rpartition(".")
+            return table in self._tables, self._cell(table, column, entry["row"])
+        if kind == "setting" and run in self._runs:
+            return True, self._runs[run]["config"].get(name)
+        if kind == "fact" and run in self._facts:
+            return True, provenance.portable(self._facts[run].get(name))
+        return kind not in ("quoted", "stated"), None
+
+    def _cell(self, table: str, column: str, row: int) -> Any:
+        if table not in self._tables:
+            return None
+        content = self._tables[table]
+        if column not in content["columns"] or not 1 <= row <= len(content["rows"]):
+            return None
+        return _value(content["rows"][row - 1][content["columns"].index(column)])
+
+
+def _value(raw: Any) -> Any:
+    return raw["value"] if isinstance(raw, dict) else raw
+
+
+def _run_of(facts: Mapping[str, Any]) -> Run:
+    names = {field.name for field in fields(Run)}
+    return Run(**{key: _tupled(value) for key, value in facts.items() if key in names})
+
+
+def _comparisons(trail: Trail, files: Files) -> Iterator[Problem]:
+    """The words of a computed comparison follow from the numbers that they compare."""
+    data = _Data(trail, files)
+    runs = {"": trail["run"]["id"]} | {study: run["id"] for study, run in trail["reads"].items()}
+    for one in trail["comparisons"]:
+        sides = []
+        for side in (one["a"], one["b"]):
+            if not isinstance(side, str):
+                sides.append(Number(side))
+                continue
+            study, _, name = side.rpartition(":")
+            known = data.numbers.get(runs.get(study, ""), {})
+            if name in known:
+                sides.append(_number_of(known[name]))
+        if len(sides) == 2 and outcome(*sides) != one["outcome"]:
+            message = f"is told as '{one['outcome']}', its numbers say '{outcome(*sides)}'"
+            yield Problem("numbers", f"comparison of {one['a']} with {one['b']}", message)
+
+
+def outcome(a: Number, b: Number) -> str:
+    """less, greater or tie, as the word `compare` tells it."""
+    if not apart(a, b):
+        return "tie"
+    return "less" if a.value < b.value else "greater"
+
+
+# --- numbers that nothing vouches for ------------------------------------------------------------
+
+
+def _text(trail: Trail, pages: Sequence[Page], headings: Sequence[str]) -> Iterator[Problem]:
+    """Numbers outside tracked values; years, names, labels, citations and headings are no values.
+
+    They are told apart by rule: see `research.report.literals`, and `_plain_text`.
+    """
+    for number, page in enumerate(pages, start=1):
+        text = _plain_text(page.rest(), trail, headings, (number, len(pages)))
+        for line in text.splitlines():
+            for found in literals.numbers(line):
+                message = f"the number {found} stands in '{' '.join(line.split())[:80]}'"
+                yield Problem("text", f"page {number}", f"{message}, and nothing vouches for it")
+
+
+def _plain_text(
+    rest: str, trail: Trail, headings: Sequence[str], place: tuple[int, int]
+) -> str:  # fmt: skip
+    """A page's text without what its layout made: headings, references, labels, page numbers."""
+    titles = {bare(one) for one in headings}
+    kept, listed = [], False
+    folio = re.compile(rf"(?:^|(?<=\s)){place[0]} / {place[1]}\s*$", re.MULTILINE)
+    for line in folio.sub("", rest, count=1).split("\n"):
+        heading = bare(line) in titles
+        listed = (listed and not heading and not _FLOAT.match(line)) or bare(line) == "References"
+        kept.append("" if heading or listed else line)
+    text = "\n".join(kept)
+    for author in trail["author"].values():
+        if place[0] == 1:
+            text = text.replace(author, "", 1)
+    # a citation may be broken by a line's end, its number is kept on one line by the layout
+    return _LABEL.sub("", _CITED.sub("", text))
+
+
+# --- against the store ---------------------------------------------------------------------------
+
+
+def against(trail: Trail, record: Results | None) -> list[Problem]:
+    """What a run's record says of a PDF that was built from it.
+
+    Arguments:
+        record: of the run that the trail names, None where the store has none.
+    """
+    if record is None:
+        return [Problem("store", trail["run"]["id"][:8], "the store holds no such run")]
+    problems = [*_unchanged(trail, record)]
+    for entry in trail["numbers"]:
+        if entry["kind"] == "number" and entry["run"] == record.run.id:
+            known = record.numbers.get(entry["name"])
+            if known is None or known.value != entry["value"]:
+                said = "none" if known is None else known.value
+                message = f"printed from {entry['value']}, the run has {said}"
+                problems.append(Problem("store", f"number {entry['name']}", message))
+    return problems
+
+
+def _unchanged(trail: Trail, record: Results) -> Iterator[Problem]:
+    """The record is whole by its own manifest, and its files are those that the PDF names."""
+    try:
+        listed = read_manifest(record.folder)
+    except FileNotFoundError:
+        listed = {}
+        yield Problem("store", "manifest.json", "is missing from the run")
+    for path, digest in listed.items():
+        file = record.folder / path
+        if not file.is_file():
+            yield Problem("store", path, "is gone from the run")
+        elif sha256(file) != digest:
+            yield Problem("store", path, "was changed after the run ended")
+    named = [(one["artifact"], one["sha256"]) for kind in ("figures", "tables")
+             for one in trail[kind]]  # fmt: skip
+    named += [(f["path"], f["sha256"]) for f in trail["files"] if f["run"] == record.run.id]
+    for path, digest in named:
+        if listed.get(path, digest) != digest:
+            yield Problem("store", path, "is not what the PDF was built from")
+
+
+def read_trail(path: Path) -> Trail:
+    """The record of a PDF that may be anyone's. Raises UserError where there is none."""
+    _require(path)
+    try:
+        return trail_of(container.attachments(container.open_safely(container.read(path))))
+    except Refused as error:
+        raise UserError(f"{path.name} must be a PDF that was built here, but {error}") from None
