@@ -84,7 +84,7 @@ def draw_offsets(results: Results) -> Figure | None:
         axes.bar(places + 0.4 * side - 0.2, middle, 0.38, yerr=reach, label=label,
                  color=figures.COLOURS[side], error_kw={"linewidth": 0.7})  # fmt: skip
     axes.set(xlabel="place beside the right source word", ylabel="attention", xticks=places)
-    axes.legend()
+    figure.legend(loc="outside lower center", ncols=2)
     return figure
 
 
