@@ -168,6 +168,26 @@ def test_a_wide_beam_finds_what_exhaustive_search_finds() -> None:
     assert differs  # else greedy would have passed as well
 
 
+def test_padding_is_no_word_of_a_translation(
+    model: Translator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    likely = torch.tensor([0.9, 0.01, 0.02, 0.03, 0.02, 0.01, 0.01]).log()
+    monkeypatch.setattr(model, "log_probs", lambda read: likely.expand(len(read), 7))
+    words, _ = seq2seq.greedy(model, SOURCE, 4)
+    assert words.tolist() == [[3] * 4] * 3
+
+
+@pytest.mark.parametrize("ends", [EOS, None])
+def test_a_beam_s_score_is_the_log_probability_of_its_words(
+    model: Translator, ends: int | None
+) -> None:
+    words, scores = seq2seq.beam(model, SOURCE, 3, 6, ends)
+    for row, source in enumerate(SOURCE):
+        sentence = words[row][words[row] != PAD].tolist()
+        expected = log_prob(model, source[source != PAD], sentence)
+        assert scores[row].item() == pytest.approx(expected, rel=1e-5)
+
+
 def test_without_an_end_all_sentences_have_the_steps_length(model: Translator) -> None:
     words, _ = seq2seq.greedy(model, SOURCE, 5, ends=None)
     assert words.shape == (3, 5) and (words != PAD).all()
@@ -185,6 +205,9 @@ def test_bleu_is_sacrebleu_s() -> None:
     expected = sacrebleu.raw_corpus_bleu(ours, [theirs]).score
     assert seq2seq.bleu(ours, theirs) == pytest.approx(expected)
     assert 0 < expected < 100
+    apart = ["a b c d e"], ["a x c y e"]  # without a common pair of words, smoothing decides
+    expected = sacrebleu.raw_corpus_bleu(apart[0], [apart[1]]).score
+    assert seq2seq.bleu(*apart) == pytest.approx(expected)
     assert seq2seq.bleu(theirs, theirs) == pytest.approx(100)
 
 
