@@ -19,7 +19,7 @@ def test_a_vocabulary_is_in_order_of_frequency_and_of_letters() -> None:
     assert known.words[4:] == ("a", "c", "</s>", "b", "d")
     assert Vocabulary.of(reversed(SENTENCES), 1) == known
     assert Vocabulary.of(SENTENCES, 2).words[4:] == ("a", "c")
-    assert known.encode(("d", "x", "</s>")) == [8, UNK, 6]
+    assert known.encode(("d", "x", "</s>", "<pad>")) == [8, UNK, 6, UNK]
     assert known.decode([4, UNK, 8, EOS, 5]) == ["a", "<unk>", "d"]
     assert known.decode([4, PAD, 5]) == ["a"]
 
