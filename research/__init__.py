@@ -7,11 +7,12 @@ write-up turns one logged run into a paper. The arrow goes one way:
                                                        |
                                         results -> report -> PDF             research report ae
 
-- `config`, `data`, `models`, `train`: settings, images in memory, networks, training
+- `config`, `data`, `models`, `train`: settings, images and sentences in memory, networks, training
 - `trained`, `code`: a trained model, found again by the digest of what it follows from
 - `activations`, `reconstruction`, `classification`, `embedding`, `distances`, `adversarial`,
   `universal`, `universality`, `chain`, `deconvnet`, `receptive`, `strongest`, `occlusion`,
-  `invariance`, `correspondence`, `filters`, `crops`, `stats`: one method each, pure functions
+  `invariance`, `correspondence`, `filters`, `crops`, `seq2seq`, `stats`: one method each, pure
+  functions
 - `figures`: data -> matplotlib Figure
 - `results`: what a run left behind, plain data in plain files
 - `tracking`: where runs are kept, MLflow or a folder; `hardware`, `environment` feed it

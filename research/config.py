@@ -43,7 +43,7 @@ class Text:
     """Text file of sentences to translate, one a line; without files numerals are generated."""
     target: Path | None = None
     """Text file of their translations, line by line."""
-    size: int = 20000
+    size: int = 2000
     """Generated pairs to train on; of files, all pairs that are not held out."""
     valid: int = 500
     """Pairs held out for the perplexity after each epoch."""

@@ -19,6 +19,7 @@ from research.stats import (
     claim_permutation,
     holm,
     mcnemar,
+    one_more,
     over_samples,
     over_seeds,
     paired,
@@ -63,6 +64,18 @@ def test_intervals_of_three_hold_the_mean_in_95_of_100_cases() -> None:
         held += abs(number.value - 2) < number.half_width
     # 2,000 trials: the standard deviation of the share is 0.005
     assert held / 2000 == pytest.approx(0.95, abs=0.02)
+
+
+def test_one_more_run_lies_in_its_interval_in_95_of_100_cases() -> None:
+    held = 0
+    for _ in range(2000):
+        *values, further = RNG.normal(3, 2, 6)
+        low, high = one_more(values).bounds or (0, 0)
+        held += low <= further <= high
+    assert held / 2000 == pytest.approx(0.95, abs=0.02)
+    assert one_more([0.5]).bounds is None
+    # t(0.975; 1) = 12.7062 times sd 0.7071 times the root of 1 + 1/2
+    assert one_more([1, 2]).half_width == pytest.approx(12.7062 * 0.70711 * 1.5**0.5, rel=1e-4)
 
 
 def test_a_paired_difference_equals_scipys() -> None:

@@ -8,6 +8,8 @@ import random
 from typing import NamedTuple
 
 LEAST, MOST = 1, 999_999
+SCALES = ("hundred", "thousand")
+"""The English words that say what a digit before them counts."""
 
 _GERMAN = (
     "null", "ein", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun", "zehn",

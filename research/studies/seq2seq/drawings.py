@@ -76,15 +76,15 @@ def draw_offsets(results: Results) -> Figure | None:
     figure = figures.canvas(figures.COLUMN_MM, 42)
     axes = figure.subplots()
     places = np.arange(-REACH, REACH + 1)
-    labels = {"kept": "words in the source's order", "moved": "words that move"}
+    labels = {"moved": "words that move", "kept": "that do not", "scale": "scales"}
     for side, (kind, label) in enumerate(labels.items()):
         values = data[kind]
         middle = values.mean(0)
         reach = np.abs(np.stack([values.min(0), values.max(0)]) - middle)
-        axes.bar(places + 0.4 * side - 0.2, middle, 0.38, yerr=reach, label=label,
+        axes.bar(places + 0.27 * (side - 1), middle, 0.26, yerr=reach, label=label,
                  color=figures.COLOURS[side], error_kw={"linewidth": 0.7})  # fmt: skip
     axes.set(xlabel="place beside the right source word", ylabel="attention", xticks=places)
-    axes.legend()
+    figure.legend(loc="outside lower center", ncols=3)
     return figure
 
 

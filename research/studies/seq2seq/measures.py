@@ -5,6 +5,7 @@ from itertools import zip_longest
 
 import numpy as np
 
+from research.data.numerals import SCALES
 from research.data.sequences import Bitext
 from research.models import Translator
 from research.results import Array, Cell, Table
@@ -150,13 +151,12 @@ def show_attention(model: Translator, text: Bitext, log: Log) -> None:
 def measure_alignment(
     models: Sequence[Translator], text: Bitext, links: Sequence[tuple[int, ...]], log: Log
 ) -> None:
-    """How much of the attention is on the word that is translated, by whether it moves."""
-    swapped = np.concatenate([moved(one) for one in links])
+    """How much of the attention is on the word that is translated, by the kind of word."""
+    kinds = kinds_of(text, links)
     found = [list(attention(model, text.test)) for model in models]
     mass = np.stack([_each(mass_on, weights, links) for weights in found])
     peak = np.stack([_each(peak_on, weights, links) for weights in found])
     chance = np.repeat([1 / one.shape[1] for one in found[0]], [len(one) for one in links])
-    kinds = {"all": np.ones_like(swapped), "kept": ~swapped, "moved": swapped}
     rows: list[dict[str, Cell]] = []
     for kind, chosen in kinds.items():
         shares = {"peak": peak, "mass": mass}
@@ -166,14 +166,32 @@ def measure_alignment(
         rows.append({"words": kind, **numbers, "chance": float(chance[chosen].mean())})
     log.table("alignment", Table.of(rows))
     log.number("chance", float(chance.mean()))
-    log.number("moved", float(swapped.mean()))
+    log.number("moved", float(kinds["moved"].mean()))
     near = [
         np.concatenate([around(one, link, REACH) for one, link in zip(weights, links, strict=True)])
         for weights in found
     ]
+    beside = [one[:, [REACH - 1, REACH + 1]].sum(1).mean() for one in near]
+    log.number("mass_beside", over_seeds(beside))
     log.arrays("offsets", **{
-        kind: np.stack([one[kinds[kind]].mean(0) for one in near]) for kind in ("kept", "moved")
+        kind: np.stack([one[chosen].mean(0) for one in near])
+        for kind, chosen in kinds.items() if kind != "all"
     })  # fmt: skip
+
+
+def kinds_of(text: Bitext, links: Sequence[tuple[int, ...]]) -> dict[str, Array]:
+    """Which words of all test sentences in one row are of a kind: bool arrays.
+
+    All; those that move; and of the others the scales and the rest.
+    """
+    swapped = np.concatenate([moved(one) for one in links])
+    scale = np.concatenate([np.isin(target, SCALES) for _, target in text.sentences])
+    return {
+        "all": np.ones_like(swapped),
+        "moved": swapped,
+        "kept": ~swapped & ~scale,
+        "scale": ~swapped & scale,
+    }
 
 
 def _each(
