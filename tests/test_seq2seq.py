@@ -177,6 +177,23 @@ def test_padding_is_no_word_of_a_translation(
     assert words.tolist() == [[3] * 4] * 3
 
 
+def test_an_ended_sentence_stays_ended_where_it_changes_places(
+    model: Translator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # the sentence that ends at once is third at first, then second, and the best in the end
+    shares = iter([
+        [0, 0, 0.2, 0.5, 0.3, 0, 0],
+        [0, 0, 0.1, 0.6, 0.3, 0, 0],
+        [0, 1 / 6, 1 / 6, 1 / 6, 1 / 6, 1 / 6, 1 / 6],
+    ])  # fmt: skip
+    monkeypatch.setattr(
+        model, "log_probs", lambda read: torch.tensor(next(shares)).log().expand(len(read), 7)
+    )
+    words, scores = seq2seq.beam(model, SOURCE[:1], 3, 3)
+    assert words.tolist() == [[EOS, PAD, PAD]]
+    assert scores.exp().tolist() == pytest.approx([0.2])
+
+
 @pytest.mark.parametrize("ends", [EOS, None])
 def test_a_beam_s_score_is_the_log_probability_of_its_words(
     model: Translator, ends: int | None
