@@ -88,6 +88,8 @@ def checkout(tmp_path: Path) -> Path:
     git(root, "init", "--quiet")
     for text in ("first", "second"):
         (root / "code.py").write_text(text)
+        (root / "research").mkdir(exist_ok=True)
+        (root / "research/__init__.py").touch()
         git(root, "add", ".")
         git(root, "commit", "--quiet", "-m", text)
     return root
