@@ -6,7 +6,14 @@ own and not in place, so that each activation can be looked at.
 """
 
 from research.models.attacked import LeNet, Maxout, SoftmaxRegression, TutorialCnn
-from research.models.autoencoders import ConvAutoencoder, Decoder
+from research.models.autoencoders import (
+    ConvAutoencoder,
+    Decoder,
+    DenoisingAutoencoder,
+    DenseAutoencoder,
+    Output,
+    PooledAutoencoder,
+)
 from research.models.classifiers import CnnA, Mlp
 from research.models.layers import MNIST, CentredPixels, FloatSigmoid, Normalise
 from research.models.vgg import CIFAR10, Vgg16
@@ -25,12 +32,16 @@ __all__ = [
     "CnnA",
     "ConvAutoencoder",
     "Decoder",
+    "DenoisingAutoencoder",
+    "DenseAutoencoder",
     "FilterSgd",
     "FloatSigmoid",
     "LeNet",
     "Maxout",
     "Mlp",
     "Normalise",
+    "Output",
+    "PooledAutoencoder",
     "SoftmaxRegression",
     "TutorialCnn",
     "Vgg16",
