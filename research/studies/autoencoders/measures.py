@@ -20,6 +20,7 @@ from research.studies.autoencoders.settings import (
     NOISY,
     PICTURES_NOISY,
     PRINTED,
+    PUBLISHED_MAPS,
     SIZED,
     Config,
     Models,
@@ -126,10 +127,13 @@ def measure_networks(models: Models, exams: Mapping[str, Exam], log: Log) -> dic
     rows: list[dict[str, Cell]] = []
     for name, groups in SHOWN.items():
         for group in groups:
-            rows.append({"set": name} | row_of(group, marks[group], exams[name]))
+            rows.append(row_of(name, group, marks[group], exams[name]))
             log_marks(group, rows[-1], log)
-        rows.append({**dict.fromkeys(rows[0]), "set": name, **untouched(name, exams[name])})
-        log.number(f"untouched_{name}", rows[-1]["mse"])
+        errors = errors_of(exams[name].test, exams[name].noisy_test)
+        rows.append(
+            dict.fromkeys(rows[0]) | {"set": name, "network": f"untouched_{name}", **errors}
+        )
+        log.number(f"untouched_{name}", errors["mse"])
     log.table("networks", Table.of(rows))
     first, second = (marks[group].mse for group in PICTURES_NOISY)
     log.number("noisy_gain", paired(first, second))
@@ -148,9 +152,8 @@ def marks_of(networks: Sequence[nn.Module], exam: Exam, group: str) -> Marks:
         found["train"].append(reconstruction.mse(exam.train, known).mean().item())
         for name, value in errors_of(exam.test, reconstruct(network, sides[1])).items():
             found[name].append(value)
-    shape = tuple(exam.test.shape[1:])
     first = networks[0]
-    return Marks(code_size(first, shape), count_parameters(first), **found)
+    return Marks(code_size(first, exam.test[:1]), count_parameters(first), **found)
 
 
 def errors_of(images: Tensor, outputs: Tensor) -> dict[str, float]:
@@ -162,11 +165,11 @@ def errors_of(images: Tensor, outputs: Tensor) -> dict[str, float]:
     }
 
 
-def row_of(group: str, marks: Marks, exam: Exam) -> dict[str, Cell]:
+def row_of(name: str, group: str, marks: Marks, exam: Exam) -> dict[str, Cell]:
     printed = PRINTED.get(group)
     floor = exam.noisy_floor if group in NOISY else exam.floor
     return {
-        "network": group, "code": marks.code, "parameters": marks.parameters,
+        "set": name, "network": group, "code": marks.code, "parameters": marks.parameters,
         "printed": printed.mse if printed else None,
         "printed_epochs": printed.epochs if printed else None,
         "train": over_seeds(marks.train), "mse": over_seeds(marks.mse),
@@ -177,14 +180,9 @@ def row_of(group: str, marks: Marks, exam: Exam) -> dict[str, Cell]:
 
 def log_marks(group: str, row: Mapping[str, Cell], log: Log) -> None:
     for name in ("code", "parameters", "printed", "train", "mse", "psnr", "ssim", "pca"):
-        if row[name] is not None:
-            log.number(f"{name}_{group}", row[name])
-
-
-def untouched(name: str, exam: Exam) -> dict[str, Cell]:
-    """The row of the noisy test images as they are."""
-    errors: dict[str, Cell] = {**errors_of(exam.test, exam.noisy_test)}
-    return {"network": f"untouched_{name}"} | errors
+        value = row[name]
+        if value is not None and not isinstance(value, str):
+            log.number(f"{name}_{group}", value)
 
 
 # --- error against the size of the code ----------------------------------------------------------
@@ -199,13 +197,12 @@ def measure_sizes(
         sizes = sizes_of(name, config)
         pairs = [[marks[Recipe(name, arm, 0, maps).group] for arm in arms] for maps in sizes]
         gains = [paired(simple.mse, conv.mse) for simple, conv in pairs]
-        for maps, (simple, conv), gain in zip(sizes, pairs, gains, strict=True):
-            log.number(f"size_{name}_{maps}", simple.code)
-            log.number(f"gain_{name}_{maps}", gain)
-            log.number(f"simple_{name}_{maps}", over_seeds(simple.mse))
-            log.number(f"conv_{name}_{maps}", over_seeds(conv.mse))
+        for rank, ((simple, conv), gain) in enumerate(zip(pairs, gains, strict=True), start=1):
             pca = linear_error(exams[name].floor, simple.code)
-            log.number(f"pca_{name}_{maps}", pca)
+            log.number(f"size_{name}_{rank}", simple.code)
+            log.number(f"gain_{name}_{rank}", gain)
+            log.number(f"conv_{name}_{rank}", over_seeds(conv.mse))
+            log.number(f"pca_{name}_{rank}", pca)
             rows.append({
                 "set": name, "code": simple.code, "pca": pca,
                 "simple": over_seeds(simple.mse), "conv": over_seeds(conv.mse), "gain": gain,
@@ -213,6 +210,9 @@ def measure_sizes(
             })  # fmt: skip
         log_curves(name, pairs, marks, exams[name], log)
         won = [told(gain.bounds or (gain.value, gain.value)) for gain in gains]
+        log.number(f"gain_{name}", gains[sizes.index(PUBLISHED_MAPS[name])])
+        shares = [conv.parameters / simple.parameters for simple, conv in pairs]
+        log.number(f"coefficients_{name}", max(shares))
         log.number(f"sizes_{name}", len(sizes))
         log.number(f"sizes_won_{name}", won.count("won"))
         log.number(f"sizes_lost_{name}", won.count("lost"))

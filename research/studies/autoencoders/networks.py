@@ -102,12 +102,10 @@ def reconstruct(model: nn.Module, inputs: Tensor, part: int = 512) -> Tensor:
         return torch.cat([model(images).float() for images in torch.split(inputs, part)])
 
 
-def code_size(model: nn.Module, shape: tuple[int, int, int]) -> int:
-    """Values in the code of an image."""
-    encoder = model.get_submodule("encoder")
-    weight = next(encoder.parameters())
+def code_size(model: nn.Module, image: Tensor) -> int:
+    """Values in the code of an image (1, C, H, W)."""
     with evaluation(model):
-        return int(encoder(torch.zeros(1, *shape, device=weight.device)).numel())
+        return int(model.get_submodule("encoder")(image).numel())
 
 
 def in_grey(data: Dataset) -> Dataset:
