@@ -28,7 +28,7 @@ __all__ = ["FIGURES", "PRESETS", "Config", "children", "study"]
 def study(config: Config, log: Log) -> None:
     with log.part("data"):
         check(config)
-        digits = load(config.data).to(config.train.device)
+        digits = in_grey(load(config.data)).to(config.train.device)
         log.dataset(digits.facts())
         pictures = pictures_of(config, log)
         check_shapes(digits, pictures)

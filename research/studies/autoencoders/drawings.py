@@ -26,6 +26,8 @@ LABELS = {
     "noisy_simple": "… simple",
     "noisy_conv": "… convol.",
 }
+ASIDE = {"shallow": (-4, 4), "agarap": (-4, -7), "linear": (-4, -7)}
+"""Networks whose names stand to the left of their crosses, in points from these."""
 FAMILIES = {"simple": "fully connected", "conv": "convolutional"}
 
 
@@ -56,8 +58,8 @@ def draw_sizes(results: Results) -> Figure:
 
 def _panel(axes: Axes, results: Results, name: str) -> None:
     data = results.arrays(f"sizes_{name}")
-    least = min([*data["codes"], *data["single_codes"]])
-    sizes = np.arange(max(1, least // 2), len(data["floor"]))
+    codes = sorted({*data["codes"].tolist(), *data["single_codes"].tolist()})
+    sizes = np.arange(max(1, codes[0] // 2), len(data["floor"]))
     axes.plot(sizes, data["floor"][sizes], color="0.4", linestyle=":", label="PCA")
     for (key, label), colour in zip(FAMILIES.items(), figures.COLOURS, strict=False):
         figures.band(axes, data["codes"], data[key].T, colour, label, marker="o")
@@ -65,10 +67,13 @@ def _panel(axes: Axes, results: Results, name: str) -> None:
         data["single_codes"], data["single_errors"], data["names"], strict=True
     ):
         axes.plot(code, error, "x", color="black", markersize=4)
-        axes.annotate(LABELS[str(group)], (code, error), (3, 2), textcoords="offset points",
-                      fontsize=6.5)  # fmt: skip
+        axes.annotate(
+            LABELS[str(group)], (code, error), ASIDE.get(str(group), (4, 1)), fontsize=6.5,
+            textcoords="offset points", ha="right" if group in ASIDE else "left",
+        )  # fmt: skip
     axes.set(title=name, xlabel="values in the code", ylabel="test MSE", xscale="log", yscale="log")
-    axes.xaxis.set_major_formatter("{x:g}")
+    axes.set_xticks(codes, [f"{code:g}" for code in codes])
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_formatter(NullFormatter())

@@ -43,7 +43,7 @@ class Config:
     """The settings of the study `autoencoders`."""
 
     data: Data
-    """The digits."""
+    """The digits, 28 pixels a side, taken in grey."""
     pictures: Data
     """Photographs or faces, taken in grey; `folder` for your own."""
     train: Train
@@ -66,9 +66,10 @@ PRESETS = {
     "sample": Config(
         data=Data("mnist-sample"),
         pictures=Data("photos", size=32),
-        train=Train(epochs=10, batch=32),
-        seeds=(0, 1),
+        train=Train(epochs=8, batch=32),
+        seeds=(0, 1, 2),
         picture_epochs=5,
+        digit_maps=(1, 4, 8),
     ),
     # the course's batch and, for its two decoders, its epochs; Labeled Faces are not at hand
     "full": Config(
