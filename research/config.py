@@ -92,8 +92,11 @@ def flatten(config: Any) -> dict[str, Any]:
 
 
 MACHINE = frozenset(
-    {"data.root", "parts.root", "target.root", "train.device", "train.again", "imagenet"}
-)
+    {
+        "data.root", "parts.root", "pictures.root", "target.root",
+        "train.device", "train.again", "imagenet",
+    }
+)  # fmt: skip
 """Settings that say where and how a run happened, not what it was; the data have a sha256."""
 
 

@@ -14,10 +14,13 @@ from research.models import (
     CnnA,
     ConvAutoencoder,
     Decoder,
+    DenoisingAutoencoder,
+    DenseAutoencoder,
     FloatSigmoid,
     LeNet,
     Maxout,
     Mlp,
+    PooledAutoencoder,
     SoftmaxRegression,
     TutorialCnn,
     Vgg16,
@@ -225,3 +228,65 @@ def test_no_relu_is_in_place_or_used_twice(model: nn.Module) -> None:
     channels = 3 if isinstance(model, Vgg16) else 1
     model.eval()(torch.rand(2, channels, 32 if channels == 3 else 28, 32 if channels == 3 else 28))
     assert list(calls.values()) == [1] * len(relus)
+
+
+def dense(*widths: int) -> int:
+    """Weights and biases of linear layers from width to width."""
+    return sum(a * b + b for a, b in itertools.pairwise(widths))
+
+
+@pytest.mark.parametrize(
+    ("encoder", "decoder"),
+    [([32], []), ([128, 128], [128]), ([256, 128, 64, 32, 16], [32, 64, 128, 256])],
+)
+def test_dense_autoencoders_have_the_widths_of_their_sources(
+    encoder: list[int], decoder: list[int]
+) -> None:
+    model = DenseAutoencoder((1, 28, 28), encoder, decoder)
+    assert count_parameters(model) == dense(784, *encoder, *decoder, 784)
+    assert model.encoder(torch.rand(3, 1, 28, 28)).shape == (3, encoder[-1])
+    assert model(torch.rand(3, 1, 28, 28)).shape == (3, 1, 28, 28)
+
+
+def test_a_centred_autoencoder_works_on_pixels_from_minus_one_to_one() -> None:
+    model = DenseAutoencoder((1, 2, 2), [3], output="relu", centred=True)
+    w = {name: weight.double() for name, weight in model.state_dict().items()}
+    images = torch.rand(50, 1, 2, 2)
+    code = (2 * images.double().flatten(1) - 1) @ w["encoder.2.weight"].T + w["encoder.2.bias"]
+    ends = (code.clamp(min=0) @ w["decoder.0.weight"].T + w["decoder.0.bias"]).clamp(min=0)
+    out = model(images)
+    assert torch.allclose(out.flatten(1).double(), (ends + 1) / 2, atol=1e-6)
+    assert out.min() == 0.5  # a ReLU's zero is mid-grey
+
+
+def test_without_activations_a_dense_autoencoder_is_linear() -> None:
+    model = DenseAutoencoder((1, 4, 4), [3], hidden="linear", output="linear")
+    a, b = torch.rand(2, 5, 1, 4, 4)
+    assert torch.allclose(model((a + b) / 2), (model(a) + model(b)) / 2, atol=1e-6)
+
+
+def test_the_denoising_network_codes_72_values() -> None:
+    model = DenoisingAutoencoder()
+    ends = conv(8, 8, 3) + conv(8, 16, 2) + conv(16, 32, 2) + conv(32, 1, 3)
+    assert count_parameters(model) == conv(1, 32, 3) + conv(32, 16, 3) + conv(16, 8, 3) + ends
+    assert model.encoder(torch.rand(2, 1, 28, 28)).shape == (2, 8, 3, 3)
+    assert model(torch.rand(2, 1, 28, 28)).shape == (2, 1, 28, 28)
+
+
+@pytest.mark.parametrize(("maps", "side"), [(32, 64), (2, 32), (8, 24)])
+def test_the_pooled_autoencoder_returns_an_image(maps: int, side: int) -> None:
+    model = PooledAutoencoder(maps)
+    ends = conv(maps, 32, 5) + conv(32, 16, 3) + conv(16, 8, 2) + conv(8, 1, 3)
+    assert count_parameters(model) == conv(1, 8, 3) + conv(8, 16, 3) + conv(16, maps, 3) + ends
+    assert model.encoder(torch.rand(2, 1, side, side)).shape == (2, maps, side // 8, side // 8)
+    assert model(torch.rand(2, 1, side, side)).shape == (2, 1, side, side)
+
+
+def test_the_code_of_the_course_takes_any_number_of_maps(tmp_path: Path) -> None:
+    model = ConvAutoencoder(1, "upsample", 2)
+    by_hand = conv(1, 16, 3) + conv(16, 2, 3) + conv(2, 16, 3) + conv(16, 1, 3)
+    assert count_parameters(model) == by_hand
+    assert model.encoder(torch.rand(2, 1, 28, 28)).shape == (2, 2, 7, 7)
+    save_weights(tmp_path / "w.safetensors", model, "a")
+    with pytest.raises(UserError, match="maps"):
+        load_weights(tmp_path / "w.safetensors", ConvAutoencoder(1, "upsample"))

@@ -7,7 +7,14 @@ own and not in place, so that each activation can be looked at.
 """
 
 from research.models.attacked import LeNet, Maxout, SoftmaxRegression, TutorialCnn
-from research.models.autoencoders import ConvAutoencoder, Decoder
+from research.models.autoencoders import (
+    ConvAutoencoder,
+    Decoder,
+    DenoisingAutoencoder,
+    DenseAutoencoder,
+    Output,
+    PooledAutoencoder,
+)
 from research.models.classifiers import CnnA, Mlp
 from research.models.layers import MNIST, CentredPixels, FloatSigmoid, Normalise
 from research.models.translators import Translator
@@ -27,12 +34,16 @@ __all__ = [
     "CnnA",
     "ConvAutoencoder",
     "Decoder",
+    "DenoisingAutoencoder",
+    "DenseAutoencoder",
     "FilterSgd",
     "FloatSigmoid",
     "LeNet",
     "Maxout",
     "Mlp",
     "Normalise",
+    "Output",
+    "PooledAutoencoder",
     "SoftmaxRegression",
     "Translator",
     "TutorialCnn",
