@@ -18,7 +18,7 @@ from research.data import Dataset, Split, load
 from research.embedding import fit_pca
 from research.models import DenseAutoencoder
 from research.paths import PAPER
-from research.results import Number, Results
+from research.results import Array, Number, Results
 from research.results import load as read
 from research.studies import autoencoders
 from research.studies.autoencoders import measures, networks, settings
@@ -155,6 +155,13 @@ def pooled_by_hand(w: Weights, x: Tensor) -> Tensor:
     for i in (0, 1, 2, 3):
         x = back(x, w, f"decoder.{i}", 1 if i == 3 else 2, 1)
     return torch.sigmoid(x)
+
+
+def similarity(a: Array, b: Array) -> float:
+    found = structural_similarity(  # type: ignore[no-untyped-call]
+        a, b, data_range=1, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
+    )
+    return float(found)
 
 
 def errors(outputs: list[Tensor], images: Tensor) -> list[float]:
