@@ -459,7 +459,7 @@ def test_a_summary_is_of_the_first_model_and_means_over_all() -> None:
         # t(0.975; 1) = 12.706 times the standard error of two values, half their distance
         assert seeds.half_width == pytest.approx(12.706 * distance / 2, rel=1e-4)
     alone = summary([made(0.9, 0.4, 0.1, 0.5, 0.01)]).column("seeds")
-    assert alone[0] == Number(0.9)
+    assert alone[0] == Number(0.9, values=(0.9,))
 
 
 def test_verdicts_are_counted() -> None:
