@@ -66,7 +66,7 @@ PRESETS = {
     "sample": Config(
         data=Data("mnist-sample"),
         pictures=Data("photos", size=32),
-        train=Train(epochs=8, batch=32),
+        train=Train(epochs=6, batch=32),
         seeds=(0, 1, 2),
         picture_epochs=5,
         digit_maps=(1, 4, 8),
