@@ -287,8 +287,13 @@ def test_sizes_stand_in_pairs_of_equal_seed(record: Results, digits: Dataset) ->
     assert gain.value == pytest.approx(differences.mean(), rel=1e-3)
     assert gain.half_width == pytest.approx(12.706 * abs(np.diff(differences)[0]) / 2, rel=1e-2)
     assert record.numbers["gain_digits_1"] == gain
-    won = [measures.told(record.numbers[f"gain_digits_{rank}"].bounds or (0, 0)) for rank in (1, 2)]
+    won = [measures.told(record.numbers[f"gain_digits_{rank}"]) for rank in (1, 2)]
     assert record.numbers["sizes_won_digits"].value == won.count("won")
+    below = record.numbers["conv_digits_1"].bounds or (0, 0)
+    clear = [below[1] < record.numbers["pca_digits_1"].value]
+    second = record.numbers["conv_digits_2"].bounds or (0, 0)
+    clear += [second[1] < record.numbers["pca_digits_2"].value]
+    assert record.numbers["sizes_below_conv_digits"].value == sum(clear)
 
 
 def test_the_table_has_printed_losses_as_true_means_and_the_untouched_images(
@@ -306,7 +311,7 @@ def test_the_table_has_printed_losses_as_true_means_and_the_untouched_images(
     ("bounds", "verdict"), [((-2, -1), "won"), ((1, 2), "lost"), ((-1, 1), "open")]
 )
 def test_a_size_is_won_by_the_lower_error(bounds: tuple[float, float], verdict: str) -> None:
-    assert measures.told(bounds) == verdict
+    assert measures.told(Number(0, low=bounds[0], high=bounds[1])) == verdict
 
 
 def test_every_figure_is_drawn_from_files_of_the_record(record: Results) -> None:

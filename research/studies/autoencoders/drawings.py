@@ -26,8 +26,13 @@ LABELS = {
     "noisy_simple": "… simple",
     "noisy_conv": "… convol.",
 }
-ASIDE = {"shallow": (-4, 4), "agarap": (-4, -7), "linear": (-4, -7)}
-"""Networks whose names stand to the left of their crosses, in points from these."""
+PLACES = {
+    "mended": (0, 5, "center"),
+    "shallow": (3, 4, "left"),
+    "linear": (-4, -7, "right"),
+    "agarap": (-4, -7, "right"),
+}
+"""Where names stand beside their crosses: points to the right and up, and the side they touch."""
 FAMILIES = {"simple": "fully connected", "conv": "convolutional"}
 
 
@@ -67,9 +72,10 @@ def _panel(axes: Axes, results: Results, name: str) -> None:
         data["single_codes"], data["single_errors"], data["names"], strict=True
     ):
         axes.plot(code, error, "x", color="black", markersize=4)
+        right, up, side = PLACES.get(str(group), (4, 1, "left"))
         axes.annotate(
-            LABELS[str(group)], (code, error), ASIDE.get(str(group), (4, 1)), fontsize=6.5,
-            textcoords="offset points", ha="right" if group in ASIDE else "left",
+            LABELS[str(group)], (code, error), (right, up), textcoords="offset points", ha=side,
+            fontsize=6.5,
         )  # fmt: skip
     axes.set(title=name, xlabel="values in the code", ylabel="test MSE", xscale="log", yscale="log")
     axes.set_xticks(codes, [f"{code:g}" for code in codes])

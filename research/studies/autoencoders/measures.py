@@ -12,7 +12,7 @@ from research import reconstruction
 from research.data import Dataset, Split
 from research.embedding import fit_pca
 from research.models import count_parameters
-from research.results import Array, Cell, Table
+from research.results import Array, Cell, Number, Table
 from research.stats import over_seeds, paired
 from research.studies.autoencoders.networks import code_size, noisy, reconstruct
 from research.studies.autoencoders.settings import (
@@ -208,8 +208,16 @@ def measure_sizes(
                 "simple": over_seeds(simple.mse), "conv": over_seeds(conv.mse), "gain": gain,
                 "simple_parameters": simple.parameters, "conv_parameters": conv.parameters,
             })  # fmt: skip
+        floors = [linear_error(exams[name].floor, simple.code) for simple, _ in pairs]
+        for family, side in (("simple", 0), ("conv", 1)):
+            off = [
+                over_seeds([error - floor for error in pair[side].mse])
+                for pair, floor in zip(pairs, floors, strict=True)
+            ]
+            below = [told(one) for one in off].count("won")
+            log.number(f"sizes_below_{family}_{name}", below)
         log_curves(name, pairs, marks, exams[name], log)
-        won = [told(gain.bounds or (gain.value, gain.value)) for gain in gains]
+        won = [told(gain) for gain in gains]
         log.number(f"gain_{name}", gains[sizes.index(PUBLISHED_MAPS[name])])
         shares = [conv.parameters / simple.parameters for simple, conv in pairs]
         log.number(f"coefficients_{name}", max(shares))
@@ -224,9 +232,10 @@ def measure_sizes(
     log.table("sizes", Table.of(rows))
 
 
-def told(bounds: tuple[float, float]) -> str:
-    """What an interval of convolutional minus fully connected error says."""
-    return "won" if bounds[1] < 0 else "lost" if bounds[0] > 0 else "open"
+def told(difference: Number) -> str:
+    """What an error minus the one it is compared with says: won where it is clearly lower."""
+    low, high = difference.bounds or (difference.value, difference.value)
+    return "won" if high < 0 else "lost" if low > 0 else "open"
 
 
 def log_curves(

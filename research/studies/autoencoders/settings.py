@@ -66,9 +66,9 @@ PRESETS = {
     "sample": Config(
         data=Data("mnist-sample"),
         pictures=Data("photos", size=32),
-        train=Train(epochs=8, batch=32),
+        train=Train(epochs=5, batch=32),
         seeds=(0, 1, 2),
-        picture_epochs=5,
+        picture_epochs=4,
         digit_maps=(1, 4, 8),
     ),
     # the course's batch and, for its two decoders, its epochs; Labeled Faces are not at hand
