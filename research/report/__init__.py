@@ -95,11 +95,12 @@ def build(
     """
     with _uncollected():
         text, told = markdown.read(source), render.author_of(author)
-        ledger = provenance.Ledger(results, _beside(text, others), history)
+        beside = _beside(text, others)
         if anonymous:
-            beside = {study: hidden.cleaned(other) for study, other in ledger.others.items()}
-            ledger = provenance.Ledger(hidden.cleaned(results), beside, history)
-        signed = render.Signed(hidden.AUTHOR if anonymous else told, tuple(stale))
+            beside = {study: hidden.cleaned(other) for study, other in beside.items()}
+            results = hidden.cleaned(results)
+        ledger = provenance.Ledger(results, beside, history, stale=tuple(stale))
+        signed = hidden.AUTHOR if anonymous else told
         sources = _sources(source, author, templates)
         # a digest of the author's file would tell who is meant to whoever guesses
         sources = [path for path in sources if not (anonymous and path == author)]
@@ -111,7 +112,7 @@ def _build(
     ledger: provenance.Ledger,
     text: markdown.Source,
     out: Path,
-    signed: render.Signed,
+    signed: dict[str, str],
     templates: Path,
     made_of: Sequence[Path],
     secrets: Mapping[str, str],
@@ -134,7 +135,9 @@ def _build(
     with clock.part("writing"):
         sources = provenance.digests(made_of)
         head = paper.head
-        bare = provenance.trail(ledger, head["title"], head["byline"], sources, laid.places)
+        gaps = (*paper.gaps, *laid.complaints)
+        bare = provenance.trail(ledger, head["title"], signed, sources, laid.places)
+        bare["gaps"] = list(gaps)
         written = pdf.write(laid.document, _attached(ledger), ended)
         trail = provenance.sealed(bare, reading.shown(written))
         page = render.arrange(env, paper, sheet, "screen", trail=_script(trail))
@@ -143,9 +146,7 @@ def _build(
             raise UserError(f"the paper is not anonymous: {'; '.join(told[:5])}")
         _replace({out.with_suffix(".html"): page.encode(), out: content})
     pages = len(laid.document.pages)
-    return Built(
-        out, out.with_suffix(".html"), pages, clock.seconds, trail, (*paper.gaps, *laid.complaints)
-    )
+    return Built(out, out.with_suffix(".html"), pages, clock.seconds, trail, gaps)
 
 
 def _beside(text: markdown.Source, others: Mapping[str, Results]) -> dict[str, Results]:
@@ -213,8 +214,8 @@ def _attached(ledger: provenance.Ledger) -> list[pdf.Attached]:
         for file in ledger.attached()
     ]
     numbers = [
-        pdf.Attached(facts["attachment"], f"all numbers of run {facts['run'][:8]}", content)
-        for facts, content in provenance.numbers_of(ledger)
+        pdf.Attached(facts["attachment"], f"{facts['path']} of run {facts['run'][:8]}", content)
+        for facts, content in provenance.measured_of(ledger)
     ]
     return [*numbers, *data]
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from research.errors import UserError
 from research.report.verify import Problem, Verdict, against, read_trail, verify
-from research.results import Results, load
+from research.results import load
 from research.tracking import Store
+from research.tracking.mutations import mutations
 
 MEMORY = 4 << 30
 """Bytes of address space in which a stranger's file is read."""
@@ -26,16 +27,21 @@ def checked(path: Path, store: Store | None) -> Verdict:
             )
     if store is None or not verdict.run:
         return verdict
-    found = against(read_trail(path), _record(store, verdict.run))
+    found = _stored(path, verdict.run, store)
     return dataclasses.replace(verdict, problems=(*verdict.problems, *found))
 
 
-def _record(store: Store, run: str) -> Results | None:
-    """The record of a run by the id under which it was written, which a sync keeps."""
+def _stored(path: Path, run: str, store: Store) -> Iterator[Problem]:
+    """What the store says: whether the run is still what it was, and what the PDF names."""
+    trail = read_trail(path)
     try:
-        return load(store.find(run).folder)
+        summary = store.find(run)
+        record = load(summary.folder)
     except (UserError, FileNotFoundError):
-        return None
+        yield from against(trail, None)
+        return
+    yield from (Problem("store", run[:8], line) for line in mutations(summary, store))
+    yield from against(trail, record)
 
 
 @contextmanager

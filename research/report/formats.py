@@ -104,6 +104,13 @@ def apart(a: Number, b: Number) -> bool:
     return low[1] < high[0]
 
 
+def outcome(a: Number, b: Number) -> str:
+    """less or greater where two values are apart, else tie."""
+    if not apart(a, b):
+        return "tie"
+    return "less" if a.value < b.value else "greater"
+
+
 def told_apart(a: Number, b: Number) -> bool:
     """Whether two values differ at the 5 % level.
 

@@ -11,15 +11,16 @@ The trail is one JSON document, embedded in the PDF and in the HTML:
     claims        {id, run, name, outcome, effect, low, high, unit, values, p, n, test, direction,
                   threshold, printed, page, rectangle}: what a sentence rests on
     comparisons   {a, b, outcome}: what the words of a computed comparison rest on
-    files         {path, sha256, attachment, run}: all numbers of the runs that the text reads
+    surroundings  run -> facts that are not its own: cohort, selection, what changed since
+    files         {path, sha256, attachment, run}: all numbers and claims of the runs that are read
     author        name, affiliation, email and course as printed
     pages         {text, drawing}: what a reader finds on each page, and the digest of how it looks
     alternatives  the alternative texts
     seal          sha256 of all of the above, see `sealed`
 
-`kind` is number, cell, setting, fact, quoted or stated. A rectangle is [left, bottom, right, top]
-in points from the page's lower left corner, as in PDF; pages count from 1. `format` and `shows`
-say how a value was printed, so that anyone can print it again.
+`kind` is number, cell, count, setting, fact, quoted or stated. A rectangle is [left, bottom, right,
+top] in points from the page's lower left corner, as in PDF; pages count from 1. `format` and
+`shows` say how a value was printed, so that anyone can print it again.
 """
 
 import dataclasses
@@ -33,7 +34,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from research.report.cohort import History
+from research.report.cohort import History, cohort, differing, selection
 from research.report.formats import plain
 from research.report.misses import GapError
 from research.results import Claim, Results, Run, read_manifest, sha256
@@ -91,6 +92,23 @@ class Ledger:
     comparisons: list[dict[str, str | float]] = field(default_factory=list)
     lone: bool = False
     """whether a value of a single seed was printed"""
+    stale: tuple[str, ...] = ()
+    """what has changed since the run"""
+
+    @property
+    def surroundings(self) -> dict[str, dict[str, str]]:
+        """Facts of each run that are not its own: what the runs around it and the present tell."""
+        run, history = self.results.run, self.history
+        own = {
+            "models.apart": cohort(run, history.lenders) if history.runs else "",
+            "selection": selection(run, history),
+            "stale": "; ".join(self.stale),
+        }
+        others = {
+            one.run.id: {"apart": ", ".join(differing(run, one.run))}
+            for one in self.others.values()
+        }
+        return {**others, run.id: own}
 
     def print(
         self, kind: str, name: str, printed: str, value: Any, *, run: str, **facts: Any
@@ -154,19 +172,18 @@ def _raised(text: str) -> str:
     return _SUPERSCRIPT.sub(lambda m: f"<sup>{unicodedata.normalize('NFKC', m[0])}</sup>", text)
 
 
-NUMBERS = "numbers.json"
+MEASURED = ("numbers.json", "claims.json")
 
 
-def numbers_of(ledger: Ledger) -> Iterator[tuple[dict[str, str], bytes]]:
-    """For each run that is read, where its numbers are attached and all of them as JSON."""
+def measured_of(ledger: Ledger) -> Iterator[tuple[dict[str, str], bytes]]:
+    """For each run that is read, where its numbers and claims are attached, and them as JSON."""
     for study, results in {"": ledger.results, **ledger.others}.items():
-        path = results.folder / NUMBERS
-        if path.is_file():
-            content = path.read_bytes()
-            digest = hashlib.sha256(content).hexdigest()
-            name = f"{study}-{NUMBERS}" if study else NUMBERS
-            run = results.run.id
-            yield {"path": NUMBERS, "sha256": digest, "attachment": name, "run": run}, content
+        for path in MEASURED:
+            file = results.folder / path
+            if file.is_file():
+                content, name = file.read_bytes(), f"{study}-{path}" if study else path
+                facts = {"path": path, "sha256": sha256_of(content), "attachment": name}
+                yield facts | {"run": results.run.id}, content
 
 
 def seal(trail: Mapping[str, Any]) -> str:
@@ -201,11 +218,12 @@ def trail(
         },
         "sources": dict(sources),
         "numbers": [portable(entry) | _place(entry["id"], places) for entry in ledger.numbers],
+        "surroundings": ledger.surroundings,
         "figures": [_exhibit(one, places, attached) for one in ledger.figures],
         "tables": [_exhibit(one, places, attached) for one in ledger.tables],
         "claims": [entry | _place_if(entry["id"], places) for entry in ledger.claims],
         "comparisons": ledger.comparisons,
-        "files": [facts for facts, _ in numbers_of(ledger)],
+        "files": [facts for facts, _ in measured_of(ledger)],
     }
 
 

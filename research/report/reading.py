@@ -20,6 +20,8 @@ LETTERS_LIMIT = 200_000
 """letters of a page at most"""
 PAGES_LIMIT = 50
 _PLACEHOLDER = "…"
+_AT_LINE_END = "\x02"
+"""What PDFium makes of a hyphen at which it sees a line end."""
 _BREAKS = re.compile(r"[\s\u00ad\u2010\ufffe-]+")
 
 
@@ -30,7 +32,7 @@ class Page:
     Attributes:
         letters: one string for each, with the line breaks that the reader adds.
         centres: their centres in points from the lower left corner, (N, 2); NaN for breaks.
-        fonts: index of a letter -> name of its font, filled when asked for.
+        mono: digits that are set in the font of code.
         vouched: which letters belong to a tracked value.
     """
 
@@ -125,7 +127,8 @@ def _page(page: Any) -> Page:
     count = text.count_chars()
     if count > LETTERS_LIMIT:
         raise Refused(f"a page has more than {LETTERS_LIMIT:,} letters")
-    letters = [chr(raw.FPDFText_GetUnicode(text, i)) for i in range(count)]
+    found = (chr(raw.FPDFText_GetUnicode(text, i)) for i in range(count))
+    letters = ["-" if letter == _AT_LINE_END else letter for letter in found]
     centres = np.full((count, 2), np.nan)
     for i, letter in enumerate(letters):
         if not letter.isspace():

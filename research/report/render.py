@@ -3,7 +3,6 @@
 import re
 import tomllib
 import traceback
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -25,14 +24,6 @@ Medium = Literal["galley", "print", "screen"]
 # before an element; with the space in an element of its own it finds the right place.
 _BEFORE_ELEMENT = re.compile("([ \u00a0])(<[a-z])")
 _AUTHOR = ("name", "affiliation", "email", "course")
-
-
-@dataclass(frozen=True)
-class Signed:
-    """What stands beside the text: its author, and what has changed since the run."""
-
-    author: Mapping[str, str]
-    stale: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -113,7 +104,7 @@ def paper(
     env: SandboxedEnvironment,
     source: Source,
     words: Words,
-    signed: Signed,
+    author: dict[str, str],
 ) -> Paper:
     """Renders a write-up to blocks and checks that no number in it was typed by hand.
 
@@ -129,11 +120,11 @@ def paper(
         run = words.ledger.results.run
         given = {
             "source": source,
-            "author": signed.author,
+            "author": author,
             "abstract": Markup("\n".join(filled)),
             "run": run,
             "reads": list(words.ledger.others),
-            "stale": signed.stale,
+            "stale": words.ledger.stale,
         }
         title = fill(_furniture(env, "title", words, given))
         named = {f"b-{n}": _filled(block, fill) for n, block in enumerate(body)}
@@ -146,8 +137,7 @@ def paper(
     named |= _references(words, len(named))
     head = {
         "title": source.title,
-        "author": signed.author["name"],
-        "byline": signed.author,
+        "author": author["name"],
         "keywords": source.keywords,
         "run": run,
     }

@@ -95,10 +95,10 @@ def body(part: Part, tracked: Print) -> str:
     return "\n".join(lines)
 
 
-def repetitions(part: Part) -> str:
-    """Over how many seeds the cells are: n = 3 seeds; n = 1 seed†; n = 2–3 seeds, † n = 1."""
-    several = sorted(part.seeds - {1})
-    lone = 1 in part.seeds
+def repetitions(seeds: set[int]) -> str:
+    """Over how many seeds cells are: n = 3 seeds; n = 1 seed†; n = 2–3 seeds, † n = 1."""
+    several = sorted(seeds - {1})
+    lone = 1 in seeds
     if not several:
         return f"n = 1 seed{DAGGER}" if lone else ""
     ends = "–".join(map(str, dict.fromkeys((several[0], several[-1]))))

@@ -28,9 +28,10 @@ from research.errors import UserError
 from research.report import container, literals, provenance, reading
 from research.report.container import Refused
 from research.report.embedded import NAME
-from research.report.formats import apart, measured, plain
+from research.report.formats import DAGGER, measured, outcome, plain
 from research.report.reading import Page, bare, collapsed
-from research.results import Number, Results, Run, read_manifest, sha256
+from research.report.tables import repetitions
+from research.results import Claim, Number, Results, Run, read_manifest
 
 NUMBERS_LIMIT = 20_000
 """printed values at most"""
@@ -107,6 +108,7 @@ def verify(path: Path) -> Verdict:
             lambda: _shown(trail, document, pages),
             lambda: _numbers(trail, files, pages),
             lambda: _comparisons(trail, files),
+            lambda: _claims(trail, files),
             lambda: _text(trail, pages, container.headings(document)),
         )
         problems = [problem for check in checks for problem in check()]
@@ -146,6 +148,8 @@ def trail_of(files: Files) -> Trail:
 def _record(trail: Trail) -> Iterator[Problem]:
     if provenance.seal(trail) != trail.get("seal"):
         yield Problem("record", NAME, "was changed after the build: its seal is another")
+    if trail["gaps"]:
+        yield Problem("record", "draft", f"lacks {len(trail['gaps'])}: {trail['gaps'][0][:80]}")
     if not trail["run"].get("id"):
         yield Problem("record", "run", "has no id")
     ids = [entry["id"] for entry in trail["numbers"]]
@@ -241,13 +245,17 @@ def reprinted(entry: Mapping[str, Any]) -> str | None:
     kind, value, spec = entry["kind"], entry["value"], entry.get("format")
     if kind in ("quoted", "stated"):
         return str(value)
+    if kind == "count":
+        return repetitions(set(value))
     if kind in ("setting", "fact"):
         return plain(value, spec)
     if kind == "cell" and (isinstance(value, str) or value is None):
         return None if value is not None else plain(None)
     if kind == "cell" and isinstance(value, int) and entry.get("half_width") is None:
         return plain(value, spec)
-    return measured(_number_of(entry), str(spec), **entry["shows"])
+    number = _number_of(entry)
+    lone = entry["lone"] if kind == "cell" else number.lone
+    return measured(number, str(spec), **entry["shows"]) + DAGGER * lone
 
 
 def _number_of(entry: Mapping[str, Any]) -> Number:
@@ -295,11 +303,15 @@ class _Data:
     """The raw values behind printed ones, from the attached files and the run's facts."""
 
     def __init__(self, trail: Trail, files: Files) -> None:
-        self.numbers = {
-            file["run"]: json.loads(files[file["attachment"]])
-            for file in trail["files"]
-            if file["attachment"] in files
-        }
+        self.numbers, self.claims = (
+            {
+                file["run"]: json.loads(files[file["attachment"]])
+                for file in trail["files"]
+                if file["path"] == path and file["attachment"] in files
+            }
+            for path in provenance.MEASURED
+        )
+        self._seeds = _seeds(trail["numbers"])
         self._tables = {
             table["name"]: json.loads(files[file["attachment"]])
             for table in trail["tables"]
@@ -308,7 +320,10 @@ class _Data:
         }
         runs = [trail["run"], *trail["reads"].values()]
         self._runs = {run["id"]: run for run in runs}
-        self._facts = {run["id"]: provenance.facts(_run_of(run)) for run in runs}
+        around = trail["surroundings"]
+        self._facts = {
+            run["id"]: provenance.facts(_run_of(run)) | around[run["id"]] for run in runs
+        }
 
     def of(self, entry: Mapping[str, Any]) -> tuple[bool, Any]:
         """(whether the data are at hand, the value that they hold)."""
@@ -318,6 +333,8 @@ class _Data:
         if kind == "cell":
             table, _, column = name.rpartition(".")
             return table in self._tables, self._cell(table, column, entry["row"])
+        if kind == "count":
+            return True, self._seeds.get(name.removesuffix(".n"))
         if kind == "setting" and run in self._runs:
             return True, self._runs[run]["config"].get(name)
         if kind == "fact" and run in self._facts:
@@ -333,8 +350,37 @@ class _Data:
         return _value(content["rows"][row - 1][content["columns"].index(column)])
 
 
+def _seeds(entries: Sequence[Mapping[str, Any]]) -> dict[str, list[int]]:
+    """Table -> over how many seeds its printed cells are."""
+    found: dict[str, set[int]] = {}
+    for entry in entries:
+        if entry["kind"] == "cell" and entry["values"]:
+            table = entry["name"].rpartition(".")[0]
+            found.setdefault(table, set()).add(len(entry["values"]))
+    return {table: sorted(counts) for table, counts in found.items()}
+
+
 def _value(raw: Any) -> Any:
     return raw["value"] if isinstance(raw, dict) else raw
+
+
+def _claims(trail: Trail, files: Files) -> Iterator[Problem]:
+    """Each claim is told as its test decides, and the test is that of the data."""
+    data = _Data(trail, files)
+    for one in trail["claims"]:
+        where = f"claim {one['name']} ({one['id']}, page {one['page']})"
+        effect = _number_of(one | {"value": one["effect"]})
+        tested = {key: one[key] for key in ("p", "n", "test", "direction", "threshold")}
+        decided = Claim(effect, **tested).outcome
+        if decided != one["outcome"]:
+            message = f"is told as '{one['outcome']}', its test says '{decided}'"
+            yield Problem("numbers", where, message)
+        known = data.claims.get(one["run"], {}).get(one["name"])
+        if known is None or {key: known[key] for key in tested} != tested or (
+            _number_of(known["effect"]).value != effect.value
+            or _number_of(known["effect"]).bounds != effect.bounds
+        ):  # fmt: skip
+            yield Problem("numbers", where, "is not the claim of the data")
 
 
 def _run_of(facts: Mapping[str, Any]) -> Run:
@@ -359,13 +405,6 @@ def _comparisons(trail: Trail, files: Files) -> Iterator[Problem]:
         if len(sides) == 2 and outcome(*sides) != one["outcome"]:
             message = f"is told as '{one['outcome']}', its numbers say '{outcome(*sides)}'"
             yield Problem("numbers", f"comparison of {one['a']} with {one['b']}", message)
-
-
-def outcome(a: Number, b: Number) -> str:
-    """less, greater or tie, as the word `compare` tells it."""
-    if not apart(a, b):
-        return "tie"
-    return "less" if a.value < b.value else "greater"
 
 
 # --- numbers that nothing vouches for ------------------------------------------------------------
@@ -409,6 +448,8 @@ def _plain_text(
 def against(trail: Trail, record: Results | None) -> list[Problem]:
     """What a run's record says of a PDF that was built from it.
 
+    Whether the record is still what the run left is for `research.tracking.mutations`.
+
     Arguments:
         record: of the run that the trail names, None where the store has none.
     """
@@ -426,18 +467,12 @@ def against(trail: Trail, record: Results | None) -> list[Problem]:
 
 
 def _unchanged(trail: Trail, record: Results) -> Iterator[Problem]:
-    """The record is whole by its own manifest, and its files are those that the PDF names."""
+    """The files that the PDF names are those that the run left."""
     try:
         listed = read_manifest(record.folder)
     except FileNotFoundError:
         listed = {}
         yield Problem("store", "manifest.json", "is missing from the run")
-    for path, digest in listed.items():
-        file = record.folder / path
-        if not file.is_file():
-            yield Problem("store", path, "is gone from the run")
-        elif sha256(file) != digest:
-            yield Problem("store", path, "was changed after the run ended")
     named = [(one["artifact"], one["sha256"]) for kind in ("figures", "tables")
              for one in trail[kind]]  # fmt: skip
     named += [(f["path"], f["sha256"]) for f in trail["files"] if f["run"] == record.run.id]

@@ -9,9 +9,8 @@ from typing import Any
 from research.errors import UserError
 from research.report import alternatives, formulas, literals, markdown, tables
 from research.report.citations import Citations
-from research.report.cohort import cohort, differing, selection
 from research.report.drafts import Draft
-from research.report.formats import DAGGER, apart, measured, plain
+from research.report.formats import DAGGER, measured, outcome, plain
 from research.report.layout import PX, Sheet
 from research.report.misses import GapError, miss
 from research.report.provenance import Exhibit, Ledger, facts, portable
@@ -41,11 +40,9 @@ class Words:
         self.sections: dict[str, str] = {}
         self.draft = Draft(self.slots) if draft else None
         self._results = ledger.results
-        self._told = {"": _Told.of(ledger.results, _surroundings(ledger))}
-        self._told |= {
-            study: _Told.of(other, {"apart": ", ".join(differing(ledger.results.run, other.run))})
-            for study, other in ledger.others.items()
-        }
+        around = ledger.surroundings
+        runs = {"": ledger.results, **ledger.others}
+        self._told = {study: _Told.of(one, around[one.run.id]) for study, one in runs.items()}
         self._run = ledger.results.run
         self._citations = citations
         self._sheet = sheet
@@ -67,7 +64,7 @@ class Words:
         text = measured(number, format, spread=spread, unit=unit) + DAGGER * number.lone
         return self._tracked(
             "number", name, text, number.value, format=format, **_certainty(number),
-            shows={"spread": spread, "unit": unit},
+            shows={"spread": spread, "unit": unit}, lone=number.lone,
         )  # fmt: skip
 
     def value(self, name: str, default: Any = None) -> Any:
@@ -118,11 +115,9 @@ class Words:
         point. Otherwise `less` or `greater`, by the values.
         """
         first, second = self._number(a), self._number(b) if isinstance(b, str) else Number(b)
-        outcome = "tie"
-        if apart(first, second):
-            outcome = "less" if first.value < second.value else "greater"
-        self.ledger.comparisons.append({"a": a, "b": b, "outcome": outcome})
-        return {"less": less, "greater": greater, "tie": tie}[outcome]
+        found = outcome(first, second)
+        self.ledger.comparisons.append({"a": a, "b": b, "outcome": found})
+        return {"less": less, "greater": greater, "tie": tie}[found]
 
     def claim(self, name: str, *, holds: str, fails: str, undecided: str) -> str:
         """The words that are true of a claim that the study tested.
@@ -135,8 +130,8 @@ class Words:
             raise miss(f"run {told.id[:8]} logged no claim", own, told.claims)
         claim = told.claims[own]
         branches: dict[Outcome, str] = {"holds": holds, "fails": fails, "undecided": undecided}
-        for outcome, text in branches.items():
-            self._check_branch(name, outcome, text)
+        for way, branch in branches.items():
+            self._check_branch(name, way, branch)
         chosen = branches[claim.outcome]
 
         def render() -> str:
@@ -209,12 +204,12 @@ class Words:
         label = self._label("tab", name, "Table")
         exhibit = Exhibit(f"t-{name}", name, artifact, (artifact,))
         self._checked(part)
-        repeated = tables.repetitions(part)
-        seeds = f' <span class="auto">{repeated}.</span>' if repeated else ""
+        repeated = tables.repetitions(part.seeds)
 
         def render() -> str:
             self.ledger.tables.append(exhibit)
             self.ledger.lone |= DAGGER in repeated
+            seeds = f" {self._count_of(name, part, repeated)}." if repeated else ""
             return (
                 f'<figure class="table {"wide" if wide else "float"}" id="tab-{name}">'
                 f"<figcaption>{label}. {self._inline(caption)}{seeds}</figcaption>"
@@ -329,24 +324,21 @@ class Words:
             printed = part.columns[column]
             more = {"row": row, "format": printed.format, **_certainty(number)}
             more |= {"shows": {"spread": printed.spread, "unit": False}}
+            more |= {"lone": text.endswith(DAGGER)}
             name, run = f"{table}.{column}", self._run.id
             return self.ledger.print("cell", name, text, value, run=run, **more)
 
         return cell
 
+    def _count_of(self, table: str, part: tables.Part, text: str) -> str:
+        """Over how many seeds a table's cells are."""
+        name, run = f"{table}.n", self._run.id
+        return self.ledger.print("count", name, text, sorted(part.seeds), run=run)
+
     def _checked(self, part: tables.Part) -> None:
         """Fails while the template's line is known, not when the slot is filled."""
         tables.body(part, lambda column, text, raw, row: text)
         tables.heading(part, str)
-
-
-def _surroundings(ledger: Ledger) -> dict[str, str]:
-    """Facts of the paper's run that only the runs around it tell."""
-    run, history = ledger.results.run, ledger.history
-    return {
-        "models.apart": cohort(run, history.lenders) if history.runs else "",
-        "selection": selection(run, history),
-    }
 
 
 def _certainty(number: Number) -> dict[str, Any]:

@@ -282,7 +282,7 @@ def test_the_note_says_what_is_not_final(
     sample = HERE / "sample"
     author = render.author_of(sample / "author.toml")
     env = render.environment(ROOT / "templates")
-    title = render.paper(env, markdown.read(sample / "ae.md"), words, render.Signed(author)).title
+    title = render.paper(env, markdown.read(sample / "ae.md"), words, author).title
     changed = "Settings other than the preset's: train.lr = "
     parts = ("Not the final experiment", "a reduced run", changed, "no commit holds")
     assert tuple(part in title for part in parts) == told

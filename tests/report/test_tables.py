@@ -46,7 +46,7 @@ def test_best_of_the_same_seeds_is_decided_in_pairs() -> None:
 )
 def test_over_how_many_seeds(numbers: list[Number], text: str) -> None:
     table = Table(("x",), tuple((number,) for number in numbers))
-    assert repetitions(select(table, "t", {"x": Column("X", ".1f")}, {})) == text
+    assert repetitions(select(table, "t", {"x": Column("X", ".1f")}, {}).seeds) == text
 
 
 def test_a_single_seed_among_several_is_marked_in_its_cell() -> None:

@@ -1,17 +1,34 @@
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from torch import Tensor
 
 from research import __main__ as command
+from research import report
 from research.config import Data
 from research.data import Dataset, load
 from research.paths import PAPER
+from research.report.verify import verify
 from research.results import Claim, Results
 
 from . import zf_own as own
 from . import zf_tiny
+
+
+@pytest.fixture(autouse=True)
+def papers_are_verified(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every paper that a test here builds is read back and verified, unless it is a draft."""
+    build = report.build
+
+    def verified(*given: Any, **more: Any) -> report.Built:
+        built = build(*given, **more)
+        problems = [str(one) for one in verify(built.pdf).problems]
+        assert built.gaps or not problems, problems
+        return built
+
+    monkeypatch.setattr(report, "build", verified)
 
 
 @pytest.fixture(scope="session")
