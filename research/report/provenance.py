@@ -111,15 +111,21 @@ class Ledger:
         return {**others, run.id: own}
 
     def print(
-        self, kind: str, name: str, printed: str, value: Any, *, run: str, **facts: Any
-    ) -> str:
-        """Enters one printed value and returns its HTML, an element with an id of its own."""
+        self, kind: str, name: str, printed: str, value: Any, *, run: str, mark: str = "",
+        **facts: Any,
+    ) -> str:  # fmt: skip
+        """Enters one printed value and returns its HTML, an element with an id of its own.
+
+        Arguments:
+            mark: the text with slots, where formulas are drawn in it.
+        """
         entry = {"id": f"v-{len(self.numbers) + 1}", "kind": kind, "name": name}
         source = {} if kind in ("quoted", "stated") else {"run": run}
         self.numbers.append(entry | source | {"value": value, "printed": printed} | facts)
         # a number stays on its line; a phrase, such as a data set's source, must not
         style = "v words" if len(printed) > 20 and " " in printed else "v"
-        return f'<span class="{style}" id="{entry["id"]}">{_raised(html.escape(printed))}</span>'
+        text = _raised(html.escape(mark or printed))
+        return f'<span class="{style}" id="{entry["id"]}">{text}</span>'
 
     def claim(self, name: str, claim: Claim, printed: str, html: str, *, run: str) -> str:
         """Enters a sentence that rests on a claim and returns its HTML, an element with an id."""
@@ -217,7 +223,7 @@ def trail(
             study: portable(dataclasses.asdict(other.run)) for study, other in ledger.others.items()
         },
         "sources": dict(sources),
-        "numbers": [portable(entry) | _place(entry["id"], places) for entry in ledger.numbers],
+        "numbers": [_carried(entry) | _place(entry["id"], places) for entry in ledger.numbers],
         "surroundings": ledger.surroundings,
         "figures": [_exhibit(one, places, attached) for one in ledger.figures],
         "tables": [_exhibit(one, places, attached) for one in ledger.tables],
@@ -242,6 +248,11 @@ def _exhibit(one: Exhibit, places: Mapping[str, Place], attached: set[File]) -> 
             for f in one.data
         ],
     }
+
+
+def _carried(entry: dict[str, Any]) -> dict[str, Any]:
+    """What the author wrote is no path, however it begins: /255."""
+    return entry if entry["kind"] in ("quoted", "stated") else dict(portable(entry))
 
 
 def _place(name: str, places: Mapping[str, Place]) -> dict[str, Any]:

@@ -78,9 +78,9 @@ class Slots:
         """Replaces every slot by its plain text."""
         return _SLOT.sub(lambda match: self._of(match).text, text)
 
-    def bare(self, text: str) -> str:
-        """Leaves an ellipsis in place of every slot."""
-        return _SLOT.sub("…", text)
+    def bare(self, text: str, sign: str = "…") -> str:
+        """Leaves a sign in place of every slot."""
+        return _SLOT.sub(sign, text)
 
     def _of(self, match: re.Match[str]) -> Slot:
         return self._slots[int(match[1])]

@@ -273,7 +273,7 @@ def _stands(entry: Mapping[str, Any], pages: Sequence[Page]) -> str | None:
     number = int(entry["page"])
     if not 1 <= number <= len(pages):
         return "no such page"
-    page, printed = pages[number - 1], str(entry["printed"])
+    page, printed = pages[number - 1], str(entry.get("stands", entry["printed"]))
     places = page.within(entry["rectangle"])
     found = str(page.read(places))
     if bare(found) != bare(printed):

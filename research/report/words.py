@@ -325,8 +325,10 @@ class Words:
             more = {"row": row, "format": printed.format, **_certainty(number)}
             more |= {"shows": {"spread": printed.spread, "unit": False}}
             more |= {"lone": text.endswith(DAGGER)}
-            name, run = f"{table}.{column}", self._run.id
-            return self.ledger.print("cell", name, text, value, run=run, **more)
+            name, run, plain = f"{table}.{column}", self._run.id, self.slots.plain(text)
+            if plain != text:  # formulas are drawn: a reader of text finds the rest
+                more |= {"stands": self.slots.bare(text, ""), "mark": text}
+            return self.ledger.print("cell", name, plain, value, run=run, **more)
 
         return cell
 

@@ -740,6 +740,23 @@ def test_an_edited_claim_or_count_is_found(
     assert told in as_text({"a": verify(out)})
 
 
+def test_what_looks_like_a_path_is_kept_and_a_drawn_formula_is_passed_over(
+    record: Results, write: Callable[..., Built]
+) -> None:  # fmt: skip
+    table = record.table("errors")
+    rows = tuple(("loss" if row[0] == "pca" else row[0], *row[1:]) for row in table.rows)
+    write_table(record.folder, "errors", Table(table.columns, rows))
+    write_manifest(record.folder)
+    text = (SAMPLE / "ae.md").read_text()
+    text = text.replace("## Abstract\n", '## Abstract\n\n{{ stated("/255", "levels") }} ', 1)
+    assert text.count('"pca": "PCA') == 1
+    text = text.replace('"pca": "PCA', '"loss": "Ascent on $L$", "pca": "PCA', 1)
+    built = write(text)
+    assert verify(built.pdf).problems == ()
+    printed = [one["printed"] for one in built.provenance["numbers"]]
+    assert "/255" in printed and "Ascent on L" in printed
+
+
 def test_a_draft_is_no_submission(record: Results, tmp_path: Path) -> None:
     text = (SAMPLE / "ae.md").read_text().replace('number("parameters"', 'number("paramters"', 1)
     (tmp_path / "ae.md").write_text(text)

@@ -172,7 +172,7 @@ def measure_spaces(
         judged = [judge(one, data, config.neighbours) for one in encoders]
         right[name] = [images["knn"] for _, images in judged]
         over_images = distances_of(name, encoders[0](data.test), data, config, log)
-        over = {key: over_seeds([m[key] for m, _ in judged]) for key in judged[0][0]}
+        over = {key: over_networks(name, key, [m[key] for m, _ in judged]) for key in judged[0][0]}
         if len(encoders) == 1:
             over |= {key: over_draws(values, draws) for key, values in judged[0][1].items()}
         first = over_images["mse"]
@@ -187,6 +187,13 @@ def measure_spaces(
     log.table("metrics", Table.of(metrics))
     log.number("p_least", 1 / (1 + config.permutations))
     compare_spaces(right, draws, log)
+
+
+def over_networks(space: str, measure: str, values: Sequence[float]) -> Number:
+    """The mean over networks; pixels and the number of dimensions depend on no seed."""
+    if space == "pixels" or measure == "dimensions":
+        return Number(values[0])
+    return over_seeds(values)
 
 
 def over_draws(values: Array, draws: Array) -> Number:
