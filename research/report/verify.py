@@ -13,25 +13,25 @@ how; the attached data hold the raw values; the pages are read by another librar
 A forger who rewrites the pages, the record, its seal and the data alike is found out only by the
 store that holds the run: see `against`.
 
-Blind spots: those of `research.report.literals`; a formula's digits, which are drawn.
+Blind spots: those of `research.report.literals` and of the rules in `research.report.accounting`;
+a formula's digits, which are drawn.
 """
 
 import difflib
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from research.errors import UserError
-from research.report import container, literals, provenance, reading
+from research.report import accounting, container, provenance, reading
 from research.report.container import Refused
 from research.report.embedded import NAME
-from research.report.formats import DAGGER, measured, outcome, plain
+from research.report.evidence import Evidence, Files, Trail, number_of, reprinted
+from research.report.formats import outcome
 from research.report.reading import Page, bare, collapsed
-from research.report.tables import repetitions
-from research.results import Claim, Number, Results, Run, read_manifest
+from research.results import Claim, Number, Results, read_manifest
 
 NUMBERS_LIMIT = 20_000
 """printed values at most"""
@@ -39,13 +39,6 @@ WORDS_LIMIT = 5000
 """words of a page whose changes are named; a page of ours has about a thousand"""
 NAMED = 12
 """changes of a page's text that are named one by one"""
-
-Trail = Mapping[str, Any]
-Files = Mapping[str, bytes]
-
-_CITED = re.compile(r"\[\d+(?:,\s*\d+)*\]")
-_LABEL = re.compile(r"\b(?:Figure|Table|Section)\s+\d+(?:\.\d+)?")
-_FLOAT = re.compile(r"(?:Figure|Table)\s+\d+\. ")
 
 
 _FORMLESS = (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError,
@@ -220,12 +213,19 @@ def _changes(former: str, now: str) -> Iterator[str]:
             yield f"after '{' '.join(before)}' was built '{old[:80]}' and stands '{new[:80]}'"
 
 
+def _text(trail: Trail, pages: Sequence[Page], headings: Sequence[str]) -> Iterator[Problem]:
+    """Comes after `_numbers`, which marks what is vouched for."""
+    for number, found, line in accounting.unaccounted(pages, headings, trail["author"]):
+        message = f"the number {found} stands in '{line[:80]}', and nothing vouches for it"
+        yield Problem("text", f"page {number}", message)
+
+
 # --- numbers -------------------------------------------------------------------------------------
 
 
 def _numbers(trail: Trail, files: Files, pages: Sequence[Page]) -> Iterator[Problem]:
     """Each printed value at its place, by its format, and in the attached data."""
-    data = _Data(trail, files)
+    data = Evidence(trail, files)
     for entry in trail["numbers"]:
         where = f"{entry['kind']} {entry['name']} ({entry['id']}, page {entry['page']})"
         printed = entry["printed"]
@@ -238,34 +238,6 @@ def _numbers(trail: Trail, files: Files, pages: Sequence[Page]) -> Iterator[Prob
         known, value = data.of(entry)
         if known and value != entry["value"]:
             yield Problem("numbers", where, f"recorded as {entry['value']}, its data say {value}")
-
-
-def reprinted(entry: Mapping[str, Any]) -> str | None:
-    """What an entry's value prints as under its format; None for words, which have none."""
-    kind, value, spec = entry["kind"], entry["value"], entry.get("format")
-    if kind in ("quoted", "stated"):
-        return str(value)
-    if kind == "count":
-        return repetitions(set(value))
-    if kind in ("setting", "fact"):
-        return plain(value, spec)
-    if kind == "cell" and (isinstance(value, str) or value is None):
-        return None if value is not None else plain(None)
-    if kind == "cell" and isinstance(value, int) and entry.get("half_width") is None:
-        return plain(value, spec)
-    number = _number_of(entry)
-    lone = entry["lone"] if kind == "cell" else number.lone
-    return measured(number, str(spec), **entry["shows"]) + DAGGER * lone
-
-
-def _number_of(entry: Mapping[str, Any]) -> Number:
-    names = {field.name for field in fields(Number)}
-    facts = {key: _tupled(entry[key]) for key in names & entry.keys()}
-    return Number(**facts)
-
-
-def _tupled(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
 
 
 def _stands(entry: Mapping[str, Any], pages: Sequence[Page]) -> str | None:
@@ -299,77 +271,12 @@ def _runs_on(pages: Sequence[Page], number: int, start: int, printed: str) -> st
     return None
 
 
-class _Data:
-    """The raw values behind printed ones, from the attached files and the run's facts."""
-
-    def __init__(self, trail: Trail, files: Files) -> None:
-        self.numbers, self.claims = (
-            {
-                file["run"]: json.loads(files[file["attachment"]])
-                for file in trail["files"]
-                if file["path"] == path and file["attachment"] in files
-            }
-            for path in provenance.MEASURED
-        )
-        self._seeds = _seeds(trail["numbers"])
-        self._tables = {
-            table["name"]: json.loads(files[file["attachment"]])
-            for table in trail["tables"]
-            for file in table["data"]
-            if file["attachment"] in files
-        }
-        runs = [trail["run"], *trail["reads"].values()]
-        self._runs = {run["id"]: run for run in runs}
-        around = trail["surroundings"]
-        self._facts = {
-            run["id"]: provenance.facts(_run_of(run)) | around[run["id"]] for run in runs
-        }
-
-    def of(self, entry: Mapping[str, Any]) -> tuple[bool, Any]:
-        """(whether the data are at hand, the value that they hold)."""
-        kind, name, run = entry["kind"], entry["name"], entry.get("run")
-        if kind == "number" and run in self.numbers:
-            return True, _value(self.numbers[run].get(name))
-        if kind == "cell":
-            table, _, column = name.rpartition(".")
-            return table in self._tables, self._cell(table, column, entry["row"])
-        if kind == "count":
-            return True, self._seeds.get(name.removesuffix(".n"))
-        if kind == "setting" and run in self._runs:
-            return True, self._runs[run]["config"].get(name)
-        if kind == "fact" and run in self._facts:
-            return True, provenance.portable(self._facts[run].get(name))
-        return kind not in ("quoted", "stated"), None
-
-    def _cell(self, table: str, column: str, row: int) -> Any:
-        if table not in self._tables:
-            return None
-        content = self._tables[table]
-        if column not in content["columns"] or not 1 <= row <= len(content["rows"]):
-            return None
-        return _value(content["rows"][row - 1][content["columns"].index(column)])
-
-
-def _seeds(entries: Sequence[Mapping[str, Any]]) -> dict[str, list[int]]:
-    """Table -> over how many seeds its printed cells are."""
-    found: dict[str, set[int]] = {}
-    for entry in entries:
-        if entry["kind"] == "cell" and entry["values"]:
-            table = entry["name"].rpartition(".")[0]
-            found.setdefault(table, set()).add(len(entry["values"]))
-    return {table: sorted(counts) for table, counts in found.items()}
-
-
-def _value(raw: Any) -> Any:
-    return raw["value"] if isinstance(raw, dict) else raw
-
-
 def _claims(trail: Trail, files: Files) -> Iterator[Problem]:
     """Each claim is told as its test decides, and the test is that of the data."""
-    data = _Data(trail, files)
+    data = Evidence(trail, files)
     for one in trail["claims"]:
         where = f"claim {one['name']} ({one['id']}, page {one['page']})"
-        effect = _number_of(one | {"value": one["effect"]})
+        effect = number_of(one | {"value": one["effect"]})
         tested = {key: one[key] for key in ("p", "n", "test", "direction", "threshold")}
         decided = Claim(effect, **tested).outcome
         if decided != one["outcome"]:
@@ -377,20 +284,15 @@ def _claims(trail: Trail, files: Files) -> Iterator[Problem]:
             yield Problem("numbers", where, message)
         known = data.claims.get(one["run"], {}).get(one["name"])
         if known is None or {key: known[key] for key in tested} != tested or (
-            _number_of(known["effect"]).value != effect.value
-            or _number_of(known["effect"]).bounds != effect.bounds
+            number_of(known["effect"]).value != effect.value
+            or number_of(known["effect"]).bounds != effect.bounds
         ):  # fmt: skip
             yield Problem("numbers", where, "is not the claim of the data")
 
 
-def _run_of(facts: Mapping[str, Any]) -> Run:
-    names = {field.name for field in fields(Run)}
-    return Run(**{key: _tupled(value) for key, value in facts.items() if key in names})
-
-
 def _comparisons(trail: Trail, files: Files) -> Iterator[Problem]:
     """The words of a computed comparison follow from the numbers that they compare."""
-    data = _Data(trail, files)
+    data = Evidence(trail, files)
     runs = {"": trail["run"]["id"]} | {study: run["id"] for study, run in trail["reads"].items()}
     for one in trail["comparisons"]:
         sides = []
@@ -401,45 +303,10 @@ def _comparisons(trail: Trail, files: Files) -> Iterator[Problem]:
             study, _, name = side.rpartition(":")
             known = data.numbers.get(runs.get(study, ""), {})
             if name in known:
-                sides.append(_number_of(known[name]))
+                sides.append(number_of(known[name]))
         if len(sides) == 2 and outcome(*sides) != one["outcome"]:
             message = f"is told as '{one['outcome']}', its numbers say '{outcome(*sides)}'"
             yield Problem("numbers", f"comparison of {one['a']} with {one['b']}", message)
-
-
-# --- numbers that nothing vouches for ------------------------------------------------------------
-
-
-def _text(trail: Trail, pages: Sequence[Page], headings: Sequence[str]) -> Iterator[Problem]:
-    """Numbers outside tracked values; years, names, labels, citations and headings are no values.
-
-    They are told apart by rule: see `research.report.literals`, and `_plain_text`.
-    """
-    for number, page in enumerate(pages, start=1):
-        text = _plain_text(page.rest(), trail, headings, (number, len(pages)))
-        for line in text.splitlines():
-            for found in literals.numbers(line):
-                message = f"the number {found} stands in '{' '.join(line.split())[:80]}'"
-                yield Problem("text", f"page {number}", f"{message}, and nothing vouches for it")
-
-
-def _plain_text(
-    rest: str, trail: Trail, headings: Sequence[str], place: tuple[int, int]
-) -> str:  # fmt: skip
-    """A page's text without what its layout made: headings, references, labels, page numbers."""
-    titles = {bare(one) for one in headings}
-    kept, listed = [], False
-    folio = re.compile(rf"(?:^|(?<=\s)){place[0]} / {place[1]}\s*$", re.MULTILINE)
-    for line in folio.sub("", rest, count=1).split("\n"):
-        heading = bare(line) in titles
-        listed = (listed and not heading and not _FLOAT.match(line)) or bare(line) == "References"
-        kept.append("" if heading or listed else line)
-    text = "\n".join(kept)
-    for author in trail["author"].values():
-        if place[0] == 1:
-            text = text.replace(author, "", 1)
-    # a citation may be broken by a line's end, its number is kept on one line by the layout
-    return _LABEL.sub("", _CITED.sub("", text))
 
 
 # --- against the store ---------------------------------------------------------------------------

@@ -20,7 +20,8 @@ from research import __main__ as command
 from research.errors import UserError
 from research.report import Built, build, container, provenance, reading
 from research.report.checking import as_json, as_text, checked
-from research.report.verify import Problem, Verdict, against, read_trail, reprinted, verify
+from research.report.evidence import reprinted
+from research.report.verify import Problem, Verdict, against, read_trail, verify
 from research.results import (
     Claim,
     Number,
