@@ -556,8 +556,9 @@ def deep(document: Pdf) -> None:
     attach(document, "provenance.json", b"[" * 100_000)
 
 
-def numerous(trail: Trail) -> None:
-    trail["numbers"] = trail["numbers"][:1] * 1_000_000
+def numerous(document: Pdf) -> None:
+    numbers = b"0," * 1_000_000
+    attach(document, "provenance.json", b'{"format": 2, "numbers": [' + numbers + b"0]}")
 
 
 HOSTILE: dict[str, tuple[Edit, str]] = {
@@ -566,7 +567,7 @@ HOSTILE: dict[str, tuple[Edit, str]] = {
     "a program to launch": (launched, "carries an action Launch"),
     "a form": (form, "carries AcroForm"),
     "a record without bottom": (deep, "not JSON"),
-    "a million numbers": (record_edit(numerous), "more than"),
+    "a million numbers": (numerous, "lists more than 20,000 numbers"),
     "a value beyond all numbers": (
         record_edit(lambda t: number_in(t).update(value=1e999), True), "form of a record"),
     "a rectangle of words": (
