@@ -444,6 +444,16 @@ def test_equal_accuracies_differ_by_nothing() -> None:
     assert comparing.rank([0.4] * 3) == 0 and comparing.rank([1, 2, 3]) == pytest.approx(1)
 
 
+def test_draws_are_not_called_seeds(record: Results) -> None:
+    """What carries the values of its repetitions is counted in seeds, and marked if it has one."""
+    for name in ("layers", "transfer"):
+        rows = record.table(name).rows
+        numbers = [cell for row in rows for cell in row if isinstance(cell, Number)]
+        assert len(numbers) > 5 and not any(one.values for one in numbers)
+    ablations = [cells(record, "ablations", arm)["train"] for arm in ARMS]
+    assert all(isinstance(one, Number) and len(one.values) == 2 for one in ablations)
+
+
 def test_the_paper_s_accuracies_stand_beside_ours(record: Results) -> None:
     table = {"layer1": (44.8, 24.6), "layer2": (66.2, 39.6), "layer3": (72.3, 46.0),
              "layer4": (76.6, 51.3), "layer5": (86.2, 65.6), "layer7": (85.5, 71.7)}  # fmt: skip

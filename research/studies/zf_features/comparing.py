@@ -1,4 +1,7 @@
-"""The features' accuracies beside each other, beside their controls, and beside the paper's."""
+"""The features' accuracies beside each other, beside their controls, and beside the paper's.
+
+Means are over draws of images, which are no seeds.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,7 +9,7 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from research.results import Array, Cell, Number, Table
-from research.stats import over_seeds, paired
+from research.stats import over_samples
 from research.studies.zf_features.generalising import Case, Pool, Scratch, Tries
 from research.studies.zf_features.settings import (
     KINDS,
@@ -31,10 +34,10 @@ def measure_transfer(tries: Tries, scratch: Scratch, pool: Pool, config: Config,
     log.number("chance", 1 / len(pool.classes))
     log.number("edge", at_the_edge(tries, config.penalties))
     for name, k in (("few", few), ("many", many)):
-        log.number(f"fitted_{name}", over_seeds(scratch.fitted[k]))
-        log.number(f"pretrained_{name}", over_seeds(pretrained(tries, k)))
+        log.number(f"fitted_{name}", over_samples(scratch.fitted[k]))
+        log.number(f"pretrained_{name}", over_samples(pretrained(tries, k)))
         for control, values in controls(tries, scratch, k).items():
-            log.number(f"{control}_{name}", over_seeds(values))
+            log.number(f"{control}_{name}", over_samples(values))
             log.number(f"gain_{control}_{name}", gain(values, pretrained(tries, k)))
         measure_depth(tries, k, name, log)
 
@@ -60,7 +63,8 @@ def controls(tries: Tries, scratch: Scratch, k: int) -> dict[str, Sequence[float
 
 def gain(before: Sequence[float], after: Sequence[float]) -> Number:
     """Percentage points, in pairs of one draw."""
-    return paired([100 * x for x in before], [100 * x for x in after], "points")
+    pairs = zip(before, after, strict=True)
+    return over_samples([100 * (other - one) for one, other in pairs], "points")
 
 
 def at_the_edge(tries: Tries, penalties: Sequence[float]) -> float:
@@ -81,10 +85,10 @@ def measure_depth(tries: Tries, k: int, name: str, log: Log) -> None:
     }
     for space, rows in found.items():
         log.number(f"rise_{space}_{name}", gain(rows[0], rows[-1]))
-        log.number(f"depth_{space}_{name}", over_seeds([rank(one) for one in np.transpose(rows)]))
+        log.number(f"depth_{space}_{name}", over_samples([rank(one) for one in np.transpose(rows)]))
     means = [float(np.mean(row)) for row in found["trained"]]
     log.number(f"best_layer_{name}", 1 + int(np.argmax(means)))
-    log.number(f"best_{name}", over_seeds(found["trained"][int(np.argmax(means))]))
+    log.number(f"best_{name}", over_samples(found["trained"][int(np.argmax(means))]))
     gains = [gain(*pair) for pair in zip(found["untrained"], found["trained"], strict=True)]
     ends = [one.bounds or (one.value, one.value) for one in gains]
     log.number(f"layers_gained_{name}", sum(low > 0 for low, _ in ends))
@@ -113,10 +117,10 @@ def layers_table(tries: Tries, few: int, many: int) -> Table:
         row: dict[str, Cell] = {"layer": layer}
         for (name, k), kind in ((a, b) for a in (("few", few), ("many", many)) for b in KINDS):
             space = "pixels" if layer == "pixels" else "trained"
-            row[f"{kind}_{name}"] = over_seeds(accuracies(tries, Case(space, layer, kind, k)))
+            row[f"{kind}_{name}"] = over_samples(accuracies(tries, Case(space, layer, kind, k)))
             other = Case("untrained", layer, kind, k)
             row[f"untrained_{kind}_{name}"] = (
-                over_seeds(accuracies(tries, other)) if other in tries else None
+                over_samples(accuracies(tries, other)) if other in tries else None
             )
         for kind in KINDS:
             printed = PRINTED_LAYERS[kind].get(layer, (None, None))
@@ -138,7 +142,7 @@ def transfer_table(tries: Tries, scratch: Scratch) -> Table:
             row[arm] = None
         if k in scratch.judged:
             found = {"pretrained": pretrained(tries, k), **controls(tries, scratch, k)}
-            row |= {arm: over_seeds(values) for arm, values in found.items()}
+            row |= {arm: over_samples(values) for arm, values in found.items()}
         for name, theirs in printed.items():
             pair: tuple[float | None, float | None] = theirs.get(k, (None, None))
             row[f"scratch_{name}"], row[f"pretrained_{name}"] = pair
