@@ -1,4 +1,4 @@
-"""The command line: run, report, verify, reproduce, diff, redraw, studies, sync, ui.
+"""The command line: run, report, verify, audit, reproduce, diff, redraw, studies, sync, ui.
 
 What a verb does not need is not imported: a write-up is built without torch or MLflow.
 """
@@ -265,6 +265,32 @@ def verify(args: list[str]) -> int:
     return int(not all(verdict.ok for verdict in verdicts.values()))
 
 
+def audit(args: list[str]) -> int:
+    """A grader's page for each PDF, requirement by requirement: research audit *.pdf"""
+    from research import audit as view
+
+    @dataclass(frozen=True)
+    class Audit:
+        pdfs: tyro.conf.Positional[tuple[Path, ...]]
+        """Papers that were handed in."""
+        out: Path = Path("audit")
+        """Folder of the pages, made where there is none."""
+        store: bool = False
+        """Also whether the run in the store is still what each PDF was built from."""
+        log: str | None = None
+        """Which store, as for `research run`; implies --store."""
+
+    given: Audit = _parse(Audit, args, "research audit FILE.pdf")
+    if not given.pdfs:
+        raise UserError("required is research audit FILE.pdf, given was no file")
+    store = open_store(given.log) if given.store or given.log else None
+    asked = view.assignments()
+    audits = view.compared([view.audit(path, asked, store) for path in given.pdfs])
+    for one, page in zip(audits, view.write(audits, given.out), strict=True):
+        print(view.line(one, page))
+    return int(not all(one.verdict.ok for one in audits))
+
+
 def redraw(args: list[str]) -> None:
     """Draws a run's figures again from what it measured, without training"""
     entry, _, _, found = _stored(args, "redraw", Stored)
@@ -406,6 +432,7 @@ VERBS: dict[str, Verb] = {
     "run": run,
     "report": report,
     "verify": verify,
+    "audit": audit,
     "redraw": redraw,
     "studies": list_studies,
     "sync": bring,

@@ -18,7 +18,7 @@ MEMORY = 4 << 30
 
 def checked(path: Path, store: Store | None) -> Verdict:
     """The verdict on a PDF by itself and, where a store is given, on the run that it names."""
-    with _bounded():
+    with bounded():
         try:
             verdict = verify(path)
         except MemoryError:
@@ -45,7 +45,7 @@ def _stored(path: Path, run: str, store: Store) -> Iterator[Problem]:
 
 
 @contextmanager
-def _bounded() -> Iterator[None]:
+def bounded() -> Iterator[None]:
     """Less memory than the machine has, where the system can promise that."""
     try:
         import resource

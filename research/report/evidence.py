@@ -64,9 +64,7 @@ class Evidence:
         runs = [trail["run"], *trail["reads"].values()]
         self._runs = {run["id"]: run for run in runs}
         around = trail["surroundings"]
-        self._facts = {
-            run["id"]: provenance.facts(_run_of(run)) | around[run["id"]] for run in runs
-        }
+        self._facts = {run["id"]: provenance.facts(run_of(run)) | around[run["id"]] for run in runs}
 
     def of(self, entry: Mapping[str, Any]) -> tuple[bool, Any]:
         """(whether the data are at hand, the value that they hold)."""
@@ -107,6 +105,7 @@ def _value(raw: Any) -> Any:
     return raw["value"] if isinstance(raw, dict) else raw
 
 
-def _run_of(facts: Mapping[str, Any]) -> Run:
+def run_of(facts: Mapping[str, Any]) -> Run:
+    """The run as a record inside a paper tells of it."""
     names = {field.name for field in fields(Run)}
     return Run(**{key: _tupled(value) for key, value in facts.items() if key in names})

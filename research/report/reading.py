@@ -4,9 +4,10 @@ The paper is written by one library and read by another (PDFium), so that a faul
 not repeated by the second.
 """
 
+import io
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +20,8 @@ from research.report.container import Refused
 LETTERS_LIMIT = 200_000
 """letters of a page at most"""
 PAGES_LIMIT = 50
+POINTS_LIMIT = 72 * 40
+"""width and height of a page that is drawn at most"""
 _PLACEHOLDER = "…"
 _AT_LINE_END = "\x02"
 """What PDFium makes of a hyphen at which it sees a line end."""
@@ -118,6 +121,44 @@ def pages(content: bytes) -> list[Page]:
         return [_page(document[number]) for number in range(len(document))]
     finally:
         document.close()
+
+
+def pictures(
+    content: bytes, places: Mapping[str, tuple[int, Sequence[float]]], dpi: int = 110
+) -> dict[str, bytes]:
+    """What stands in each place of a PDF that `container.read` has found harmless, as PNG.
+
+    Arguments:
+        places: name -> page from 1 and [left, bottom, right, top] in points. A place that is on no
+            page is left out.
+    """
+    import pypdfium2
+
+    document, scale = pypdfium2.PdfDocument(content), dpi / 72
+    found: dict[str, bytes] = {}
+    try:
+        for number in sorted({page for page, _ in places.values()}):
+            if not 1 <= number <= min(len(document), PAGES_LIMIT):
+                continue
+            page = document[number - 1]
+            width, height = page.get_size()
+            if max(width, height) > POINTS_LIMIT:
+                raise Refused(f"page {number} is larger than {POINTS_LIMIT / 72:.0f} inches")
+            image = page.render(scale=scale).to_pil()
+            for name, (on, (left, bottom, right, top)) in places.items():
+                box = (max(left, 0), max(height - top, 0),
+                       min(right, width), min(height - bottom, height))  # fmt: skip
+                if on == number and box[0] < box[2] and box[1] < box[3]:
+                    found[name] = _png(image.crop([round(end * scale) for end in box]))
+    finally:
+        document.close()
+    return found
+
+
+def _png(image: Any) -> bytes:
+    out = io.BytesIO()
+    image.save(out, "PNG", optimize=True)
+    return out.getvalue()
 
 
 def _page(page: Any) -> Page:

@@ -58,6 +58,14 @@ def environment(templates: Path) -> SandboxedEnvironment:
     )
 
 
+def page(templates: Path, name: str, **facts: Any) -> str:
+    """A page of its own from a template. Raises UserError where it shows what the facts lack."""
+    try:
+        return environment(templates).get_template(name).render(facts)
+    except TemplateError as error:
+        raise UserError(f"{name} shows what is not there: {error}") from None
+
+
 def author_of(path: Path) -> dict[str, str]:
     """Reads name, affiliation, email and course. Raises UserError for a missing or unknown key."""
     if not path.is_file():

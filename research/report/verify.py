@@ -41,7 +41,7 @@ NAMED = 12
 """changes of a page's text that are named one by one"""
 
 
-_FORMLESS = (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError,
+FORMLESS = (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError,
              RecursionError, UserError)  # fmt: skip
 """What comes of a record that is written as no build writes it."""
 
@@ -107,7 +107,7 @@ def verify(path: Path) -> Verdict:
         problems = [problem for check in checks for problem in check()]
     except Refused as error:
         return Verdict((Problem("refused", "", str(error)),))
-    except _FORMLESS as error:
+    except FORMLESS as error:
         reason = f"it has not the form of a record ({type(error).__name__}: {str(error)[:80]})"
         return Verdict((Problem("record", NAME, reason),))
     counts = {name: len(trail[name]) for name in ("pages", "numbers", "figures", "tables")}
@@ -190,6 +190,11 @@ def _shown(trail: Trail, document: Any, pages: Sequence[Page]) -> Iterator[Probl
                   for one in trail[kind] if one["page"] == number]  # fmt: skip
             there = f" (on it: {', '.join(on)})" if on else ""
             yield Problem("pages", f"page {number}", f"is drawn otherwise than it was built{there}")
+    for kind in ("figures", "tables"):
+        for one in trail[kind]:
+            if not 1 <= one["page"] <= len(pages):
+                message = f"is recorded on page {one['page']}, which does not exist"
+                yield Problem("pages", f"{kind[:-1]} {one['name']}", message)
     if container.alternatives(document) != trail["alternatives"]:
         yield Problem("pages", "alternative texts", "are not those that were built")
     info = document.docinfo
