@@ -38,6 +38,11 @@ UNITS = {"s": 1, "m": 60, "h": 3600}
 STDERR = 2
 """Where the run tells of its progress: what is printed here is the result."""
 
+UNSTEADY = (
+    "commit, data, versions, device and hardware are the same, and yet numbers are only within "
+    "tolerance: something in the run is not determined by its seed"
+)
+
 GRACE = 30.0
 """Seconds that a run has to put its record in order after it was told to stop."""
 
@@ -103,15 +108,22 @@ class Compared:
 
 @dataclass(frozen=True)
 class Outcome:
-    """All numbers of a paper, and what else there is to say; `finished` in time, or not."""
+    """All numbers of a paper, and what else there is to say.
+
+    Attributes:
+        faults: why this is no reproduction, whatever the numbers are.
+        finished: in time, or not.
+    """
 
     compared: list[Compared]
     notes: list[str]
+    faults: tuple[str, ...] = ()
     finished: bool = True
 
     @property
     def ok(self) -> bool:
-        return self.finished and not any(one.verdict == DIFFERS for one in self.compared)
+        differing = any(one.verdict == DIFFERS for one in self.compared)
+        return self.finished and not self.faults and not differing
 
 
 def reproduce(trail: Mapping[str, Any], given: Reproduce) -> Outcome:
@@ -127,6 +139,8 @@ def reproduce(trail: Mapping[str, Any], given: Reproduce) -> Outcome:
     wanted = [trail["run"], *(trail.get("reads", {}).values() if given.beside else ())]
     records: dict[str, Results] = {}
     notes: list[str] = []
+    faults: list[str] = []
+    alike = True
     with tempfile.TemporaryDirectory() as spare:
         for run in wanted:
             with code_of(run) as code:
@@ -136,8 +150,14 @@ def reproduce(trail: Mapping[str, Any], given: Reproduce) -> Outcome:
             if record is None:
                 return Outcome([], [*notes, f"not finished within {given.budget}"], finished=False)
             records[run["id"]] = record
-            notes += surroundings(run, record)
-        return Outcome(compare(trail, records), notes)
+            around = surroundings(run, record)
+            alike = alike and not around and not code.doubt
+            notes += around
+            faults += other_inputs(run, record)
+        compared = compare(trail, records)
+        if alike and any(one.verdict == WITHIN for one in compared):
+            notes.append(UNSTEADY)
+        return Outcome(compared, notes, tuple(faults))
 
 
 def _told(run: Mapping[str, Any], code: Code) -> list[str]:
@@ -431,14 +451,22 @@ def contradictions(run: Mapping[str, Any]) -> list[str]:
 
 def surroundings(old: Mapping[str, Any], new: Results) -> list[str]:
     """In what the second run was unlike the first, beside its numbers."""
-    run = new.run
+    run, used = new.run, old.get("compute", {})
     pairs = {
         "device": (old["device"], run.device),
-        "data": (str(old["data"].get("sha256"))[:12], str(run.data.get("sha256"))[:12]),
+        "hardware": (used.get("hardware"), run.compute.get("hardware", used.get("hardware"))),
         "weights": (old["config"].get("weights"), run.config.get("weights")),
         **{name: (old["versions"].get(name), new) for name, new in run.versions.items()},
     }
     return [f"{name} {then} then, {now} now" for name, (then, now) in pairs.items() if then != now]
+
+
+def other_inputs(old: Mapping[str, Any], new: Results) -> list[str]:
+    """Where the second run read other data than the PDF names, so that it repeats nothing."""
+    then, now = (str(data.get("sha256"))[:12] for data in (old["data"], new.run.data))
+    if then == now:
+        return []
+    return [f"no reproduction: the data of {old['study']} were {then}, here they are {now}"]
 
 
 # --- in words ------------------------------------------------------------------------------------
@@ -454,6 +482,7 @@ def lines(outcome: Outcome, shown: Sequence[Compared]) -> Iterator[str]:
     width = max((len(one.name) for one in listed), default=0)
     for one in listed:
         yield f"{one.verdict:16} {one.name:{width}}  p. {one.page}  {one.printed}{_change(one)}"
+    yield from outcome.faults
     yield tally(outcome.compared)
 
 

@@ -100,13 +100,23 @@ def test_gaps_and_overflow_are_reasons(store: FolderStore, tmp_path: Path) -> No
     run, source = change(store), paper() / "ae.md"
     text = source.read_text().replace('alt="Five rows of activation maps"', 'alt=" "')
     text = text.replace('ref("fig:kernels")', 'ref("fig:kernel")', 1)
+    text = text.replace('"images": "Images"', '"images": col("Images", ".99f")', 1)
+    start = text.index('figure("spectrum"')
+    text = text[:start] + text[start:].replace(", wide=True", "", 1)
+    long = f'{{{{ stated("{"1" * 70}", "a number that cannot break") }}}}'
+    text = text.replace("A network of {{", f"{long} A network of {{{{", 1)
     more = "Words that fill the page again and again without saying anything at all. " * 160
     source.write_text(text.replace("A network of {{", more + "\n\nA network of {{", 1))
     author = paper() / "author.toml"
     given = (load(run.folder), source, tmp_path / "x.pdf")
     built, lacks = gate.draft(*given, author=author, templates=TEMPLATES, others={})
     assert built is not None
-    wanted = ["'maps' needs alt=", "refer to as 'fig:kernel'", "runs past page 3"]
+    wanted = [
+        "'maps' needs alt=", "'spectrum' is 170 mm wide, 84 mm more than the column",
+        "refer to as 'fig:kernel'", "refer to as 'fig:spectrum'",
+        "table 'classes' is", "mm out of its column",
+        "runs past page 3",
+    ]  # fmt: skip
     for part, line in zip(wanted, lacks, strict=True):
         assert part in line
 

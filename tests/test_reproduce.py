@@ -1,5 +1,6 @@
 """Reproduction: which code and which flags run again, and what counts as the same number."""
 
+import contextlib
 import dataclasses
 import subprocess
 from pathlib import Path
@@ -157,6 +158,62 @@ def test_the_sample_is_drawn_by_the_pdf_and_the_seed() -> None:
     assert replay.drawn(compared, {"a": 1}, Reproduce(sample="all")) == compared
     with pytest.raises(UserError, match="--sample must be a number or all"):
         replay.drawn(compared, {"a": 1}, Reproduce(sample="few"))
+
+
+class Stored:
+    """A record of which only the run is looked at."""
+
+    def __init__(self, **facts: Any) -> None:
+        values = {"versions": {}, "device": "cpu", "data": {}, "config": {}, "compute": {}}
+        self.run = type("Run", (), values | facts)
+
+
+RAN: dict[str, Any] = {
+    "study": "ae", "device": "cpu", "data": {"sha256": "ab" * 32}, "config": {}, "versions": {},
+    "compute": {"hardware": "a processor"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("digest", "faults"), [("ab" * 32, 0), ("cd" * 32, 1), (None, 1)])
+def test_other_data_are_no_reproduction(digest: str | None, faults: int) -> None:
+    found = replay.other_inputs(RAN, Stored(data={"sha256": digest}))  # type: ignore[arg-type]
+    assert len(found) == faults
+    same = replay.Compared("same", 1, "1", 1.0, 1.0, IDENTICAL, 0.0, "0")
+    outcome = replay.Outcome([same], [], tuple(found))
+    assert outcome.ok == (not faults)
+    assert found == [line for line in replay.lines(outcome, []) if "no reproduction" in line]
+
+
+def test_other_hardware_is_told_where_it_is_known() -> None:
+    another, unknown = Stored(compute={"hardware": "another"}), Stored()
+    assert replay.surroundings(RAN, another) == [  # type: ignore[arg-type]
+        "hardware a processor then, another now"
+    ]
+    assert replay.surroundings(RAN, unknown) == []  # type: ignore[arg-type]
+    assert replay.surroundings({**RAN, "compute": {}}, another) == [  # type: ignore[arg-type]
+        "hardware None then, another now"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("dirty", "hardware", "told"), [(False, "a processor", 1), (True, "a processor", 0),
+                                    (False, "another", 0)]
+)  # fmt: skip
+def test_what_is_near_on_the_same_machine_is_told(
+    dirty: bool, hardware: str, told: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = {"kind": "number", "name": "a", "run": "1", "page": 1, "printed": "0.5", "value": 0.5,
+             "half_width": 0.1, "n": 3}  # fmt: skip
+    run = RAN | {"id": "1", "commit": "0" * 40, "dirty": dirty, "preset": "sample", "changed": {}}
+    record = Stored(data=run["data"], compute={"hardware": hardware})
+    record.numbers = {"a": Number(0.51, half_width=0.1, n=3)}  # type: ignore[attr-defined]
+    code = replay.Code(Path(), "code", "the run's code differed" if dirty else "")
+    monkeypatch.setattr(replay, "code_of", lambda run: contextlib.nullcontext(code))
+    monkeypatch.setattr(replay, "again", lambda *given: record)
+    outcome = replay.reproduce({"run": run, "numbers": [entry]}, Reproduce())
+    assert [one.verdict for one in outcome.compared] == [WITHIN]
+    assert outcome.ok
+    assert outcome.notes.count(replay.UNSTEADY) == told
 
 
 def test_every_number_that_differs_is_named() -> None:

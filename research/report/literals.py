@@ -31,6 +31,26 @@ def numbers(text: str) -> list[str]:
     return [match["number"] for match in _TOKEN.finditer(text) if match["number"]]
 
 
+CONVENTIONAL = ("50", "68", "90", "95", "99")
+"""Per cent, as of confidence levels, which are chosen."""
+
+
+def result_like(text: str) -> bool:
+    """Whether a number that is called a choice looks measured.
+
+    Such are three digits that count (0.312, 1.52e-3, 97.7), and per cents other than conventional
+    levels. Of two digits or fewer nothing can be told: 0.9 may be a momentum.
+    """
+    for found in numbers(text.replace("\u2212", "-")):
+        digits = found.replace(",", "").replace(".", "").strip("0")
+        if len(digits) >= 3 and not found.isdigit():
+            return True
+        rest = text[text.index(found) + len(found) :].lstrip()
+        if rest.startswith(("%", "per cent")) and found not in CONVENTIONAL:
+            return True
+    return False
+
+
 def untracked(html: str) -> list[tuple[str, str]]:
     """Numbers of an HTML text outside all that is tracked or made. Returns (number, its line)."""
     reader = _Reader()

@@ -85,27 +85,25 @@ def typeset(
     Args:
         arrange: the document's HTML for a plan, the galley's for None.
         memory: a file that remembers the last galley's heights, for a text that is set again.
-        draft: takes any count of pages, which boxes may have made, and complains of it only.
+        draft: only complains of a wrong count of pages and of what runs out of its place.
 
     Raises:
         UserError: whatever WeasyPrint warns of, an element wider or higher than its place, a glyph
-            that the fonts lack, a page count outside `PAGES`; the message names the section.
+            that the fonts lack, a page count outside `PAGES`: all that is found, each with its
+            section.
     """
     images: dict[str, Any] = {}
     galley_html = arrange(None)
     _check_glyphs(galley_html)
-    pieces, head = _galley(galley_html, images, blocks, sheet, memory)
+    pieces, head, complaints = _galley(galley_html, images, blocks, sheet, memory)
     made = plan(pieces, sheet, head)
     document, places = _settle(arrange, made, images)
-    _check_lines(document, blocks)
+    complaints += dict.fromkeys(_overfull(document, blocks))
     excess = made.excess(pieces, sheet, head, PAGES[-1])
-    try:
-        _check_pages(len(document.pages), places, blocks, excess)
-    except UserError as error:
-        if not draft:
-            raise
-        return Typeset(document, places, made, (str(error),))
-    return Typeset(document, places, made)
+    complaints += _page_count(len(document.pages), places, blocks, excess)
+    if complaints and not draft:
+        raise UserError("; ".join(complaints))
+    return Typeset(document, places, made, tuple(complaints))
 
 
 def write(document: Any, attached: Sequence[Attached], ended: str) -> bytes:
@@ -157,20 +155,24 @@ def _lay_out(html: str, images: dict[str, Any]) -> Any:
 
 def _galley(
     html: str, images: dict[str, Any], blocks: Mapping[str, Block], sheet: Sheet, memory: Path
-) -> tuple[list[Piece], float]:
-    """The blocks' heights and the title's, in millimetres, from a layout or from `memory`."""
+) -> tuple[list[Piece], float, list[str]]:
+    """The blocks' heights and the title's in millimetres, from a layout or from `memory`, and what
+    does not fit into its place."""
     key = hashlib.sha256(f"{engine().__version__} {fonts()} {html}".encode()).hexdigest()
     if memory.exists():
         known = json.loads(memory.read_text())
         if known["key"] == key:
-            return [Piece(*piece) for piece in known["pieces"]], known["head"]
+            return [Piece(*piece) for piece in known["pieces"]], known["head"], []
     measured = _lay_out(html, images).pages[0].anchors
-    _check_fit(measured, blocks, sheet)
+    _check_heights(measured, blocks, sheet)
+    misfits = list(_misfits(measured, blocks, sheet))
     pieces, head = _pieces(measured, blocks, sheet), measured["columns"][1] / PX - sheet.top
+    if misfits:  # to be told the next time too
+        return pieces, head, misfits
     content = {"key": key, "head": head, "pieces": [dataclasses.astuple(p) for p in pieces]}
     memory.parent.mkdir(parents=True, exist_ok=True)
     memory.write_text(json.dumps(content))
-    return pieces, head
+    return pieces, head, []
 
 
 def _settle(
@@ -238,48 +240,52 @@ def _strict() -> Iterator[None]:
         raise UserError(f"the PDF is not fit to print: {'; '.join(dict.fromkeys(heard))[:400]}")
 
 
-def _check_fit(measured: Mapping[str, Any], blocks: Mapping[str, Block], sheet: Sheet) -> None:
-    """Figures and tables against the width of their column or page and the height of a page."""
+def _check_heights(measured: Mapping[str, Any], blocks: Mapping[str, Block], sheet: Sheet) -> None:
+    """What is higher than a page has no place in any plan."""
+    found = []
     for name, block in blocks.items():
-        if block.kind not in ("float", "wide"):
-            continue
-        what = _name(block.html)
-        height = (measured[name][3] - measured[name][1]) / PX - sheet.depth
-        if height > 0:
-            raise _unfit(f"{what} is {height:.0f} mm higher than a page", block)
+        if block.kind in ("float", "wide"):
+            height = (measured[name][3] - measured[name][1]) / PX - sheet.depth
+            message = f"{_name(block.html)} is {height:.0f} mm higher than a page"
+            found += [_placed(message, block)] * (height > 0)
+    if found:
+        raise UserError("; ".join(found))
+
+
+def _misfits(
+    measured: Mapping[str, Any], blocks: Mapping[str, Block], sheet: Sheet
+) -> Iterator[str]:
+    """Tables that are wider than their column or page; of figures the record knows the width."""
+    for block in blocks.values():
+        what = _name(block.html) if block.kind in ("float", "wide") else ""
         if not what.startswith("table"):
             continue
+        whole = block.kind == "wide"
         left, _, right, _ = measured["t-" + what.split("'")[1]]
-        width = (right - left) / PX - (sheet.text if block.kind == "wide" else sheet.column)
+        width = (right - left) / PX - (sheet.text if whole else sheet.column)
         if width > 0.5:
-            wider = (
-                "leave out columns"
-                if block.kind == "wide"
-                else "say wide=True or leave out columns"
-            )
-            raise _unfit(f"{what} is {width:.0f} mm wider than its place: {wider}", block)
+            remedy = "leave out columns" if whole else "say wide=True or leave out columns"
+            yield _placed(f"{what} is {width:.0f} mm wider than its place: {remedy}", block)
 
 
-def _check_lines(document: Any, blocks: Mapping[str, Block]) -> None:
-    """No line runs out of its column, as a long word or formula would without a warning."""
+def _overfull(document: Any, blocks: Mapping[str, Block]) -> Iterator[str]:
+    """Lines that run out of their column, as a long word or formula does without a warning."""
     # WeasyPrint has no public way to ask for lines; the boxes are those of the pinned version
     from weasyprint.formatting_structure.boxes import LineBox, TextBox
 
-    def check(box: Any, parent: Any, block: Block | None) -> None:
+    def found(box: Any, parent: Any, block: Block | None) -> Iterator[str]:
         if box.element is not None:
             block = blocks.get(box.element.get("id", ""), block)
         if isinstance(box, LineBox) and box.width > parent.width + 1:
             text = "".join(part.text for part in box.descendants() if isinstance(part, TextBox))
             message = f"a line runs {(box.width - parent.width) / PX:.0f} mm out of its column"
-            raise UserError(
-                f"section '{block.section if block else 'title'}': {message}, "
-                f"let '{text.strip()[:60]}' break or make it shorter"
-            )
+            hint = f"let '{text.strip()[:60]}' break or make it shorter"
+            yield _placed(f"{message}, {hint}", block)
         for child in getattr(box, "children", ()):
-            check(child, box, block)
+            yield from found(child, box, block)
 
     for page in document.pages:
-        check(page._page_box, page._page_box, None)
+        yield from found(page._page_box, page._page_box, None)
 
 
 def _name(html: str) -> str:
@@ -289,24 +295,24 @@ def _name(html: str) -> str:
     return f"{ {'tab': 'table', 'gap': 'missing piece'}.get(kind, 'figure') } '{name}'"
 
 
-def _unfit(message: str, block: Block) -> UserError:
-    return UserError(f"section '{block.section}': {message}")
+def _placed(message: str, block: Block | None) -> str:
+    return f"section '{block.section if block else 'title'}': {message}"
 
 
-def _check_pages(
+def _page_count(
     count: int, places: Mapping[str, Place], blocks: Mapping[str, Block], excess: float
-) -> None:
+) -> list[str]:
     if count in PAGES:
-        return
+        return []
     limit = f"{PAGES[0]} to {PAGES[-1]} pages"
     if count < PAGES[0]:
-        raise UserError(f"the paper fills {count} page, it has to fill {limit}: write more")
+        return [f"the paper fills {count} page, it has to fill {limit}: write more"]
     beyond = [name for name in blocks if places[name].page > PAGES[-1]]
     section = blocks[beyond[0] if beyond else list(blocks)[-1]].section
-    raise UserError(
+    return [
         f"the paper fills {count} pages, it has to fill {limit}: section '{section}' runs past "
         f"page {PAGES[-1]}, cut at least {max(excess, 10) / 10:.0f} cm of column"
-    )
+    ]
 
 
 class _Text(HTMLParser):

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from research.errors import UserError
-from research.report import accounting, container, provenance, reading
+from research.report import accounting, container, literals, provenance, reading
 from research.report.container import Refused
 from research.report.embedded import NAME
 from research.report.evidence import Evidence, Files, Trail, number_of, reprinted
@@ -234,6 +234,8 @@ def _numbers(trail: Trail, files: Files, pages: Sequence[Page]) -> Iterator[Prob
     for entry in trail["numbers"]:
         where = f"{entry['kind']} {entry['name']} ({entry['id']}, page {entry['page']})"
         printed = entry["printed"]
+        if entry["kind"] == "stated" and literals.result_like(printed):
+            yield Problem("numbers", where, f"'{printed[:60]}' is called a choice, not a result")
         expected = reprinted(entry)
         if expected is not None and expected != printed:
             yield Problem("numbers", where, f"'{printed}' is not its value, printed '{expected}'")

@@ -102,7 +102,16 @@ class Words:
         return self._tracked("quoted", key, text, text) + "\u00a0" + self.cite(key)
 
     def stated(self, text: str, reason: str) -> str:
-        """A number that is the author's own choice; the reason is kept in the provenance."""
+        """A number that is the author's own choice; the reason is kept in the provenance.
+
+        Raises:
+            UserError: it looks like a result, which nobody chooses.
+        """
+        if literals.result_like(text):
+            raise UserError(
+                f"'{text}' looks like a result, which is no choice: log it and use number(), or "
+                "quoted() with its source"
+            )
         return self._tracked("stated", reason, text, text)
 
     def compare(
@@ -156,7 +165,7 @@ class Words:
         width = self._sheet.text if wide else self._sheet.column
         if drawing.width_mm > width + SLACK:
             hint = "draw it narrower" if wide else "draw it narrower or say wide=True"
-            raise UserError(
+            raise GapError(
                 f"figure '{name}' is {drawing.width_mm:.0f} mm wide, "
                 f"{drawing.width_mm - width:.0f} mm "
                 f"more than the {'page' if wide else 'column'}: {hint}"

@@ -85,7 +85,7 @@ def test_a_draft_without_gaps_is_the_paper(
         ("{{ nubmer('a') }}", "knows no word 'nubmer'"),
         ("{{ number( }}", "ae.md:"),
         ("We reach 0.93.", "0.93 is typed"),
-        ('{{ figure("spectrum", caption="c", alt="a") }}', "more than the column"),
+        ('{{ stated("0.931", "a choice") }}', "looks like a result"),
     ],
 )
 def test_mistakes_stop_a_draft_too(

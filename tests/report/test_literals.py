@@ -1,6 +1,6 @@
 import pytest
 
-from research.report.literals import numbers, untracked
+from research.report.literals import numbers, result_like, untracked
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,17 @@ def test_tracked_and_made_elements_are_skipped() -> None:
         "<code>x = 4</code> <img alt='5'><b>six</b></p><p>then <em>7</em> left</p>"
     )
     assert untracked(html) == [("7", "then 7 left")]
+
+
+@pytest.mark.parametrize(
+    ("text", "result"),
+    [
+        ("97.7", True), ("97.71 %", True), ("0.312", True), ("1.52e-3", True), ("97 %", True),
+        ("\u22120.312", True), ("12 per cent", True), ("1,234", True), ("from 0.5 to 0.725", True),
+        ("95 %", False), ("95\u00a0%", False), ("99 %", False), ("0.9", False), ("0.0005", False),
+        ("1e-8", False), ("256", False), ("4096", False), ("1,000", False), ("95th", False),
+        ("1/8", False), ("/255", False), ("30°", False), ("half", False),
+    ],
+)  # fmt: skip
+def test_what_looks_like_a_result(text: str, result: bool) -> None:
+    assert result_like(text) == result

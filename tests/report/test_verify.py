@@ -439,6 +439,9 @@ RECORDS: dict[str, tuple[Edit, str]] = {
     "a quotation, sealed": (
         record_edit(lambda t: number_in(t, "quoted").update(value="99", printed="99"), True),
         "is recorded"),
+    "a result called a choice, sealed": (
+        record_edit(lambda t: number_in(t, "stated").update(value="0.312", printed="0.312"), True),
+        "'0.312' is called a choice"),
     "a figure forgotten, sealed": (record_edit(figure_forgotten, True), "not named in the record"),
     "the commit": (record_edit(other("run/commit", "f" * 40)), "seal"),
     "the commit, sealed": (record_edit(other("run/commit", "f" * 40), True), "its data say"),

@@ -19,6 +19,7 @@ MISSES = {
     'fact("devise")': "has no fact 'devise'. Did you mean 'device'?",
     'figure("kernel", caption="c", alt="a")': "has no figure 'kernel'. Did you mean 'kernels'?",
     'figure("kernels", caption="c", alt=" ")': "figure 'kernels' needs alt=",
+    'stated("0.312", "a choice")': "'0.312' looks like a result, which is no choice: log it",
     'figure("maps", caption="c", alt="a")': "178 mm wide, 92 mm more than the column",
     'table("error", caption="c", columns={"arm": "A"})': "Did you mean 'errors'?",
     ERRORS + ', "mes": "M"})': "table 'errors' has no column 'mes'. Did you mean 'mse'?",
