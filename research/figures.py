@@ -246,14 +246,14 @@ def scatter_classes(axes: Axes, points: Array, labels: Array, classes: Sequence[
 
 
 def confusions(matrices: Mapping[str, Array], classes: Sequence[str]) -> Figure:
-    """Two confusion matrices side by side, coloured by per cent of the true class.
+    """Confusion matrices in a row, more than two over the page, by per cent of the true class.
 
     The diagonal has these per cents in print, every other cell its count; below ½ it stays empty.
 
     Arguments:
         matrices: title -> counts (C, C), rows are true classes.
     """
-    figure = canvas(COLUMN_MM, 53)
+    figure = canvas(*((COLUMN_MM, 53) if len(matrices) < 3 else (PAGE_MM, 42)))
     grid = figure.subplots(1, len(matrices), sharey=True, squeeze=False)[0]
     for axes, (title, counts) in zip(grid, matrices.items(), strict=True):
         rows = 100 * counts / counts.sum(1, keepdims=True)

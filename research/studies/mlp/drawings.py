@@ -18,7 +18,7 @@ COLOURS = dict(zip(ARMS, figures.COLOURS, strict=False))
 
 def draw_curves(results: Results) -> Figure:
     """Training (dashed) and test loss of each arm, mean over seeds and range."""
-    figure = figures.canvas(figures.COLUMN_MM, 42)
+    figure = figures.canvas(figures.COLUMN_MM, 38)
     axes = figure.subplots()
     stored = [name for name in results.names("arrays") if name.startswith("curve_")]
     for arm in SHOWN:
@@ -27,8 +27,8 @@ def draw_curves(results: Results) -> Figure:
             for side, line, label in (("train", "--", ""), ("test", "-", ARMS[arm])):
                 values = np.stack([curve[f"loss_{side}"] for curve in curves])
                 figures.spread(axes, values, COLOURS[arm], label, line)
-    axes.set(xlabel="epoch", ylabel="cross-entropy (nat)", yscale="log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 3)))
+    axes.set(xlabel="epoch", ylabel="loss (nat)", yscale="log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 3), numticks=9))
     axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_formatter(NullFormatter())
     if stored:  # given weights have no curves
@@ -37,7 +37,7 @@ def draw_curves(results: Results) -> Figure:
 
 
 def draw_confusion(results: Results, arms: Sequence[str]) -> Figure:
-    """Mean confusion matrices of two arms over seeds."""
+    """Mean confusion matrices over seeds."""
     counts = {ARMS[arm]: results.arrays(f"confusion_{arm}")["counts"].mean(0) for arm in arms}
     return figures.confusions(counts, list(results.arrays("counts")["classes"]))
 
@@ -68,7 +68,7 @@ def draw_spaces(results: Results) -> Figure:
 
 def draw_doses(results: Results) -> Figure:
     """Class counts; recall and precision of the class 1 and accuracy by the ones that remain."""
-    figure = figures.canvas(figures.PAGE_MM, 40)
+    figure = figures.canvas(figures.PAGE_MM, 36)
     bars, *grid = figure.subplots(1, 4)
     draw_counts(bars, results.arrays("counts"))
     titles = ("recall of the class 1", "precision of the class 1", "accuracy")
@@ -106,7 +106,7 @@ def draw_dose(
 
 def draw_noise(results: Results) -> Figure:
     """What class noise is taken for, and its distance to the training embeddings."""
-    figure = figures.canvas(figures.COLUMN_MM, 37)
+    figure = figures.canvas(figures.COLUMN_MM, 33)
     bars, hist = figure.subplots(1, 2)
     names = {"clean": "test images", "normalised": "noise, normalised", "pixels": "noise, pixels"}
     classes = results.arrays("counts")["classes"]
@@ -123,7 +123,7 @@ def draw_noise(results: Results) -> Figure:
             bars.bar(places, taken.mean(0), 0.4, color=colour, alpha=0.7)
             bars.plot(places, taken.T, ".", color=colour, markersize=3)
     bars.set_xticks(range(len(classes)), classes)
-    bars.set(xlabel="predicted class", ylabel="% of noise images")
+    bars.set(xlabel="predicted class", ylabel="share (%)")
     hist.set(xlabel="Mahalanobis distance", ylabel="density", yticks=[])
     figure.legend(loc="outside lower center", ncols=3)
     return figure
@@ -131,8 +131,7 @@ def draw_noise(results: Results) -> Figure:
 
 FIGURES: dict[str, Callable[[Results], Figure]] = {
     "curves": draw_curves,
-    "confusion": partial(draw_confusion, arms=("baseline", "biased")),
-    "confusion_hyper": partial(draw_confusion, arms=("lr", "deep")),
+    "confusion": partial(draw_confusion, arms=("baseline", "lr", "deep", "biased")),
     "spaces": draw_spaces,
     "doses": draw_doses,
     "noise": draw_noise,
