@@ -155,6 +155,31 @@ def claim_pairs(
     return claim_of(effect, direction, test="paired t test over seeds")
 
 
+def claim_draws(
+    values: Sequence[float], direction: Direction, unit: str = "", *, test: str
+) -> Claim:
+    """The claim that the mean of repetitions that are no seeds lies above or below zero.
+
+    Decided by Student's t test, of which `test` says over what it is.
+    """
+    claim = claim_of(over_seeds(values, unit), direction, test=test)
+    return replace(claim, effect=over_samples(values, unit))
+
+
+def claim_one_more(values: Sequence[float], known: float, direction: Direction) -> Claim:
+    """The claim that another run than the one whose value is known lies above or below it.
+
+    Decided by the interval of `one_more`; p is that of the t test that belongs to it.
+    """
+    expected = one_more(values)
+    spread = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+    p = None
+    if spread:
+        off = abs(expected.value - known) / (spread * (1 + 1 / len(values)) ** 0.5)
+        p = 2 * float(stats.t.sf(off, len(values) - 1))
+    return Claim(expected, p, len(values), "t test of one more run over seeds", direction, known)
+
+
 def _by_seed(number: Number, n: int) -> Sequence[float]:
     return number.values or (number.value,) * max(n, 1)
 

@@ -13,8 +13,10 @@ from statsmodels.stats.proportion import proportion_confint
 
 from research.stats import (
     bootstrap,
+    claim_draws,
     claim_mcnemar,
     claim_of,
+    claim_one_more,
     claim_pairs,
     claim_permutation,
     holm,
@@ -238,6 +240,29 @@ def test_a_single_seed_decides_nothing() -> None:
     claim = claim_pairs([1.0], [9.0], "greater")
     assert (claim.outcome, claim.p, claim.n) == ("undecided", None, 1)
     assert claim_of(over_samples([1.0]), "greater").outcome == "undecided"
+
+
+def test_a_claim_over_draws_is_scipys_test_and_counts_no_seeds() -> None:
+    values = [0.2, 0.5, 0.4, 0.3]
+    claim = claim_draws(values, "greater", "points", test="over")
+    assert claim.effect == over_samples(values, "points") and not claim.effect.values
+    assert claim.p == pytest.approx(stats.ttest_1samp(values, 0).pvalue)
+    assert (claim.n, claim.test, claim.outcome) == (4, "over", "holds")
+    assert claim_draws([0.2], "greater", test="over").outcome == "undecided"
+
+
+def test_a_claim_of_one_more_run_is_the_t_test_of_two_samples_of_which_one_has_one_value() -> None:
+    values = [1.1, 1.3, 1.25]
+    for known in (0.6, 0.9, 2.0):
+        claim = claim_one_more(values, known, "greater")
+        p = stats.ttest_ind(values, [known]).pvalue
+        assert claim.p == pytest.approx(p)
+        assert claim.effect == one_more(values)
+        assert (claim.outcome == "undecided") == (p > 0.05)
+    assert claim.outcome == "fails" and claim_one_more(values, 0.1, "greater").outcome == "holds"
+    lone = claim_one_more([1.1], 0.1, "greater")
+    assert (lone.outcome, lone.p, lone.n) == ("undecided", None, 1)
+    assert claim_one_more([1.0, 1.0], 0.1, "greater").p is None
 
 
 def test_a_claim_of_a_number_looks_at_its_interval_and_the_threshold() -> None:

@@ -1,4 +1,5 @@
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,13 @@ from research import __main__ as command
 from research import report
 from research.config import Data
 from research.data import Dataset, load
-from research.paths import PAPER
+from research.paths import PAPER, TEMPLATES
+from research.report import markdown, render
+from research.report.citations import Citations
+from research.report.layout import Sheet
+from research.report.provenance import Ledger
 from research.report.verify import verify
+from research.report.words import Words
 from research.results import Claim, Results
 
 from . import zf_own as own
@@ -96,3 +102,22 @@ def outcome(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     forced = str(request.param)
     monkeypatch.setattr(Claim, "outcome", property(lambda claim: forced))
     return forced
+
+
+@pytest.fixture
+def spoken(outcome: str) -> Callable[[Results, str], set[str]]:
+    """Speaks a write-up over a record with every claim so; the claims that it rests on.
+
+    Everything that is printed is checked as for a final paper, but no pages are made: that takes
+    seconds.
+    """
+
+    def claimed(record: Results, slug: str) -> set[str]:
+        words = Words(Ledger(record), Citations(TEMPLATES / "references.bib"), Sheet())
+        source, env = markdown.read(PAPER / f"{slug}.md"), render.environment(TEMPLATES)
+        render.paper(env, source, words, render.author_of(PAPER / "author.toml"))
+        claims = words.ledger.claims
+        assert {one["outcome"] for one in claims} == {outcome}
+        return {one["name"] for one in claims}
+
+    return claimed

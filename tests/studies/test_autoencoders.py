@@ -1,6 +1,8 @@
 """The study `autoencoders`, run small: what it logs is re-derived from the weights it stored."""
 
+import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -287,8 +289,9 @@ def test_sizes_stand_in_pairs_of_equal_seed(record: Results, digits: Dataset) ->
     assert gain.value == pytest.approx(differences.mean(), rel=1e-3)
     assert gain.half_width == pytest.approx(12.706 * abs(np.diff(differences)[0]) / 2, rel=1e-2)
     assert record.numbers["gain_digits_1"] == gain
-    won = [measures.told(record.numbers[f"gain_digits_{rank}"]) for rank in (1, 2)]
-    assert record.numbers["sizes_won_digits"].value == won.count("won")
+    ends = [record.numbers[f"gain_digits_{rank}"].bounds or (0, 0) for rank in (1, 2)]
+    assert record.numbers["sizes_won_digits"].value == sum(high < 0 for _, high in ends)
+    assert record.numbers["sizes_lost_digits"].value == sum(low > 0 for low, _ in ends)
     below = record.numbers["conv_digits_1"].bounds or (0, 0)
     clear = [below[1] < record.numbers["pca_digits_1"].value]
     second = record.numbers["conv_digits_2"].bounds or (0, 0)
@@ -307,11 +310,58 @@ def test_the_table_has_printed_losses_as_true_means_and_the_untouched_images(
     assert row(record, "untouched_digits")["mse"] == pytest.approx(untouched, rel=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("bounds", "verdict"), [((-2, -1), "won"), ((1, 2), "lost"), ((-1, 1), "open")]
-)
-def test_a_size_is_won_by_the_lower_error(bounds: tuple[float, float], verdict: str) -> None:
-    assert measures.told(Number(0, low=bounds[0], high=bounds[1])) == verdict
+def stated(record: Results) -> dict[str, tuple[Array, Array | float]]:
+    """What every claim compares, by seed: the errors, and those that they are to be less than."""
+    numbers = {name: np.array(number.values) for name, number in record.numbers.items()}
+    pairs = {
+        "upsample_beats_transpose": ("mse_upsample", "mse_transpose"),
+        "noisy_conv_better": ("mse_noisy_conv", "mse_noisy_simple"),
+        "mended_better_on_bright": ("bright_mended", "bright_published"),
+        "conv_better_digits": ("mse_upsample", "mse_simple"),
+        "conv_better_pictures": ("mse_picture_conv", "mse_picture_simple"),
+    }
+    found: dict[str, tuple[Array, Array | float]] = {}
+    for name in ("digits", "pictures"):
+        sizes = record.arrays(f"sizes_{name}")
+        for rank, code in enumerate(sizes["codes"], start=1):
+            simple, conv = sizes["simple"][rank - 1], sizes["conv"][rank - 1]
+            floor = record.numbers[f"pca_{name}_{rank}"].value
+            found[f"conv_better_{name}_{rank}"] = conv, simple
+            found[f"simple_beats_pca_{name}_{rank}"] = simple, floor
+            found[f"conv_beats_pca_{name}_{rank}"] = conv, floor
+            assert floor == sizes["floor"][: code + 1][-1]  # few images have fewer components
+    numbers["mse_simple"] = record.arrays("sizes_digits")["simple"][1]
+    for name, (less, greater) in pairs.items():
+        found[name] = numbers[less], numbers[greater]
+    for group in ("shallow", "agarap", "mended", "transpose", "upsample", "denoiser"):
+        floor = record.numbers[f"pca_{group}"].value
+        found[f"{group}_beats_pca"] = numbers[f"mse_{group}"], floor
+    return found
+
+
+def test_claims_are_tests_over_seeds_of_the_stored_numbers(record: Results) -> None:
+    expected = stated(record)
+    assert set(record.claims) == set(expected)
+    for name, (less, greater) in expected.items():
+        claim, paired = record.claims[name], isinstance(greater, np.ndarray)
+        assert (claim.direction, claim.n) == ("less", 2)
+        assert claim.threshold == (0 if paired else greater)
+        values = less - greater
+        assert claim.effect.value - (0 if paired else greater) == pytest.approx(values.mean())
+        # the half-width of two values: t(0.975; 1) = 12.706 times their standard error
+        reach = 12.7062 * abs(values[0] - values[1]) / 2
+        assert claim.effect.half_width == pytest.approx(reach, rel=1e-3, abs=1e-12)
+    for family in ("simple", "conv"):
+        held = [record.claims[f"{family}_beats_pca_digits_{rank}"].outcome for rank in (1, 2)]
+        below = record.numbers[f"sizes_below_{family}_digits"].value
+        assert below == held.count("holds")
+
+
+def test_every_branch_of_every_claim_is_fit_to_print(
+    record: Results, spoken: Callable[[Results, str], set[str]]
+) -> None:
+    counted = {name for name in record.claims if re.search(r"_beats_pca_(digits|pictures)", name)}
+    assert spoken(record, "autoencoders") == {*record.claims} - counted - {"conv_better_digits"}
 
 
 def test_every_figure_is_drawn_from_files_of_the_record(record: Results) -> None:

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from research.data import bitext
 from research.data.sequences import EOS, PAD, SOS, Bitext, Copying
 from research.models import Translator
 from research.paths import PAPER
-from research.results import Number, Results
+from research.results import Claim, Number, Results
 from research.results import load as read
 from research.studies import seq2seq
 from research.studies.seq2seq import measures, settings
@@ -183,13 +184,17 @@ def test_copying_is_judged_on_the_same_sequences(record: Results) -> None:
 
 
 class Numbers:
-    """A log that keeps numbers."""
+    """A log that keeps numbers and claims."""
 
     def __init__(self) -> None:
         self.kept: dict[str, Number | float] = {}
+        self.claims: dict[str, Claim] = {}
 
     def number(self, name: str, value: Number | float, unit: str = "") -> None:
         self.kept[name] = value
+
+    def claim(self, name: str, claim: Claim) -> None:
+        self.claims[name] = claim
 
 
 def test_the_post_s_run_is_held_against_one_more_of_ours() -> None:
@@ -202,6 +207,37 @@ def test_the_post_s_run_is_held_against_one_more_of_ours() -> None:
     assert (log.kept["epochs_inside"], log.kept["epochs_below"]) == (7, 2)
     last = log.kept["copy_expected"]
     assert isinstance(last, Number) and last.half_width == pytest.approx(2.2005, rel=1e-3)
+    claim = log.claims["post_copies_better"]
+    assert (claim.effect, claim.threshold, claim.direction) == (last, published[-1], "greater")
+    assert claim.outcome == "undecided"
+    for move, outcome in ((5, "holds"), (-5, "fails")):
+        measures.compare_published(curves + move, log)  # type: ignore[arg-type]
+        assert log.claims["post_copies_better"].outcome == outcome
+
+
+def test_claims_are_tests_over_seeds_of_the_stored_numbers(record: Results) -> None:
+    numbers, claims = record.numbers, record.claims
+    pairs = {
+        "beam_better_exact": ("exact_greedy", "exact_beam"),
+        "beam_better_bleu": ("bleu_greedy", "bleu_beam"),
+        "moved_found_more": ("peak_scale", "peak_moved"),
+        "kept_above_moved": ("mass_moved", "mass_kept"),
+        "scale_above_kept": ("mass_kept", "mass_scale"),
+        "attention_beats_chance": ("chance", "mass_all"),
+        "post_copies_better": ("copy_published", "copy_expected"),
+    }
+    assert set(claims) == set(pairs)
+    for name, (before, after) in pairs.items():
+        claim, values = claims[name], numbers[after].values
+        paired = name not in ("attention_beats_chance", "post_copies_better")
+        differences = np.subtract(values, numbers[before].values or numbers[before].value)
+        effect = differences.mean() if paired else np.mean(values)
+        assert claim.effect.value == pytest.approx(effect)
+        assert claim.threshold == (0 if paired else numbers[before].value)
+        assert (claim.direction, claim.n) == ("greater", 2)
+        # of one more run the interval is wider by the root of 1 + 2
+        error = np.std(differences, ddof=1) / 2**0.5 * (3**0.5 if "post" in name else 1)
+        assert claim.effect.half_width == pytest.approx(12.7062 * error, rel=1e-4, abs=1e-12)
 
 
 def test_the_paper_of_several_seeds(record: Results, store: Path, paper: Path) -> None:
@@ -209,6 +245,12 @@ def test_the_paper_of_several_seeds(record: Results, store: Path, paper: Path) -
     assert "In 1 of 1 epoch the printed" in text or "In 0 of 1 epoch the printed" in text
     assert "Frames are the known alignment" in text
     assert "single seed" not in text and "nobody" not in text
+
+
+def test_every_branch_of_every_claim_is_fit_to_print(
+    record: Results, spoken: Callable[[Results, str], set[str]]
+) -> None:
+    assert spoken(record, "seq2seq") == set(record.claims)
 
 
 def test_a_second_run_trains_nothing_and_finds_the_same(record: Results, tmp_path: Path) -> None:

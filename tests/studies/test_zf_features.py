@@ -4,7 +4,7 @@ import dataclasses
 import html
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from unittest.mock import MagicMock
 
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from scipy.stats import rankdata
+from scipy.stats import rankdata, ttest_1samp
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.svm import LinearSVC
@@ -435,6 +435,40 @@ def test_differences_are_in_pairs_of_one_draw(record: Results) -> None:
         assert numbers[f"best_{few}"].value == pytest.approx(best.max() / 100)
     assert numbers["chance"].value == pytest.approx(1 / 3)
     assert numbers["edge"].value == 1, "of two there is nothing between"
+
+
+def test_claims_are_tests_over_draws_and_over_seeds(record: Results) -> None:
+    numbers, claims, logged = record.numbers, record.claims, record.arrays("accuracies")
+    effects = {
+        **{f"pretrained_beats_{control}": f"gain_{control}_many"
+           for control in ("scratch", "untrained", "pixels")},
+        "deeper_better": "depth_trained_many", "last_beats_first": "rise_trained_many",
+        "training_helps": "gain_training_many", "removal_costs": "change_test_without3467",
+        "wider_maps_help": "change_test_maps",
+    }  # fmt: skip
+    assert {name: claim.effect for name, claim in claims.items()} == {
+        name: numbers[number] for name, number in effects.items()
+    }
+    svm = {space: 100 * logged[f"{space}_svm_k{K[1]}"] for space in ("trained", "untrained")}
+    added = (svm["trained"] - svm["untrained"]).mean(1)
+    is_mean(numbers["gain_training_many"], added.tolist())
+    assert claims["training_helps"].p == pytest.approx(ttest_1samp(added, 0).pvalue)
+    errors = record.arrays("errors")
+    for name, arm in (("removal_costs", "without3467"), ("wider_maps_help", "maps")):
+        change = 100 * (errors[f"{arm}_test"] - errors["ours_test"])
+        is_mean(claims[name].effect, change.tolist())
+        assert len(claims[name].effect.values) == 2
+    assert [name for name, claim in claims.items() if claim.direction == "less"] == [
+        "wider_maps_help"
+    ]
+    assert {claim.n for claim in claims.values()} == {2}
+    assert not any(claim.threshold for claim in claims.values())
+
+
+def test_every_branch_of_every_claim_is_fit_to_print(
+    record: Results, spoken: Callable[[Results, str], set[str]]
+) -> None:
+    assert spoken(record, "zf-features") == set(record.claims)
 
 
 def test_equal_accuracies_differ_by_nothing() -> None:

@@ -12,8 +12,8 @@ from research import reconstruction
 from research.data import Dataset, Split
 from research.embedding import fit_pca
 from research.models import count_parameters
-from research.results import Array, Cell, Number, Table
-from research.stats import over_seeds, paired
+from research.results import Array, Cell, Outcome, Table
+from research.stats import claim_of, claim_pairs, over_seeds, paired
 from research.studies.autoencoders.networks import code_size, noisy, reconstruct
 from research.studies.autoencoders.settings import (
     FIXED,
@@ -34,6 +34,8 @@ SHOWN = {
     "pictures": (*SIZED["pictures"], *PICTURES_NOISY),
 }
 """The networks of the table, in its order."""
+BESIDE_PCA = ("shallow", "agarap", "mended", "transpose", "upsample", "denoiser")
+"""Those of which it is said whether they beat principal components."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,18 @@ def measure_networks(models: Models, exams: Mapping[str, Exam], log: Log) -> dic
     log.table("networks", Table.of(rows))
     first, second = (marks[group].mse for group in PICTURES_NOISY)
     log.number("noisy_gain", paired(first, second))
+    log.claim("noisy_conv_better", claim_pairs(first, second, "less"))
+    claim_networks(marks, exams["digits"], log)
     return marks
+
+
+def claim_networks(marks: Mapping[str, Marks], exam: Exam, log: Log) -> None:
+    """Which networks of digits beat principal components, and which decoder the other."""
+    for group in BESIDE_PCA:
+        error, floor = over_seeds(marks[group].mse), floor_of(group, marks[group], exam)
+        log.claim(f"{group}_beats_pca", claim_of(error, "less", floor))
+    decoders = marks["transpose"].mse, marks["upsample"].mse
+    log.claim("upsample_beats_transpose", claim_pairs(*decoders, "less"))
 
 
 def set_of(group: str) -> str:
@@ -167,15 +180,19 @@ def errors_of(images: Tensor, outputs: Tensor) -> dict[str, float]:
 
 def row_of(name: str, group: str, marks: Marks, exam: Exam) -> dict[str, Cell]:
     printed = PRINTED.get(group)
-    floor = exam.noisy_floor if group in NOISY else exam.floor
     return {
         "set": name, "network": group, "code": marks.code, "parameters": marks.parameters,
         "printed": printed.mse if printed else None,
         "printed_epochs": printed.epochs if printed else None,
         "train": over_seeds(marks.train), "mse": over_seeds(marks.mse),
         "psnr": over_seeds(marks.psnr, "dB"), "ssim": over_seeds(marks.ssim),
-        "pca": linear_error(floor, marks.code),
+        "pca": floor_of(group, marks, exam),
     }  # fmt: skip
+
+
+def floor_of(group: str, marks: Marks, exam: Exam) -> float:
+    """The error of as many components as the code has values, given what the network is given."""
+    return linear_error(exam.noisy_floor if group in NOISY else exam.floor, marks.code)
 
 
 def log_marks(group: str, row: Mapping[str, Cell], log: Log) -> None:
@@ -210,32 +227,49 @@ def measure_sizes(
             })  # fmt: skip
         floors = [linear_error(exams[name].floor, simple.code) for simple, _ in pairs]
         for family, side in (("simple", 0), ("conv", 1)):
-            off = [
-                over_seeds([error - floor for error in pair[side].mse])
-                for pair, floor in zip(pairs, floors, strict=True)
-            ]
-            below = [told(one) for one in off].count("won")
-            log.number(f"sizes_below_{family}_{name}", below)
+            errors = [pair[side].mse for pair in pairs]
+            below = claim_below(f"{family}_beats_pca_{name}", errors, floors, log)
+            log.number(f"sizes_below_{family}_{name}", below.count("holds"))
         log_curves(name, pairs, marks, exams[name], log)
-        won = [told(gain) for gain in gains]
-        log.number(f"gain_{name}", gains[sizes.index(PUBLISHED_MAPS[name])])
+        published = sizes.index(PUBLISHED_MAPS[name])
+        log.number(f"gain_{name}", gains[published])
+        better = claim_sizes(name, pairs, published, log)
+        won, lost = better.count("holds"), better.count("fails")
         shares = [conv.parameters / simple.parameters for simple, conv in pairs]
         log.number(f"coefficients_{name}", max(shares))
         log.number(f"sizes_{name}", len(sizes))
-        log.number(f"sizes_won_{name}", won.count("won"))
-        log.number(f"sizes_lost_{name}", won.count("lost"))
+        log.number(f"sizes_won_{name}", won)
+        log.number(f"sizes_lost_{name}", lost)
         log.finding(
             f"On {name} the convolutional autoencoder has the lower test error at "
-            f"{won.count('won')} of {len(sizes)} sizes of the code and the higher one at "
-            f"{won.count('lost')} (95 % intervals over {len(config.seeds)} paired seeds)."
+            f"{won} of {len(sizes)} sizes of the code and the higher one at "
+            f"{lost} (95 % intervals over {len(config.seeds)} paired seeds)."
         )
     log.table("sizes", Table.of(rows))
 
 
-def told(difference: Number) -> str:
-    """What an error minus the one it is compared with says: won where it is clearly lower."""
-    low, high = difference.bounds or (difference.value, difference.value)
-    return "won" if high < 0 else "lost" if low > 0 else "open"
+def claim_below(
+    name: str, errors: Sequence[Sequence[float]], floors: Sequence[float], log: Log
+) -> list[Outcome]:
+    """Whether networks of each size beat as many components."""
+    claims = [
+        claim_of(over_seeds(error), "less", floor)
+        for error, floor in zip(errors, floors, strict=True)
+    ]
+    for rank, claim in enumerate(claims, start=1):
+        log.claim(f"{name}_{rank}", claim)
+    return [claim.outcome for claim in claims]
+
+
+def claim_sizes(
+    name: str, pairs: Sequence[Sequence[Marks]], published: int, log: Log
+) -> list[Outcome]:
+    """Whether convolution is better at each size, in pairs of equal seed, and at the source's."""
+    claims = [claim_pairs(simple.mse, conv.mse, "less") for simple, conv in pairs]
+    for rank, claim in enumerate(claims, start=1):
+        log.claim(f"conv_better_{name}_{rank}", claim)
+    log.claim(f"conv_better_{name}", claims[published])
+    return [claim.outcome for claim in claims]
 
 
 def log_curves(
@@ -290,6 +324,7 @@ def measure_floor(models: Models, test: Split, log: Log) -> None:
                 excess.append(reconstruction.mse(images, outputs).double().mean().item() - floor)
                 dead.append((outputs <= 0.5).all(0).double().mean().item())
         log.number(f"bright_{arm}", over_seeds(errors))
+    log.claim("mended_better_on_bright", claim_pairs(bright["published"], bright["mended"], "less"))
     log.number("floor_excess", over_seeds(excess))
     log.number("dead_outputs", over_seeds(dead))
 

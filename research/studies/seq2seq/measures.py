@@ -1,6 +1,6 @@
 """What the study `seq2seq` measures: perplexities, translations and alignments."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import zip_longest
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 from research.data.numerals import SCALES
 from research.data.sequences import Bitext
 from research.models import Translator
-from research.results import Array, Cell, Table
+from research.results import Array, Cell, Number, Table
 from research.seq2seq import (
     around,
     attention,
@@ -20,7 +20,7 @@ from research.seq2seq import (
     perplexity,
     translate,
 )
-from research.stats import one_more, over_seeds, paired
+from research.stats import claim_of, claim_one_more, claim_pairs, one_more, over_seeds, paired
 from research.studies.seq2seq.networks import held_out
 from research.studies.seq2seq.settings import (
     COPY_PERPLEXITY,
@@ -72,8 +72,11 @@ def compare_published(curves: Array, log: Log) -> None:
     log.number("epochs_compared", len(expected))
     log.number("epochs_inside", inside)
     log.number("epochs_below", below)
+    published = COPY_PERPLEXITY[len(expected) - 1]
     log.number("copy_expected", expected[-1])
-    log.number("copy_published", COPY_PERPLEXITY[len(expected) - 1])
+    log.number("copy_published", published)
+    last = list(curves.T[len(expected) - 1])
+    log.claim("post_copies_better", claim_one_more(last, published, "greater"))
 
 
 def measure_copies(models: Sequence[Translator], config: Config, log: Log) -> None:
@@ -105,8 +108,10 @@ def measure_translations(
             "decoding": way, "exact": over_seeds(exacts[way]), "bleu": over_seeds(bleus[way])
         })  # fmt: skip
     log.table("scores", Table.of(rows))
-    log.number("exact_gain", paired(exacts["greedy"], exacts["beam"]))
-    log.number("bleu_gain", paired(bleus["greedy"], bleus["beam"]))
+    for measure, found in {"exact": exacts, "bleu": bleus}.items():
+        log.number(f"{measure}_gain", paired(found["greedy"], found["beam"]))
+        better = claim_pairs(found["greedy"], found["beam"], "greater")
+        log.claim(f"beam_better_{measure}", better)
     mean = over_seeds(exacts["greedy"])
     log.finding(
         f"Greedy decoding gives the reference for {mean.value:.1%} of {len(text.test)} sentences "
@@ -157,15 +162,17 @@ def measure_alignment(
     mass = np.stack([_each(mass_on, weights, links) for weights in found])
     peak = np.stack([_each(peak_on, weights, links) for weights in found])
     chance = np.repeat([1 / one.shape[1] for one in found[0]], [len(one) for one in links])
+    shares: dict[str, dict[str, Number]] = {"peak": {}, "mass": {}}
     rows: list[dict[str, Cell]] = []
     for kind, chosen in kinds.items():
-        shares = {"peak": peak, "mass": mass}
-        numbers = {k: over_seeds(list(v[:, chosen].mean(1))) for k, v in shares.items()}
-        log.number(f"peak_{kind}", numbers["peak"])
-        log.number(f"mass_{kind}", numbers["mass"])
+        for name, values in (("peak", peak), ("mass", mass)):
+            shares[name][kind] = over_seeds(list(values[:, chosen].mean(1)))
+            log.number(f"{name}_{kind}", shares[name][kind])
+        numbers = {name: one[kind] for name, one in shares.items()}
         rows.append({"words": kind, **numbers, "chance": float(chance[chosen].mean())})
     log.table("alignment", Table.of(rows))
     log.number("chance", float(chance.mean()))
+    claim_kinds(shares["peak"], shares["mass"], float(chance.mean()), log)
     log.number("moved", float(kinds["moved"].mean()))
     near = [
         np.concatenate([around(one, link, REACH) for one, link in zip(weights, links, strict=True)])
@@ -177,6 +184,16 @@ def measure_alignment(
         kind: np.stack([one[chosen].mean(0) for one in near])
         for kind, chosen in kinds.items() if kind != "all"
     })  # fmt: skip
+
+
+def claim_kinds(
+    peak: Mapping[str, Number], mass: Mapping[str, Number], chance: float, log: Log
+) -> None:
+    """Whether attention finds words at all, and of which kind more, in pairs of one seed."""
+    log.claim("attention_beats_chance", claim_of(mass["all"], "greater", chance))
+    log.claim("moved_found_more", claim_pairs(peak["scale"], peak["moved"], "greater"))
+    log.claim("kept_above_moved", claim_pairs(mass["moved"], mass["kept"], "greater"))
+    log.claim("scale_above_kept", claim_pairs(mass["kept"], mass["scale"], "greater"))
 
 
 def kinds_of(text: Bitext, links: Sequence[tuple[int, ...]]) -> dict[str, Array]:

@@ -8,7 +8,7 @@ from torch import nn
 from research.data import Split
 from research.models import count_parameters
 from research.results import Cell, Number, Table
-from research.stats import over_seeds, paired
+from research.stats import Direction, claim_of, over_seeds, paired
 from research.studies.zf_features.networks import Source
 from research.studies.zf_features.settings import ARMS, BASELINE, NETWORKS
 from research.tracking import Log
@@ -69,6 +69,19 @@ def measure_ablations(found: Ablation, log: Log) -> None:
             log.number(f"{word}_{side}", sum(word in one for one in words))
             log.number(f"{word}_clear_{side}", sum(word == one for one in words))
     log.number("changes", len(ARMS) - 1)
+    claim_changes(found, log)
+
+
+def claim_changes(found: Ablation, log: Log) -> None:
+    """What the paper says of two changes: one costs much, the other helps."""
+    changes: dict[str, tuple[str, Direction]] = {
+        "removal_costs": ("without3467", "greater"),
+        "wider_maps_help": ("maps", "less"),
+    }
+    for name, (arm, direction) in changes.items():
+        change = change_of(arm, "test", found)
+        log.number(f"change_test_{arm}", change)
+        log.claim(name, claim_of(change, direction, test="paired t test over seeds"))
 
 
 def row_of(arm: str, found: Ablation) -> dict[str, Cell]:

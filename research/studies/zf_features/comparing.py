@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from scipy.stats import spearmanr
 
-from research.results import Array, Cell, Number, Table
-from research.stats import over_samples
+from research.results import Array, Cell, Claim, Number, Table
+from research.stats import claim_draws, over_samples
 from research.studies.zf_features.generalising import Case, Pool, Scratch, Tries
 from research.studies.zf_features.settings import (
     KINDS,
@@ -40,6 +40,9 @@ def measure_transfer(tries: Tries, scratch: Scratch, pool: Pool, config: Config,
             log.number(f"{control}_{name}", over_samples(values))
             log.number(f"gain_{control}_{name}", gain(values, pretrained(tries, k)))
         measure_depth(tries, k, name, log)
+    ours = pretrained(tries, many)
+    for control, values in controls(tries, scratch, many).items():
+        log.claim(f"pretrained_beats_{control}", above_zero(points(values, ours)))
 
 
 def accuracies(tries: Tries, case: Case) -> list[float]:
@@ -63,8 +66,16 @@ def controls(tries: Tries, scratch: Scratch, k: int) -> dict[str, Sequence[float
 
 def gain(before: Sequence[float], after: Sequence[float]) -> Number:
     """Percentage points, in pairs of one draw."""
-    pairs = zip(before, after, strict=True)
-    return over_samples([100 * (other - one) for one, other in pairs], "points")
+    return over_samples(points(before, after), "points")
+
+
+def points(before: Sequence[float], after: Sequence[float]) -> list[float]:
+    return [100 * (other - one) for one, other in zip(before, after, strict=True)]
+
+
+def above_zero(values: Sequence[float], unit: str = "points") -> Claim:
+    """The claim that differences, or other values, are above zero; one for each draw."""
+    return claim_draws(values, "greater", unit, test="t test over draws")
 
 
 def at_the_edge(tries: Tries, penalties: Sequence[float]) -> float:
@@ -83,14 +94,17 @@ def measure_depth(tries: Tries, k: int, name: str, log: Log) -> None:
         space: [accuracies(tries, Case(space, layer, "svm", k)) for layer in LAYERS]
         for space in ("trained", "untrained")
     }
+    ranks = {space: [rank(one) for one in np.transpose(rows)] for space, rows in found.items()}
     for space, rows in found.items():
         log.number(f"rise_{space}_{name}", gain(rows[0], rows[-1]))
-        log.number(f"depth_{space}_{name}", over_samples([rank(one) for one in np.transpose(rows)]))
+        log.number(f"depth_{space}_{name}", over_samples(ranks[space]))
     means = [float(np.mean(row)) for row in found["trained"]]
     log.number(f"best_layer_{name}", 1 + int(np.argmax(means)))
     log.number(f"best_{name}", over_samples(found["trained"][int(np.argmax(means))]))
-    gains = [gain(*pair) for pair in zip(found["untrained"], found["trained"], strict=True)]
-    ends = [one.bounds or (one.value, one.value) for one in gains]
+    pairs = [points(*pair) for pair in zip(found["untrained"], found["trained"], strict=True)]
+    ends = [one.bounds or (one.value, one.value) for one in map(over_samples, pairs)]
+    added = [float(draw) for draw in np.mean(pairs, 0)]
+    log.number(f"gain_training_{name}", over_samples(added, "points"))
     log.number(f"layers_gained_{name}", sum(low > 0 for low, _ in ends))
     log.number(f"layers_lost_{name}", sum(high < 0 for _, high in ends))
     if name == "many":
@@ -98,6 +112,9 @@ def measure_depth(tries: Tries, k: int, name: str, log: Log) -> None:
         log.number("depth_printed", rank(printed))
         log.number("rise_printed", round(100 * (printed[-1] - printed[0]), 6), "points")
         log.number("layers", len(LAYERS))
+        log.claim("deeper_better", above_zero(ranks["trained"], ""))
+        log.claim("last_beats_first", above_zero(points(found["trained"][0], found["trained"][-1])))
+        log.claim("training_helps", above_zero(added))
 
 
 def rank(values: Sequence[float] | Array) -> float:
