@@ -4,6 +4,8 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -407,6 +409,17 @@ def test_linear_errors_are_those_of_sklearn() -> None:
             assert found[size] == pytest.approx(((rebuilt - test) ** 2).mean())
     assert found[0] == pytest.approx(((train.mean(0) - test) ** 2).mean())
     assert measures.linear_error(found, 99) == found[5]
+
+
+def test_what_ends_above_the_mean_image_has_come_apart() -> None:
+    train, test = np.random.default_rng(0).random((2, 30, 6))
+    constant = ((train.mean(0) - test) ** 2).mean()
+    floor = measures.linear_errors(fit_pca(train, 3), test, test)
+    exams: Any = {"digits": SimpleNamespace(floor=floor), "pictures": SimpleNamespace(floor=floor)}
+    ends = [0.99 * constant, 1.01 * constant, 2 * constant]
+    marks = measures.Marks(4, 9, ends, ends, ends, ends)
+    for group, count in (("transpose", 2), ("picture_conv", 2), ("published", 0)):
+        assert measures.collapsed(group, marks, exams) == count
 
 
 def test_noise_is_the_same_for_all_and_clipped() -> None:

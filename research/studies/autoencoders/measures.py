@@ -141,7 +141,17 @@ def measure_networks(models: Models, exams: Mapping[str, Exam], log: Log) -> dic
     log.number("noisy_gain", paired(first, second))
     log.claim("noisy_conv_better", claim_pairs(first, second, "less"))
     claim_networks(marks, exams["digits"], log)
+    log.number("collapsed", sum(collapsed(group, one, exams) for group, one in marks.items()))
     return marks
+
+
+def collapsed(group: str, marks: Marks, exams: Mapping[str, Exam]) -> int:
+    """How many models end above the error of the mean training image, a code of no values.
+
+    Their training has come apart. The deep network as published cannot do better, and is left out.
+    """
+    constant = linear_error(exams[set_of(group)].floor, 0)
+    return sum(error > constant for error in marks.mse) if group != "published" else 0
 
 
 def claim_networks(marks: Mapping[str, Marks], exam: Exam, log: Log) -> None:
