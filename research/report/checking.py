@@ -13,7 +13,7 @@ from research.tracking import Store
 from research.tracking.mutations import mutations
 
 MEMORY = 4 << 30
-"""Bytes of address space in which a stranger's file is read."""
+"""Bytes of address space that reading a stranger's file may take beyond what is in use."""
 
 
 def checked(path: Path, store: Store | None) -> Verdict:
@@ -52,8 +52,14 @@ def bounded() -> Iterator[None]:
     except ImportError:  # not on Windows
         yield
         return
+    import psutil
+
     former = resource.getrlimit(resource.RLIMIT_AS)
-    ceiling = MEMORY if former[1] == resource.RLIM_INFINITY else min(MEMORY, former[1])
+    # libraries that are loaded take gigabytes of it; at less than that nothing more can be had,
+    # which C code answers by a crash
+    ceiling = psutil.Process().memory_info().vms + MEMORY
+    if former[1] != resource.RLIM_INFINITY:
+        ceiling = min(ceiling, former[1])
     resource.setrlimit(resource.RLIMIT_AS, (ceiling, former[1]))
     try:
         yield

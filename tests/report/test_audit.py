@@ -4,6 +4,8 @@ import html
 import io
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -279,6 +281,17 @@ def test_other_submissions_are_judged_beside_a_bad_one(
     text = (tmp_path / "out/bad.html").read_text()
     assert "refused: it does not begin as a PDF does" in text
     assert "Requirements" not in text
+
+
+def test_a_process_that_holds_much_address_space_reads_on(built: Built, tmp_path: Path) -> None:
+    """As one with torch and mlflow does. Where a limit leaves nothing, C code ends by a crash."""
+    code = (
+        "import mmap, sys; held = mmap.mmap(-1, 6 << 30)\n"
+        "from research import __main__; sys.exit(__main__.main(sys.argv[1:]))"
+    )
+    given = ["audit", str(built.pdf), "--out", str(tmp_path / "out")]
+    done = subprocess.run([sys.executable, "-c", code, *given], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
 
 
 def test_a_verified_submission_alone_is_no_failure(built: Built, tmp_path: Path) -> None:
