@@ -144,9 +144,12 @@ def judged(requirement: Requirement, trail: Mapping[str, Any]) -> Judgement:
 
 
 def _printed(kind: Kind, trail: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    studies = {run["id"]: study for study, run in trail["reads"].items()}
     for entry in trail[kind]:
         if kind != "numbers" or entry["kind"] == "number":
-            yield entry["name"], entry
+            study = studies.get(entry.get("run", ""), "")  # a write-up calls it fgsm:accuracy
+            name = entry["name"]
+            yield name if not study or ":" in name else f"{study}:{name}", entry
 
 
 def _unique(answers: list[Answer]) -> Iterator[Answer]:

@@ -38,7 +38,10 @@ PRINTED: Trail = {
         {"kind": "number", "name": "mse", "page": 1},
         {"kind": "number", "name": "mse", "page": 3},
         {"kind": "setting", "name": "train.lr", "page": 1},
+        {"kind": "number", "name": "accuracy", "page": 1, "run": "2"},
+        {"kind": "number", "name": "cnn:loss", "page": 1, "run": "2"},
     ],
+    "reads": {"cnn": {"id": "2"}},
     "claims": [{"name": "better", "page": None}],
     "run": {"config": {"train.lr": 0.001, "eps": [0, 0.1], "data.name": "photos"}},
 }
@@ -54,6 +57,8 @@ PRINTED: Trail = {
         ({"tables": ["errors", "x_*"]}, "in part", ["errors"], ("table x_*",)),
         ({"numbers": ["mse"]}, "answered", ["mse"], ()),
         ({"numbers": ["train.lr"]}, "missing", [], ("number train.lr",)),
+        ({"numbers": ["cnn:accuracy", "cnn:loss"]}, "answered", ["cnn:accuracy", "cnn:loss"], ()),
+        ({"numbers": ["accuracy"]}, "missing", [], ("number accuracy",)),
         ({"figures": ["errors"]}, "missing", [], ("figure errors",)),
         ({"settings": {"train.lr": 0.001, "eps": [0.0, 0.1]}}, "answered", [], ()),
         (
