@@ -241,25 +241,38 @@ def _beside(entry: studies.Entry, run: Summary, store: Store) -> dict[str, Summa
     return {slug: best(slug) for slug in reads(PAPER / f"{entry.slug}.md")}
 
 
+@dataclass(frozen=True)
+class HandedIn:
+    """Which PDFs a verb reads as a stranger's, and whether the runs behind them are looked up."""
+
+    pdfs: tyro.conf.Positional[tuple[Path, ...]]
+    """Papers that were built here."""
+    store: bool = False
+    """Also whether the run in the store is still what each PDF was built from."""
+    log: str | None = None
+    """Which store, as for `research run`; implies --store."""
+
+
+H = TypeVar("H", bound=HandedIn)
+
+
+def _handed_in(args: list[str], verb: str, kind: type[H]) -> tuple[H, Store | None]:
+    given: H = _parse(kind, args, f"research {verb} FILE.pdf")
+    if not given.pdfs:
+        raise UserError(f"required is research {verb} FILE.pdf, given was no file")
+    return given, open_store(given.log) if given.store or given.log else None
+
+
 def verify(args: list[str]) -> int:
     """Verifies PDFs, offline and by themselves: research verify paper/ae.pdf"""
     from research.report import checking
 
     @dataclass(frozen=True)
-    class Verify:
-        pdfs: tyro.conf.Positional[tuple[Path, ...]]
-        """Papers that were built here."""
+    class Verify(HandedIn):
         json: bool = False
         """One JSON document instead of lines, for scripts."""
-        store: bool = False
-        """Also whether the run in the store is still what each PDF was built from."""
-        log: str | None = None
-        """Which store, as for `research run`; implies --store."""
 
-    given: Verify = _parse(Verify, args, "research verify FILE.pdf")
-    if not given.pdfs:
-        raise UserError("required is research verify FILE.pdf, given was no file")
-    store = open_store(given.log) if given.store or given.log else None
+    given, store = _handed_in(args, "verify", Verify)
     verdicts = {str(path): checking.checked(path, store) for path in given.pdfs}
     print(checking.as_json(verdicts) if given.json else checking.as_text(verdicts))
     return int(not all(verdict.ok for verdict in verdicts.values()))
@@ -270,20 +283,11 @@ def audit(args: list[str]) -> int:
     from research import audit as view
 
     @dataclass(frozen=True)
-    class Audit:
-        pdfs: tyro.conf.Positional[tuple[Path, ...]]
-        """Papers that were handed in."""
+    class Audit(HandedIn):
         out: Path = Path("audit")
         """Folder of the pages, made where there is none."""
-        store: bool = False
-        """Also whether the run in the store is still what each PDF was built from."""
-        log: str | None = None
-        """Which store, as for `research run`; implies --store."""
 
-    given: Audit = _parse(Audit, args, "research audit FILE.pdf")
-    if not given.pdfs:
-        raise UserError("required is research audit FILE.pdf, given was no file")
-    store = open_store(given.log) if given.store or given.log else None
+    given, store = _handed_in(args, "audit", Audit)
     asked = view.assignments()
     audits = view.compared([view.audit(path, asked, store) for path in given.pdfs])
     for one, page in zip(audits, view.write(audits, given.out), strict=True):
