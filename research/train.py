@@ -5,7 +5,7 @@ import math
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -100,11 +100,41 @@ def tf32(allowed: bool) -> Iterator[None]:
             kind.fp32_precision = precision
 
 
-def mixed(settings: Train) -> AbstractContextManager[Any]:
-    """The forward pass in bfloat16 where that was asked for."""
-    if settings.precision != "bfloat16":
-        return nullcontext()
-    return torch.autocast(torch.device(settings.device).type, torch.bfloat16)
+class Mixed(nn.Module):
+    """A network that rounds to bfloat16 in its forward pass, where that keeps the range.
+
+    What is computed from its outputs, the objective first of all, is float32 arithmetic on float32
+    values: autocast refuses some losses, and rounds others.
+
+    Attributes:
+        network: the same network without rounding.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, *inputs: Tensor) -> Any:
+        """The network's outputs, floating-point ones as float32."""
+        with torch.autocast(inputs[0].device.type, torch.bfloat16):
+            outputs = self.network(*inputs)
+        return _float32(outputs)
+
+
+def _float32(outputs: Any) -> Any:
+    if isinstance(outputs, tuple):
+        return tuple(map(_float32, outputs))
+    return outputs.float() if outputs.is_floating_point() else outputs
+
+
+def mixed(model: nn.Module, settings: Train) -> nn.Module:
+    """The model as objectives see it: rounding to bfloat16 inside where that was asked for."""
+    return Mixed(model) if settings.precision == "bfloat16" else model
+
+
+def exact(model: nn.Module) -> nn.Module:
+    """The model that an objective was given, without rounding; for what needs all the bits."""
+    return model.network if isinstance(model, Mixed) else model
 
 
 def placed(model: M, settings: Train) -> M:
@@ -181,12 +211,12 @@ def _one_epoch(
     order: torch.Generator,
 ) -> float:
     model.train()
+    seen = mixed(model, settings)
     # summed on the device: asking for each step's value would make a GPU wait for every step
     total = torch.zeros((), dtype=torch.float64, device=samples.device)
     for inputs, labels in samples.batches(settings.batch, order):
         optimiser.zero_grad(set_to_none=True)
-        with mixed(settings):
-            loss = objective(model, inputs, labels)
+        loss = objective(seen, inputs, labels)
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         total += loss.detach().double() * len(inputs)

@@ -14,7 +14,7 @@ from research.data import Dataset, Split
 from research.models import LeNet, Maxout, SoftmaxRegression, TutorialCnn
 from research.studies.fgsm.settings import PAIR, Config, Recipe, epochs_of, lengths_of
 from research.tracking import Log
-from research.train import Objective, cross_entropy, placed, predict, scores
+from research.train import Objective, cross_entropy, exact, placed, predict, scores
 from research.trained import has_snapshot, obtain, snapshot
 
 Stages = Mapping[int, Sequence[nn.Module]]
@@ -107,8 +107,7 @@ def adversarial_loss(model: nn.Module, images: Tensor, labels: Tensor, eps: floa
     References:
         Explaining and Harnessing Adversarial Examples (Goodfellow et al., 2015), section 6.
     """
-    with torch.autocast(images.device.type, enabled=False):  # a sign needs all its bits
-        gradient = input_gradient(model, images, labels)
+    gradient = input_gradient(exact(model), images, labels)  # a sign needs all its bits
     adv_inputs = fgsm(images, gradient, eps, clip=False)
     clean, attacked = (cross_entropy(model, inputs, labels) for inputs in (images, adv_inputs))
     return (clean + attacked) / 2
