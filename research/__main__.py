@@ -24,8 +24,8 @@ from research.tracking import Store, Summary, open_store
 
 if TYPE_CHECKING:
     from research.launch import Options
+    from research.records import Run
     from research.report import History
-    from research.results import Run
 
 
 Verb = Callable[[list[str]], int | None]
@@ -150,8 +150,8 @@ def newest(runs: Sequence[Summary]) -> Summary | None:
 
 
 def _build(entry: studies.Entry, run: Summary, store: Store, wanted: Paper) -> None:
+    from research.records import load
     from research.report import build
-    from research.results import load
 
     record, beside = load(run.folder), _beside(entry, run, store)
     reads = {slug: other for slug, other in beside.items() if other}
@@ -185,12 +185,12 @@ def _check_final(
     entry: studies.Entry, run: Summary, reads: Mapping[str, Summary], store: Store
 ) -> None:
     """Raises UserError with all that stands against a final paper, a line each."""
-    from research import gate
-    from research.results import load
+    from research.records import load
+    from research.verification import readiness
 
-    found = gate.reasons({entry.slug: run, **reads}, store)
+    found = readiness.reasons({entry.slug: run, **reads}, store)
     with tempfile.TemporaryDirectory() as aside:
-        _, lacks = gate.draft(
+        _, lacks = readiness.draft(
             load(run.folder),
             PAPER / f"{entry.slug}.md",
             Path(aside, f"{entry.slug}.pdf"),
@@ -205,15 +205,15 @@ def _check_final(
 
 
 def _stale(run: "Run") -> list[str]:
-    from research import staleness
+    from research.tracking import staleness
 
     return staleness.told(staleness.stale(run))
 
 
 def _history(entry: studies.Entry, run: "Run", store: Store) -> "History":
     """What the store knows of the study's runs, and of those whose models the run found."""
+    from research.records import load
     from research.report import History, Past
-    from research.results import load
 
     found = {model["run"] for model in run.models.values() if model["origin"] == "found"}
     past, lenders = [], {}
@@ -265,7 +265,7 @@ def _handed_in(args: list[str], verb: str, kind: type[H]) -> tuple[H, Store | No
 
 def verify(args: list[str]) -> int:
     """Verifies PDFs, offline and by themselves: research verify paper/ae.pdf"""
-    from research.report import checking
+    from research.verification import verdicts as checking
 
     @dataclass(frozen=True)
     class Verify(HandedIn):
@@ -280,7 +280,7 @@ def verify(args: list[str]) -> int:
 
 def audit(args: list[str]) -> int:
     """A grader's page for each PDF, requirement by requirement: research audit *.pdf"""
-    from research import audit as view
+    from research.grading import audit as view
 
     @dataclass(frozen=True)
     class Audit(HandedIn):
@@ -347,8 +347,8 @@ def pdf_state(entry: studies.Entry, run: Summary | None, store: Store) -> str:
 
 def _stale_in_words(run: Summary) -> list[str]:
     """Which kinds of what a run rests on have changed, and which cannot be told."""
-    from research import staleness
-    from research.results import load
+    from research.records import load
+    from research.tracking import staleness
 
     facts = load(run.folder).run
     blind = staleness.unknown(facts)
@@ -386,9 +386,9 @@ def ui(args: list[str]) -> None:
 
 def reproduce(args: list[str]) -> int:
     """Runs a PDF's experiment again and compares its numbers: research reproduce ae.pdf"""
-    from research import reproduce as replay
-    from research.report.difference import printable
-    from research.report.verify import read_trail
+    from research.verification import reproduction as replay
+    from research.verification.difference import printable
+    from research.verification.verify import read_trail
 
     pdf = Path(_positional(args, "research reproduce PDF"))
     given = _parse(replay.Reproduce, args[1:], "research reproduce PDF")
@@ -403,8 +403,8 @@ def reproduce(args: list[str]) -> int:
 
 def diff(args: list[str]) -> int:
     """What differs between two PDFs and why: research diff old.pdf new.pdf"""
-    from research.report.difference import difference, lines, printable
-    from research.report.verify import read_trail
+    from research.verification.difference import difference, lines, printable
+    from research.verification.verify import read_trail
 
     @dataclass(frozen=True)
     class Diff:

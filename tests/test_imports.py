@@ -15,7 +15,7 @@ ONLY = {
     "mlflow": ("research.tracking",),
     "jinja2": ("research.report.render",),
     "weasyprint": ("research.report.pdf",),
-    "sacrebleu": ("research.seq2seq",),
+    "sacrebleu": ("research.methods.translation",),
     "tyro": ("research.__main__", "research.launch"),
 }
 """library -> the modules that may import it"""
@@ -25,7 +25,7 @@ FORBIDDEN = {
     "research.tracking": ("torch", "matplotlib", "research.studies", "research.report"),
     "research.data": ("research.tracking", "research.figures", "research.studies"),
     "research.figures": ("torch", "research.tracking", "research.studies", "research.report"),
-    "research.results": ("torch", "mlflow", "matplotlib"),
+    "research.records": ("torch", "mlflow", "matplotlib"),
     **{
         f"research.{method}": ("research.tracking", "research.figures", "research.studies")
         for method in (

@@ -11,7 +11,7 @@ from dataclasses import replace
 from difflib import get_close_matches
 
 from research.config import Data
-from research.data import downloaded, folder, packaged, photos
+from research.data import downloads, folder, packages, photos
 from research.data.augmentation import random_crop, random_flip
 from research.data.dataset import Dataset, Samples, Split, batches, pixel_std
 from research.data.pixels import whole_files
@@ -29,14 +29,14 @@ __all__ = [
 ]
 
 _SETS: dict[str, Callable[[Data], Dataset]] = {
-    "mnist": downloaded.mnist,
-    "cifar10": downloaded.cifar10,
-    "imagenette": downloaded.imagenette,
-    "caltech101": downloaded.caltech101,
+    "mnist": downloads.mnist,
+    "cifar10": downloads.cifar10,
+    "imagenette": downloads.imagenette,
+    "caltech101": downloads.caltech101,
     "folder": folder.load,
-    "mnist-sample": packaged.mnist_sample,
+    "mnist-sample": packages.mnist_sample,
     "photos": photos.load,
-    "faces": packaged.faces,
+    "faces": packages.faces,
 }
 
 

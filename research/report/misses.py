@@ -4,11 +4,7 @@ import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
-from research.errors import UserError
-
-
-class GapError(UserError):
-    """Something that the write-up names is not there yet: a draft prints a box in its place."""
+from research.errors import GapError, UserError
 
 
 def miss(complaint: str, name: str, known: Iterable[str]) -> GapError:

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from research.errors import UserError
+from research.provenance.trail import Place
 from research.report.layout import PX, Piece, Plan, Sheet, anchor, plan
 from research.report.markdown import Block
-from research.report.provenance import Place
 
 PAGES = range(2, 4)
 """How many pages a paper may have."""

@@ -12,7 +12,8 @@ from jinja2.sandbox import SandboxedEnvironment
 from markupsafe import Markup
 
 from research.errors import UserError
-from research.report import formulas, literals, markdown
+from research.provenance import literals
+from research.report import formulas, markdown
 from research.report.layout import Plan, Sheet
 from research.report.markdown import Block, Source
 from research.report.misses import at, line_of, miss

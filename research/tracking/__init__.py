@@ -1,6 +1,6 @@
 """Where runs are kept: MLflow, or a plain folder that can be synced into MLflow later.
 
-A study sees only `Log`. What it logs lands in a *record* (see `research.results`), one folder per
+A study sees only `Log`. What it logs lands in a *record* (see `research.records`), one folder per
 run that is complete by itself; MLflow gets the same parameters, curves, tags and files. Reading
 runs imports neither MLflow nor torch.
 """

@@ -18,9 +18,9 @@ from filelock import FileLock
 
 from research.errors import UserError
 from research.tracking import database, mirror
-from research.tracking.alive import is_alive, last_write
 from research.tracking.finding import pick
 from research.tracking.folder import attach
+from research.tracking.heartbeat import is_alive, last_write
 from research.tracking.log import Opening, OpenRun, Summary
 from research.tracking.record import SYSTEM, Lineage, iso
 from research.tracking.session import Mirror, bury, open_run

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from research.results import Array, Claim, Number, Table
+from research.records import Array, Claim, Number, Table
 
 
 class Log(Protocol):
@@ -65,7 +65,7 @@ class OpenRun(Log, Protocol):
 
 @dataclass(frozen=True)
 class Opening:
-    """What is known of a run before it starts; see `research.results.Run` for each field."""
+    """What is known of a run before it starts; see `research.records.Run` for each field."""
 
     study: str
     question: str

@@ -13,11 +13,12 @@ from typing import Any, Protocol, Self
 
 from filelock import FileLock, Timeout
 
-from research import environment, hardware, results
+from research import records
 from research.errors import UserError
-from research.hardware import Meter
-from research.tracking.alive import last_write
+from research.machine import environment, hardware
+from research.machine.hardware import Meter
 from research.tracking.ending import status_of, terminable, undisturbed
+from research.tracking.heartbeat import last_write
 from research.tracking.log import Log, Opening, Summary
 from research.tracking.record import (
     SYSTEM,
@@ -232,7 +233,7 @@ def _check_resumable(run: Summary, opening: Opening) -> None:
         raise UserError(f"run {run.id} is still running; stop it before it can be resumed")
     if run.status == "FINISHED":
         raise UserError(f"run {run.id} has finished, so nothing is left to resume; start a new one")
-    stored = results.load(run.folder).run.config
+    stored = records.load(run.folder).run.config
     if run.config_digest == opening.config_digest:
         return
     asked = {key: plain(value) for key, value in opening.config.items()}

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from research.report import Built, build
-from research.results import (
+from research.records import (
     Drawing,
     Number,
     Results,
@@ -24,6 +23,7 @@ from research.results import (
     write_run,
     write_table,
 )
+from research.report import Built, build
 
 HERE = Path(__file__).parent
 SAMPLE = HERE / "sample"

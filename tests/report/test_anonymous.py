@@ -14,8 +14,8 @@ import pypdf
 import pytest
 
 from research.errors import UserError
+from research.records import Results, write_run
 from research.report import Built, anonymous, build
-from research.results import Results, write_run
 
 from .conftest import SAMPLE, TEMPLATES
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pypdf
 import pytest
 
+from research.provenance.trail import facts
+from research.records import Results
 from research.report import build
-from research.report.provenance import facts
-from research.results import Results
 
 from .conftest import SAMPLE, TEMPLATES, a_run
 

@@ -19,12 +19,12 @@ import pypdf
 import pytest
 
 from research.errors import UserError
+from research.provenance.trail import Ledger
+from research.records import Results, load, write_run
 from research.report import Built, build, markdown, pdf, render
 from research.report.citations import Citations
 from research.report.layout import Sheet
-from research.report.provenance import Ledger
 from research.report.words import Words
-from research.results import Results, load, write_run
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -164,7 +164,7 @@ def test_the_same_record_gives_the_same_bytes_in_another_process(
 ) -> None:
     code = (
         "import sys; from pathlib import Path; from research.report import build; "
-        "from research.results import load; r, s, t, o = map(Path, sys.argv[1:]); "
+        "from research.records import load; r, s, t, o = map(Path, sys.argv[1:]); "
         "build(load(r), s / 'ae.md', o, author=s / 'author.toml', templates=t); "
         "heavy = {'torch', 'mlflow', 'matplotlib', 'pandas', 'sklearn', 'scipy'}; "
         "print(sorted(heavy & set(sys.modules)))"

@@ -8,9 +8,9 @@ import pikepdf
 import pytest
 
 from research.errors import UserError
+from research.provenance.attachment import trail
+from research.records import Number, Results, load, write_manifest, write_numbers, write_run
 from research.report import Built, build, differences, reads
-from research.report.embedded import trail
-from research.results import Number, Results, load, write_manifest, write_numbers, write_run
 
 HERE = Path(__file__).parent
 TEMPLATES = HERE.parent.parent / "templates"

@@ -19,11 +19,11 @@ from torch.nn import functional as F
 from research import __main__ as command
 from research.config import Data
 from research.data import Dataset, Split, load
-from research.embedding import fit_pca
+from research.methods.embedding import fit_pca
 from research.models import DenseAutoencoder
 from research.paths import PAPER
-from research.results import Array, Number, Results
-from research.results import load as read
+from research.records import Array, Number, Results
+from research.records import load as read
 from research.studies import autoencoders
 from research.studies.autoencoders import measures, networks, settings
 from research.studies.autoencoders.settings import FIXED, PRESETS, recipes

@@ -22,16 +22,16 @@ from torch.optim.lr_scheduler import StepLR
 from research import __main__ as command
 from research.config import Data
 from research.data import Dataset, Split, load
+from research.methods.universality import halves, judged_alike
 from research.models import LeNet, Maxout, SoftmaxRegression, TutorialCnn, load_weights
 from research.paths import PAPER
-from research.report.embedded import trail
-from research.results import Number, Results
-from research.results import load as read
+from research.provenance.attachment import trail
+from research.records import Number, Results
+from research.records import load as read
 from research.studies import fgsm
 from research.studies.fgsm import measures, networks
 from research.studies.fgsm.settings import Recipe
-from research.train import resolve
-from research.universality import halves, judged_alike
+from research.training.loop import resolve
 
 COUNT = 200
 """Test images, of 1,000."""

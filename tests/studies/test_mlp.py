@@ -15,19 +15,19 @@ from scipy import linalg, special, stats
 from sklearn.metrics import f1_score, log_loss, recall_score
 
 from research import __main__ as command
-from research.classification import Report, report
 from research.config import Data
 from research.data import load
 from research.errors import UserError
+from research.methods.classification import Report, cross_entropy, report
 from research.models import Mlp
 from research.paths import PAPER
-from research.report.embedded import trail
-from research.results import Array, Number, Results
-from research.results import load as read
+from research.provenance.attachment import trail
+from research.records import Array, Number, Results
+from research.records import load as read
 from research.studies import mlp
 from research.studies.mlp import measures, networks, settings
 from research.tracking import Log
-from research.train import cross_entropy, resolve
+from research.training.loop import resolve
 
 FLAGS = ["--preset", "sample", "--train.epochs", "2", "--train.batch", "100"]
 FLAGS += ["--seeds", "0", "1", "--doses", "0", "60", "--dose-seeds", "1", "--noise-images", "40"]

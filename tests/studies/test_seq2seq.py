@@ -18,8 +18,8 @@ from research.data import bitext
 from research.data.sequences import EOS, PAD, SOS, Bitext, Copying
 from research.models import Translator
 from research.paths import PAPER
-from research.results import Claim, Number, Results
-from research.results import load as read
+from research.records import Claim, Number, Results
+from research.records import load as read
 from research.studies import seq2seq
 from research.studies.seq2seq import measures, settings
 from research.tracking import open_store

@@ -8,7 +8,7 @@ The autoencoders of these sources under one budget, with true mean squared error
 
 from research.data import Dataset, load
 from research.errors import UserError
-from research.results import Cell, Table
+from research.records import Cell, Table
 from research.studies.autoencoders.drawings import FIGURES
 from research.studies.autoencoders.measures import (
     exam_of,

@@ -11,6 +11,7 @@ import torch
 
 from research.data import Dataset, load
 from research.errors import UserError
+from research.methods.universality import check as check_battery
 from research.studies.fgsm.drawings import FIGURES
 from research.studies.fgsm.goodfellow import measure_paper
 from research.studies.fgsm.measures import (
@@ -31,7 +32,6 @@ from research.studies.fgsm.settings import (
     recipes,
 )
 from research.tracking import Log
-from research.universality import check as check_battery
 
 __all__ = ["FIGURES", "PRESETS", "Config", "children", "study"]
 

@@ -9,13 +9,15 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, StepLR
 
-from research.adversarial import fgsm, input_gradient
 from research.data import Dataset, Split
+from research.methods.classification import cross_entropy, scores
+from research.methods.fgsm import fgsm, input_gradient
 from research.models import LeNet, Maxout, SoftmaxRegression, TutorialCnn
+from research.models.inference import predict
 from research.studies.fgsm.settings import PAIR, Config, Recipe, epochs_of, lengths_of
 from research.tracking import Log
-from research.train import Objective, cross_entropy, exact, placed, predict, scores
-from research.trained import has_snapshot, obtain, snapshot
+from research.training.cache import has_snapshot, obtain, snapshot
+from research.training.loop import Objective, exact, placed
 
 Stages = Mapping[int, Sequence[nn.Module]]
 

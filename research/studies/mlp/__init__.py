@@ -8,9 +8,9 @@ set. What an arm does to the embedding is judged against what a mere change of t
 images, or of the seed, does to it.
 """
 
-from research.classification import report
 from research.data import Dataset, load
 from research.errors import UserError
+from research.methods.classification import report
 from research.models import Mlp, count_parameters
 from research.studies.mlp.drawings import FIGURES
 from research.studies.mlp.measures import (

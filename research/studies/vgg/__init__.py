@@ -7,6 +7,7 @@ Its numbers of the noises carry the names of the study `fgsm`, with which the wr
 
 from research.data import Dataset, load
 from research.errors import UserError
+from research.methods.universality import check as check_battery
 from research.studies.vgg.drawings import FIGURES
 from research.studies.vgg.frozen import measure_frozen, train_frozen, weights_file
 from research.studies.vgg.measures import (
@@ -19,7 +20,6 @@ from research.studies.vgg.measures import (
 from research.studies.vgg.networks import train
 from research.studies.vgg.settings import PRESETS, Config, children
 from research.tracking import Log
-from research.universality import check as check_battery
 
 __all__ = ["FIGURES", "PRESETS", "Config", "children", "study"]
 

@@ -7,7 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from research.adversarial import (
+from research.data import Dataset, Split, pixel_std
+from research.methods.classification import scores
+from research.methods.fgsm import (
     accuracy_curve,
     cross_entropy_loss,
     fgsm,
@@ -16,15 +18,9 @@ from research.adversarial import (
     tied_pixels,
     wrong_signs,
 )
-from research.data import Dataset, Split, pixel_std
-from research.models import Vgg16, count_parameters
-from research.results import Cell, Table
-from research.stats import claim_of, over_seeds
-from research.studies.vgg.settings import Config, Models
-from research.tracking import Log
-from research.train import evaluation, predict, scores
-from research.universal import random_signs, sign_noise
-from research.universality import (
+from research.methods.perturbations import random_signs, sign_noise
+from research.methods.statistics import claim_of, over_seeds
+from research.methods.universality import (
     Battery,
     Samples,
     battery,
@@ -34,6 +30,11 @@ from research.universality import (
     summary,
     transfer_rates,
 )
+from research.models import Vgg16, count_parameters
+from research.models.inference import evaluation, predict
+from research.records import Cell, Table
+from research.studies.vgg.settings import Config, Models
+from research.tracking import Log
 
 SHOWN = 4
 """Samples of the figure of examples."""

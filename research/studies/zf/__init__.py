@@ -8,17 +8,21 @@ from dataclasses import replace
 
 from torch import nn
 
-from research.crops import cropped
 from research.data import Dataset, Split, load
 from research.errors import UserError
-from research.results import Table
+from research.methods.crops import cropped
+from research.records import Table
 from research.studies.zf.drawings import FIGURES
-from research.studies.zf.looking import TOP, Viewed, measure_evolution, measure_tops, viewed
+from research.studies.zf.features import TOP, Viewed, measure_evolution, measure_tops, viewed
 from research.studies.zf.measures import grey, measure_errors, measure_first_layers
-from research.studies.zf.moving import check_parts, measure_correspondence, measure_invariance
 from research.studies.zf.networks import beginning, check_networks, given, stages, train
-from research.studies.zf.occluding import measure_occlusion
+from research.studies.zf.occlusion import measure_occlusion
 from research.studies.zf.settings import ARMS, PRESETS, Config, children
+from research.studies.zf.transformations import (
+    check_parts,
+    measure_correspondence,
+    measure_invariance,
+)
 from research.tracking import Log
 
 __all__ = ["FIGURES", "PRESETS", "Config", "children", "study"]

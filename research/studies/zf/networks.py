@@ -15,17 +15,19 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import MultiStepLR
 
 from research.config import GIVEN
-from research.crops import centre, crop_loss, cropped, mean_image
 from research.data import Dataset
 from research.errors import UserError
+from research.methods.classification import scores
+from research.methods.crops import centre, crop_loss, cropped, mean_image
 from research.models import FilterSgd, Normalise, ZFNet, parameter_groups
+from research.models.inference import evaluation, predict
 from research.models.pretrained import IMAGENET, TORCHVISION, imagenet_file, imagenet_weights
 from research.models.zeiler import First, milestones
-from research.results import sha256
+from research.records import sha256
 from research.studies.zf.settings import ARMS, Config, name_of
 from research.tracking import Log
-from research.train import evaluation, placed, predict, scores
-from research.trained import has_snapshot, obtain, snapshot
+from research.training.cache import has_snapshot, obtain, snapshot
+from research.training.loop import placed
 
 Stages = Mapping[int, Sequence[nn.Module]]
 """Networks of one arm as they were after an epoch, one per seed."""

@@ -10,20 +10,14 @@ from dataclasses import replace
 
 from research.data import Dataset, Split, load
 from research.errors import UserError
-from research.results import Cell, Table
-from research.studies.zf_features.ablating import Ablation, measure_ablations
-from research.studies.zf_features.comparing import measure_transfer
+from research.records import Cell, Table
+from research.studies.zf_features.ablation import Ablation, measure_ablations
+from research.studies.zf_features.comparisons import measure_transfer
 from research.studies.zf_features.drawings import FIGURES
-from research.studies.zf_features.generalising import pool_of, train_controls, try_features
+from research.studies.zf_features.generalisation import pool_of, train_controls, try_features
 from research.studies.zf_features.networks import beginning, source_of, train
 from research.studies.zf_features.overlap import apart
-from research.studies.zf_features.settings import (
-    PRESETS,
-    Config,
-    ablations,
-    children,
-    sources,
-)
+from research.studies.zf_features.settings import PRESETS, Config, ablations, children, sources
 from research.tracking import Log
 
 __all__ = ["FIGURES", "PRESETS", "Config", "children", "study"]

@@ -8,20 +8,16 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.optim.lr_scheduler import MultiStepLR
 
-from research.crops import crop_loss, cropped, mean_image
 from research.data import Dataset, Split
+from research.methods.classification import cross_entropy, scores
+from research.methods.crops import crop_loss, cropped, mean_image
 from research.models import FilterSgd, ZFNet, parameter_groups
+from research.models.inference import predict
 from research.models.zeiler import milestones
-from research.studies.zf_features.settings import (
-    ARMS,
-    BASELINE,
-    Config,
-    Recipe,
-    scratch_name,
-)
+from research.studies.zf_features.settings import ARMS, BASELINE, Config, Recipe, scratch_name
 from research.tracking import Log
-from research.train import cross_entropy, placed, predict, scores
-from research.trained import obtain
+from research.training.cache import obtain
+from research.training.loop import placed
 
 RMS = 0.1
 """The radius to which filters are scaled back."""
