@@ -71,7 +71,7 @@ check: $(READY)
 	@$(BIN)/mypy
 
 bench: $(READY)
-	@for bench in tests/bench_*.py; do $(BIN)/python $$bench || exit 1; done
+	@for bench in tests/bench/*.py; do $(BIN)/python $$bench || exit 1; done
 
 lock: $(READY)
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \

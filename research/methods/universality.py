@@ -1,7 +1,7 @@
 """The whole examination of one model: is one noise enough for all samples?
 
 `halves` draws samples on which noises are made and others on which they are judged; `battery` makes
-the noises, compares them, judges them, and gives the verdict by the rule of `perturbations.verdict`.
+the noises, compares them, judges them, and gives the verdict by `perturbations.verdict`.
 """
 
 from collections.abc import Mapping, Sequence

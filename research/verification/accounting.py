@@ -1,6 +1,6 @@
 """Accounts for every number of a finished paper's text, by rule and not by list.
 
-A number may stand in a tracked value, or be no value: see `research.provenance.literals` for years and
+A number may stand in a tracked value, or be no value: see `provenance.literals` for years and
 names. What the layout makes is told by its form:
 
     headings      lines that the PDF's outline names

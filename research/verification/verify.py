@@ -13,7 +13,7 @@ how; the attached data hold the raw values; the pages are read by another librar
 A forger who rewrites the pages, the record, its seal and the data alike is found out only by the
 store that holds the run: see `against`.
 
-Blind spots: those of `research.provenance.literals` and of the rules in `research.verification.accounting`;
+Blind spots: those of `provenance.literals` and of the rules in `verification.accounting`;
 a formula's digits, which are drawn.
 """
 

@@ -238,7 +238,7 @@ def main() -> None:
         search(case)
     print("peak memory of a search, in a process of its own:", flush=True)
     for count in (10_000, 40_000):
-        code = f"from bench_deconvnet import memory; memory({count})"
+        code = f"from deconvnet import memory; memory({count})"
         subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parent)
 
 

@@ -5,12 +5,12 @@ import os
 import platform
 import subprocess
 import sys
-from pathlib import Path
 
 import psutil
 import pytest
 
 from research.machine import hardware
+from research.paths import ROOT
 
 
 def test_the_facts_name_no_host_and_no_user() -> None:
@@ -29,7 +29,7 @@ block = bytearray(b"x" * 300_000_000)
 del block
 print(peak_memory() - before)
 """
-    root = str(Path(__file__).parent.parent)
+    root = str(ROOT)
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
     assert 290e6 < int(done.stdout) < 700e6

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from research.paths import TEMPLATES
 from research.provenance.cohort import cohort, differing, selection
 from research.records import Results, Run, write_run
 from research.report import History, Past, build
-
-from .conftest import SAMPLE, TEMPLATES, a_run
+from tests.samples import SAMPLE, a_run
 
 MODELS = {
     "a": {"origin": "trained", "run": a_run().id},

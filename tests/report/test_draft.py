@@ -10,10 +10,10 @@ import pypdf
 import pytest
 
 from research.errors import GapError, UserError
+from research.paths import TEMPLATES
 from research.records import Drawing, Number, Results, Table, write_arrays, write_table
 from research.report import Built, alternatives, build
-
-from .conftest import SAMPLE, TEMPLATES
+from tests.samples import SAMPLE
 
 GAPS = [
     "logged no number 'mse_conv'",

@@ -19,15 +19,14 @@ import pypdf
 import pytest
 
 from research.errors import UserError
+from research.paths import ROOT, TEMPLATES
 from research.provenance.trail import Ledger
 from research.records import Results, load, write_run
 from research.report import Built, build, markdown, pdf, render
 from research.report.citations import Citations
 from research.report.layout import Sheet
 from research.report.words import Words
-
-HERE = Path(__file__).parent
-ROOT = HERE.parent.parent
+from tests.samples import SAMPLE
 
 
 def tokens(text: str) -> Counter[str]:
@@ -170,7 +169,7 @@ def test_the_same_record_gives_the_same_bytes_in_another_process(
         "print(sorted(heavy & set(sys.modules)))"
     )
     out = tmp_path / "again.pdf"
-    paths = map(str, (record.folder, HERE / "sample", ROOT / "templates", out))
+    paths = map(str, (record.folder, SAMPLE, TEMPLATES, out))
     environment = os.environ | {
         "PYTHONHASHSEED": "4711",
         "PYTHONPATH": str(ROOT),
@@ -187,24 +186,22 @@ def test_the_same_record_gives_the_same_bytes_in_another_process(
 
 def test_remembered_heights_give_the_same_bytes(record: Results, tmp_path: Path) -> None:
     memory = record.folder / "report/galley.json"
-    sample, out = HERE / "sample", tmp_path / "ae.pdf"
+    out = tmp_path / "ae.pdf"
     pages = []
     for _ in range(2):
         build(
             record,
-            sample / "ae.md",
+            SAMPLE / "ae.md",
             out,
-            author=sample / "author.toml",
-            templates=ROOT / "templates",
+            author=SAMPLE / "author.toml",
+            templates=TEMPLATES,
         )
         pages.append(out.read_bytes())
         assert memory.exists()
     assert pages[0] == pages[1]
     known = json.loads(memory.read_text())
     memory.write_text(json.dumps(known | {"key": "of another text"}))
-    build(
-        record, sample / "ae.md", out, author=sample / "author.toml", templates=ROOT / "templates"
-    )
+    build(record, SAMPLE / "ae.md", out, author=SAMPLE / "author.toml", templates=TEMPLATES)
     assert out.read_bytes() == pages[0]
     assert json.loads(memory.read_text()) == known
 
@@ -253,8 +250,8 @@ def test_a_changed_record_is_refused(record: Results, tmp_path: Path) -> None:
     path.write_text(path.read_text() + "<!-- -->")
     with pytest.raises(UserError, match=r"figures/kernels.svg of run 1a2b3c4d was changed"):
         build(
-            record, HERE / "sample/ae.md", tmp_path / "x.pdf",
-            author=HERE / "sample/author.toml", templates=ROOT / "templates",
+            record, SAMPLE / "ae.md", tmp_path / "x.pdf",
+            author=SAMPLE / "author.toml", templates=TEMPLATES,
         )  # fmt: skip
 
 
@@ -278,11 +275,10 @@ def test_the_note_says_what_is_not_final(
 ) -> None:
     write_run(record.folder, dataclasses.replace(record.run, **facts))
     results = load(record.folder)
-    words = Words(Ledger(results), Citations(ROOT / "templates/references.bib"), Sheet())
-    sample = HERE / "sample"
-    author = render.author_of(sample / "author.toml")
-    env = render.environment(ROOT / "templates")
-    title = render.paper(env, markdown.read(sample / "ae.md"), words, author).title
+    words = Words(Ledger(results), Citations(TEMPLATES / "references.bib"), Sheet())
+    author = render.author_of(SAMPLE / "author.toml")
+    env = render.environment(TEMPLATES)
+    title = render.paper(env, markdown.read(SAMPLE / "ae.md"), words, author).title
     changed = "Settings other than the preset's: train.lr = "
     parts = ("Not the final experiment", "a reduced run", changed, "no commit holds")
     assert tuple(part in title for part in parts) == told

@@ -9,7 +9,7 @@ from research.machine import environment
 from research.paths import ROOT
 from research.records import Run
 from research.tracking import staleness
-from tests.report.conftest import a_run
+from tests.samples import a_run
 
 STUDY = '''
 """Why?"""

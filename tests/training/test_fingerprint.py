@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from research import models
+from research.data import Split
 from research.training import fingerprint, loop
 from research.training.fingerprint import digest
 
@@ -175,15 +176,16 @@ def test_functions_that_call_each_other_come_to_an_end(tmp_path: Path) -> None:
 def test_the_training_loop_is_reached_through_its_helpers() -> None:
     visited: list[Any] = []
     walk = fingerprint._Walk()
-    visited += list(walk.parts(loop.fit))
+    visited += list(walk.parts([loop.fit, Split]))  # its samples are digested beside it
     assert loop._one_epoch in walk._kept
     assert any(getattr(one, "__name__", "") == "batches" for one in walk._kept)
 
 
 def test_another_process_gives_the_same_digest() -> None:
     program = (
-        "from research import models, train; from research.training.fingerprint import digest;"
-        "print(digest(models.CnnA, train.fit, {'a', 'b', 'c'}))"
+        "from research import models; from research.training import loop;"
+        "from research.training.fingerprint import digest;"
+        "print(digest(models.CnnA, loop.fit, {'a', 'b', 'c'}))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout.strip() == digest(models.CnnA, loop.fit, {"a", "b", "c"})

@@ -83,14 +83,14 @@ KILLED = """
 import sys
 sys.path.insert(0, {tests!r})
 from pathlib import Path
-from test_train import run, tiny_model
+from test_loop import run, tiny_model
 
-import test_train, time
-loss = test_train.cross_entropy
+import test_loop, time
+loss = test_loop.cross_entropy
 def slow(*args):
     time.sleep(0.02)
     return loss(*args)
-test_train.cross_entropy = slow
+test_loop.cross_entropy = slow
 import research.training.loop as t
 for number in range(1):
     model = tiny_model()

@@ -9,12 +9,13 @@ import pytest
 from research import __main__ as command
 from research import studies
 from research.machine import environment
+from research.paths import TEMPLATES
 from research.records import Results, load, write_manifest, write_run
 from research.tracking import Summary, staleness
 from research.tracking.folder import FolderStore
 from research.tracking.record import Lineage, write_lineage
 from research.verification import readiness
-from tests.report.conftest import SAMPLE, TEMPLATES, write_record
+from tests.samples import SAMPLE, write_record
 
 GOOD = {"preset": "full", "seeds": (0, 1), "versions": environment.versions()}
 

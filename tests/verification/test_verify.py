@@ -18,6 +18,7 @@ from pikepdf import Array, Dictionary, Name, Operator, Pdf, Stream, String
 
 from research import __main__ as command
 from research.errors import UserError
+from research.paths import TEMPLATES
 from research.provenance import container, page_text
 from research.provenance import trail as provenance
 from research.records import (
@@ -37,10 +38,7 @@ from research.tracking.record import Lineage, write_lineage
 from research.verification.evidence import reprinted
 from research.verification.verdicts import as_json, as_text, checked
 from research.verification.verify import Problem, Verdict, against, read_trail, verify
-
-HERE = Path(__file__).parent
-SAMPLE = HERE / "sample"
-TEMPLATES = HERE.parent.parent / "templates"
+from tests.samples import SAMPLE
 
 Trail = dict[str, Any]
 Edit = Callable[[Pdf], None]

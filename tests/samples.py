@@ -3,12 +3,14 @@
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from research.paths import TEMPLATES
 from research.records import (
     Drawing,
     Number,
@@ -23,11 +25,11 @@ from research.records import (
     write_run,
     write_table,
 )
-from research.report import Built, build
 
-HERE = Path(__file__).parent
-SAMPLE = HERE / "sample"
-TEMPLATES = HERE.parent.parent / "templates"
+SAMPLE = Path(__file__).with_name("sample")
+if TYPE_CHECKING:
+    from research.report import Built
+
 MM = 1 / 25.4
 
 FIGURES = {  # name -> width and height in mm
@@ -173,22 +175,25 @@ def record(_record: Path, tmp_path: Path) -> Results:
 
 
 @pytest.fixture(scope="session")
-def built(_record: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
+def built(_record: Path, tmp_path_factory: pytest.TempPathFactory) -> "Built":
     """The sample paper; many tests read it, none writes to it."""
+    from research.report import build
+
     out = tmp_path_factory.mktemp("paper") / "ae.pdf"
     return build(
         load(_record), SAMPLE / "ae.md", out, author=SAMPLE / "author.toml", templates=TEMPLATES
     )
 
 
-Speak = Callable[..., Built]
+Speak = Callable[..., "Built"]
 
 
 @pytest.fixture
 def write(record: Results, tmp_path: Path) -> Speak:
     """Builds the sample paper with some of its text replaced, or all of it given."""
+    from research.report import build
 
-    def run(text: str | None = None, *, replace: tuple[str, str] = ("", "")) -> Built:
+    def run(text: str | None = None, *, replace: tuple[str, str] = ("", "")) -> "Built":
         source = tmp_path / "ae.md"
         given = (SAMPLE / "ae.md").read_text() if text is None else text
         assert replace[0] in given
