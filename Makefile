@@ -20,7 +20,7 @@ help:
 	@echo "make studies         lists the studies, their newest runs and whether the PDFs are up to date"
 	@echo "make ui              shows the runs in MLflow at http://127.0.0.1:5000"
 	@echo "make test            runs the tests, offline"
-	@echo "make check           ruff and mypy --strict"
+	@echo "make check           ruff, mypy --strict and the import contracts"
 	@echo "make bench           measures speed against the course's way of training"
 	@echo "make setup           creates .venv from the hash-pinned requirements.lock"
 	@echo "make lock            renews requirements.lock from pyproject.toml"
@@ -69,6 +69,7 @@ check: $(READY)
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo --no-cache
 
 bench: $(READY)
 	@for bench in tests/bench/*.py; do $(BIN)/python $$bench || exit 1; done
