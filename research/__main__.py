@@ -259,7 +259,7 @@ H = TypeVar("H", bound=HandedIn)
 def _handed_in(args: list[str], verb: str, kind: type[H]) -> tuple[H, Store | None]:
     given: H = _parse(kind, args, f"research {verb} FILE.pdf")
     if not given.pdfs:
-        raise UserError(f"required is research {verb} FILE.pdf, given was no file")
+        raise UserError(f"required is research {verb} FILE.pdf, got no file")
     return given, open_store(given.log) if given.store or given.log else None
 
 
@@ -492,7 +492,7 @@ def _positional(args: list[str], usage: str) -> str:
     if args and args[0] in ("-h", "--help"):
         print(f"usage: {usage} [flags]; {usage} --help lists the flags")
         raise SystemExit(0)
-    raise UserError(f"required is {usage}, given was nothing in its place")
+    raise UserError(f"required is {usage}, got nothing in its place")
 
 
 def _value_of(flag: str, args: list[str]) -> str | None:

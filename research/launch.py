@@ -98,12 +98,12 @@ def check(config: Any) -> None:
     least = {"epochs": config.train.epochs, "batch": config.train.batch}
     for name, value in least.items():
         if value < 1:
-            raise UserError(f"--train.{name} must be at least 1, given was {value}")
+            raise UserError(f"--train.{name} must be at least 1, got {value}")
     if not config.train.lr > 0:
-        raise UserError(f"--train.lr must be greater than 0, given was {config.train.lr:g}")
+        raise UserError(f"--train.lr must be greater than 0, got {config.train.lr:g}")
     if not config.seeds or len(set(config.seeds)) < len(config.seeds):
         given = " ".join(map(str, config.seeds)) or "none"
-        raise UserError(f"--seeds must be one or more different numbers, given was {given}")
+        raise UserError(f"--seeds must be one or more different numbers, got {given}")
 
 
 def named(config: Any, options: Options) -> tuple[Any, Options]:
@@ -190,7 +190,7 @@ def find_weights(given: Sequence[str], children: list[str], store: Store) -> dic
     strangers = sorted(found.keys() - set(children))
     if strangers and not found.keys() & set(children):
         raise UserError(
-            f"--weights must hold a model of this run ({', '.join(children)}), given were "
+            f"--weights must hold a model of this run ({', '.join(children)}), got "
             f"{', '.join(strangers)}; choose other weights, or seeds that match"
         )
     return {name: path for name, path in found.items() if name in children}

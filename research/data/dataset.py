@@ -120,7 +120,7 @@ class Dataset:
         if not 0 <= index < len(images):
             raise UserError(
                 f"--sample-index must be 0 to {len(images) - 1}, the test images of '{name}', "
-                f"given was {index}"
+                f"got {index}"
             )
         return images[index : index + 1].float() / 255
 

@@ -40,7 +40,7 @@ def masked(images: Tensor, boxes: Sequence[Box], fill: Tensor | float) -> Tensor
     """
     if len(boxes) not in (1, len(images)):
         raise UserError(
-            f"there must be 1 box or {len(images)}, one for each image, given were {len(boxes)}; "
+            f"there must be 1 box or {len(images)}, one for each image, got {len(boxes)}; "
             "repeat or leave out some"
         )
     hidden = images.clone()
@@ -61,7 +61,7 @@ def _checked(box: Box) -> Box:
     top, left, bottom, right = box
     if not (0 <= top < bottom <= 1 and 0 <= left < right <= 1):
         raise UserError(
-            "--boxes must be top, left, bottom, right as shares of the side in [0, 1], given was "
+            "--boxes must be top, left, bottom, right as shares of the side in [0, 1], got "
             f"{' '.join(f'{edge:g}' for edge in box)}"
         )
     return box
@@ -137,7 +137,7 @@ def disagreement(signs: Tensor) -> float:
     """
     number = len(signs)
     if number < 2:
-        raise UserError(f"signs are compared between at least 2 images, given was {number}")
+        raise UserError(f"signs are compared between at least 2 images, got {number}")
     counts = torch.stack([(signs == sign).sum(0) for sign in (-1, 0, 1)]).double()  # (3, D)
     agreeing = (counts * (counts - 1)).sum(0).mean().item()  # ordered pairs per unit
     return 1 - agreeing / (number * (number - 1))
@@ -153,6 +153,6 @@ def grouped(signs: Tensor, size: int) -> list[float]:
     """
     if not 2 <= size <= len(signs):
         raise UserError(
-            f"a group must be 2 to {len(signs)} images, as many as there are, given was {size}"
+            f"a group must be 2 to {len(signs)} images, as many as there are, got {size}"
         )
     return [disagreement(signs[i : i + size]) for i in range(0, len(signs) - size + 1, size)]

@@ -157,7 +157,7 @@ def _check_units(units: Units, shape: Sequence[int], layer: str) -> None:
     if outside.any():
         wrong = asked[outside.any(1)][0].tolist()
         raise UserError(
-            f"layer '{layer}' has {shape[1]} maps of {shape[2]} × {shape[3]}, asked for was map "
+            f"layer '{layer}' has {shape[1]} maps of {shape[2]} × {shape[3]}, got map "
             f"{wrong[0]} at row {wrong[1]}, column {wrong[2]}"
         )
 

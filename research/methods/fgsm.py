@@ -280,7 +280,7 @@ def check_images(images: Tensor) -> None:
 def check_eps(eps: float) -> None:
     """Raises UserError unless eps is at least 0."""
     if not eps >= 0:
-        raise UserError(f"eps must be at least 0, given was {eps:g}; choose one in [0, 1]")
+        raise UserError(f"eps must be at least 0, got {eps:g}; choose one in [0, 1]")
 
 
 def _checked(logits: Tensor, labels: Tensor) -> Tensor:

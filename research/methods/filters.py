@@ -139,7 +139,7 @@ def _carried(side: int, stride: int) -> Array:
 
 def _check(stride: int) -> None:
     if stride < 1:
-        raise UserError(f"a stride must be at least 1 pixel, given was {stride}; give the layer's")
+        raise UserError(f"a stride must be at least 1 pixel, got {stride}; give the layer's")
 
 
 def _ratio(part: Array | float, whole: Array | float) -> Array:

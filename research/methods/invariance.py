@@ -51,7 +51,7 @@ def scaled(images: Tensor, factor: float, fill: Tensor | float) -> Tensor:
         UserError: as `translated`, or the factor is not above 0.
     """
     if not factor > 0:
-        raise UserError(f"a scale must be above 0, given was {factor:g}; 1 changes nothing")
+        raise UserError(f"a scale must be above 0, got {factor:g}; 1 changes nothing")
     return _resampled(images, ((1 / factor, 0), (0, 1 / factor)), 0, fill)
 
 
@@ -118,14 +118,14 @@ def _colour(images: Tensor, fill: Tensor | float) -> Tensor:
     low, high = images.min().item(), images.max().item()
     if images.ndim != 4 or not (low >= 0 and high <= 1):
         raise UserError(
-            f"images must be (N, C, H, W) in [0, 1], given was the shape {tuple(images.shape)} "
+            f"images must be (N, C, H, W) in [0, 1], got the shape {tuple(images.shape)} "
             f"with values {low:g} to {high:g}; let the model's first layer normalise"
         )
     colour = torch.as_tensor(fill, dtype=images.dtype, device=images.device)
     shape = (images.shape[1], 1, 1)
     if colour.shape not in ((), shape) or not (colour.min() >= 0 and colour.max() <= 1):
         raise UserError(
-            f"a fill must be one grey or {shape}, in [0, 1], given was the shape "
+            f"a fill must be one grey or {shape}, in [0, 1], got the shape "
             f"{tuple(colour.shape)} with values {colour.min():g} to {colour.max():g}; the mean of "
             "the data is usual"
         )
@@ -173,7 +173,7 @@ def curves(
         UserError: less than two images, or as `change`.
     """
     if len(images) < 2:
-        raise UserError(f"distances need at least two images to compare, given was {len(images)}")
+        raise UserError(f"distances need at least two images to compare, got {len(images)}")
     parts = torch.split(torch.arange(len(images)), batch)
     before = _joined([outputs(images[part])[0] for part in parts])
     units = {layer: typical_distance(features) for layer, features in before.items()}

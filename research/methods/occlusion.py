@@ -45,11 +45,11 @@ def positions(side: int, window: int, stride: int) -> list[int]:
     """
     if not 1 <= window <= side:
         raise UserError(
-            f"a window must be 1 to {side} pixels, the side of the image, given was {window}; "
+            f"a window must be 1 to {side} pixels, the side of the image, got {window}; "
             "choose another"
         )
     if stride < 1:
-        raise UserError(f"the stride must be at least 1 pixel, given was {stride}; raise it")
+        raise UserError(f"the stride must be at least 1 pixel, got {stride}; raise it")
     last = side - window
     return [*range(0, last, stride), last]
 
@@ -146,19 +146,19 @@ def _filled(image: Tensor, fill: Tensor | float) -> Tensor:
     """The image as it is where everything is occluded, (C, H, W). Checks both."""
     if image.ndim != 3 or not (image.min() >= 0 and image.max() <= 1):
         raise UserError(
-            "occlusion needs one image (C, H, W) in [0, 1], given was the shape "
+            "occlusion needs one image (C, H, W) in [0, 1], got the shape "
             f"{tuple(image.shape)} with values {image.min():g} to {image.max():g}; take one image "
             "and let the model's first layer normalise"
         )
     colour = torch.as_tensor(fill, dtype=image.dtype, device=image.device)
     if colour.ndim and colour.shape not in (image.shape, (len(image), 1, 1)):
         raise UserError(
-            f"a fill must be one grey, ({len(image)}, 1, 1) or {tuple(image.shape)}, given was the "
+            f"a fill must be one grey, ({len(image)}, 1, 1) or {tuple(image.shape)}, got the "
             f"shape {tuple(colour.shape)}; give it the image's channels"
         )
     if not (colour.min() >= 0 and colour.max() <= 1):
         raise UserError(
-            f"a fill must lie in [0, 1], given was {colour.min():g} to {colour.max():g}; the mean "
+            f"a fill must lie in [0, 1], got {colour.min():g} to {colour.max():g}; the mean "
             "of the data is usual"
         )
     return colour.expand(image.shape)

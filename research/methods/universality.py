@@ -144,18 +144,16 @@ def check(crafted: int, judged: int, cells: int, deepfool: int, classes: int) ->
     for name, value in {"crafted": crafted, "judged": judged}.items():
         if value < 2 * classes:
             raise UserError(
-                f"--{name} must be at least two for each of the {classes} classes, given was "
+                f"--{name} must be at least two for each of the {classes} classes, got "
                 f"{value}; give {2 * classes} or more"
             )
     if not 2 * classes <= cells <= min(crafted, judged):
         raise UserError(
             f"--cells must be {2 * classes} to {min(crafted, judged)}, at most --crafted and "
-            f"--judged, given was {cells}"
+            f"--judged, got {cells}"
         )
     if not 1 <= deepfool <= crafted:
-        raise UserError(
-            f"--deepfool must be 1 to {crafted}, at most --crafted, given was {deepfool}"
-        )
+        raise UserError(f"--deepfool must be 1 to {crafted}, at most --crafted, got {deepfool}")
 
 
 def battery(

@@ -85,7 +85,7 @@ def author_of(path: Path) -> dict[str, str]:
     return {key: str(author.get(key, "")) for key in _AUTHOR}
 
 
-def speak(env: SandboxedEnvironment, source: Source, words: Words) -> str:
+def evaluate(env: SandboxedEnvironment, source: Source, words: Words) -> str:
     """The write-up with its words replaced. Raises UserError with the line at fault."""
     try:
         text = formulas.set_aside(source.text, words.formula)
@@ -120,7 +120,7 @@ def paper(
     Raises:
         UserError: a word at fault, no abstract, an untracked number, a reference to nothing.
     """
-    spoken = speak(env, source, words)
+    spoken = evaluate(env, source, words)
     try:
         blocks, words.sections = markdown.blocks(spoken, words.slots)
         abstract, body = _abstract(source, blocks)

@@ -115,12 +115,12 @@ def check(config: Config, data: Dataset) -> None:
     if not 1 <= config.neighbours < min(points / 2, len(data.train)):
         raise UserError(
             f"--neighbours must be at least 1 and less than half of the {points} points of the "
-            f"map, given was {config.neighbours}; change it or --map-points"
+            f"map, got {config.neighbours}; change it or --map-points"
         )
     if not 1 <= config.map_perplexity < points / 3:
         raise UserError(
             f"--map-perplexity must be at least 1 and less than a third of the {points} points "
-            f"of the map, given was {config.map_perplexity:g}; change it or --map-points"
+            f"of the map, got {config.map_perplexity:g}; change it or --map-points"
         )
 
 

@@ -131,7 +131,7 @@ class Session(Record):
         return id
 
 
-class Pulse(threading.Thread):
+class Heartbeat(threading.Thread):
     """Reads the machine's load into the record and keeps the store informed, in the background.
 
     The study itself only ever appends to files, so tracking costs it next to nothing, and a store
@@ -187,7 +187,7 @@ def open_run(
         stack.enter_context(held(backend.lock(id)))
         session = stack.enter_context(Session(backend, id, opening, pretrained))
         save_environment(session.folder, code)
-        stack.enter_context(Pulse(session))
+        stack.enter_context(Heartbeat(session))
         yield session
 
 
@@ -199,7 +199,7 @@ def create(backend: Backend, opening: Opening, code: environment.Checkout, paren
     return id
 
 
-def bury(backend: Backend, run: Summary) -> None:
+def mark_killed(backend: Backend, run: Summary) -> None:
     """Writes down that a run is dead, and when it last gave a sign, for all to see."""
     lock = backend.lock(run.id)
     try:

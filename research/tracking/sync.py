@@ -15,7 +15,7 @@ from research.tracking.local import LocalStore
 from research.tracking.log import Opening, Store, Summary
 from research.tracking.record import Lineage, read_lineage
 from research.tracking.remote import RemoteStore
-from research.tracking.session import bury
+from research.tracking.session import mark_killed
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowEntity
@@ -47,7 +47,7 @@ def _bring(run: Summary, source: FolderStore, store: LocalStore | RemoteStore) -
     if run.status == "RUNNING":
         return "still running, skipped"
     if records.load(run.folder).run.status == "RUNNING":
-        bury(source, run)
+        mark_killed(source, run)
     return _Importer(source, store, run.study).bring(run.id)
 
 

@@ -173,7 +173,7 @@ def seconds_of(text: str) -> float:
     """`90s`, `10m` or `2h` in seconds. Raises UserError for anything else."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh])", text.strip())
     if not match or not float(match[1]):
-        raise UserError(f"--budget must be a time as 90s, 10m or 2h, given was '{text}'")
+        raise UserError(f"--budget must be a time as 90s, 10m or 2h, got '{text}'")
     return float(match[1]) * UNITS[match[2]]
 
 
@@ -433,7 +433,7 @@ def drawn(
     if given.sample == "all":
         return list(compared)
     if not given.sample.isdigit() or not int(given.sample):
-        raise UserError(f"--sample must be a number or all, given was '{given.sample}'")
+        raise UserError(f"--sample must be a number or all, got '{given.sample}'")
     digest = hashlib.sha256(as_json(trail).encode()).hexdigest()
     count = min(int(given.sample), len(compared))
     chosen = random.Random(f"{digest} {given.seed}").sample(range(len(compared)), count)

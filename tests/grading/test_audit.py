@@ -308,7 +308,7 @@ def test_a_verified_submission_alone_is_no_failure(built: Built, tmp_path: Path)
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        ([], "required is research audit FILE.pdf, given was no file"),
+        ([], "required is research audit FILE.pdf, got no file"),
         (["nothing.pdf"], "required is a PDF file, nothing.pdf is none; give the path of one"),
     ],
 )

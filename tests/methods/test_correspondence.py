@@ -175,16 +175,16 @@ def test_a_part_that_all_images_share_agrees_more_than_random_places() -> None:
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: masked(torch.rand(3, 1, 8, 8), [PART] * 2, 0.5), "1 box or 3.*given were 2"),
-        (lambda: masked(torch.rand(3, 1, 8, 8), [(0.5, 0, 0.5, 1)], 0.5), "given was 0.5 0 0.5 1"),
-        (lambda: random_boxes((0, 0, 1.2, 1), 2, torch.Generator()), "given was 0 0 1.2 1"),
+        (lambda: masked(torch.rand(3, 1, 8, 8), [PART] * 2, 0.5), "1 box or 3.*got 2"),
+        (lambda: masked(torch.rand(3, 1, 8, 8), [(0.5, 0, 0.5, 1)], 0.5), "got 0.5 0 0.5 1"),
+        (lambda: random_boxes((0, 0, 1.2, 1), 2, torch.Generator()), "got 0 0 1.2 1"),
         (
             lambda: random_boxes(PART, 2, torch.Generator(), avoid=[(0, 0, 1, 1)]),
             "of 10000 random boxes 0 overlap none.*needed are 2",
         ),
-        (lambda: disagreement(random_signs(1, 3)), "at least 2 images, given was 1"),
-        (lambda: grouped(random_signs(4, 3), 5), "2 to 4 images.*given was 5"),
-        (lambda: grouped(random_signs(4, 3), 1), "2 to 4 images.*given was 1"),
+        (lambda: disagreement(random_signs(1, 3)), "at least 2 images, got 1"),
+        (lambda: grouped(random_signs(4, 3), 5), "2 to 4 images.*got 5"),
+        (lambda: grouped(random_signs(4, 3), 1), "2 to 4 images.*got 1"),
     ],
 )
 def test_mistakes_are_named_in_one_line(call: Callable[[], object], words: str) -> None:

@@ -708,8 +708,8 @@ def unit(image: int, feature_map: int, row: int, column: int) -> Units:
 @pytest.mark.parametrize(
     ("place", "words"),
     [
-        ((0, 5, 0, 0), r"layer '1' has 5 maps of 23 × 23, asked for was map 5 at row 0, column 0"),
-        ((0, -1, 0, 0), r"asked for was map -1 at row 0"),
+        ((0, 5, 0, 0), r"layer '1' has 5 maps of 23 × 23, got map 5 at row 0, column 0"),
+        ((0, -1, 0, 0), r"got map -1 at row 0"),
         ((0, 0, 23, 1), r"map 0 at row 23, column 1"),
         ((0, 0, 1, -1), r"map 0 at row 1, column -1"),
         ((5, 0, 0, 0), r"one of the 5 images that are given, one is in image 5"),

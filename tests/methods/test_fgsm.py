@@ -369,7 +369,7 @@ def test_a_mistake_is_named() -> None:
         lambda: accuracy_curve(model, images, labels, gradient, [0, -0.1]),
         lambda: fooling_step(model, images, labels, -0.1),
     ):
-        with pytest.raises(UserError, match=r"eps must be at least 0, given was -0\.1; choose"):
+        with pytest.raises(UserError, match=r"eps must be at least 0, got -0\.1; choose"):
             act()
     for shift in (1, -1):
         with pytest.raises(UserError, match="labels must be 0 to 3, the model's classes"):

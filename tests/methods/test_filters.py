@@ -194,5 +194,5 @@ def test_shifting_and_scaling_pixels_changes_nothing() -> None:
     "call", [beyond_nyquist, lambda k, s: aliased(torch.rand(1, 1, 9, 9), k, s)]
 )
 def test_a_stride_of_zero_is_refused(call) -> None:  # type: ignore[no-untyped-def]
-    with pytest.raises(UserError, match="stride must be at least 1 pixel, given was 0; "):
+    with pytest.raises(UserError, match="stride must be at least 1 pixel, got 0; "):
         call(POINT, 0)

@@ -205,10 +205,10 @@ def test_equal_features_have_no_unit() -> None:
         (lambda: rotated(255 * torch.ones(1, 3, 8, 8), 9, 0.5), "values 255 to 255"),
         (lambda: translated(pictures(), 0.1, 1.5), "a fill must be.*1.5 to 1.5"),
         (lambda: translated(pictures(), 0.1, torch.rand(3)), r"\(3, 1, 1\).*the shape \(3,\)"),
-        (lambda: scaled(pictures(), 0, 0.5), "scale must be above 0, given was 0"),
+        (lambda: scaled(pictures(), 0, 0.5), "scale must be above 0, got 0"),
         (
             lambda: curves(Net(), pictures(1), torch.tensor([0]), scaled, [1.0], 0.5),
-            "at least two images to compare, given was 1",
+            "at least two images to compare, got 1",
         ),
     ],
 )

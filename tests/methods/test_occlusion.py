@@ -204,11 +204,11 @@ def test_a_relu_in_place_leaves_the_image_alone() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"window": 9}, "1 to 8 pixels.*given was 9"),
-        ({"window": 0}, "1 to 8 pixels.*given was 0"),
-        ({"stride": 0}, "stride must be at least 1 pixel, given was 0"),
-        ({"fill": 1.5}, r"\[0, 1\], given was 1.5"),
-        ({"fill": torch.tensor([[[-0.1]], [[0.5]]])}, r"given was -0.1 to 0.5"),
+        ({"window": 9}, "1 to 8 pixels.*got 9"),
+        ({"window": 0}, "1 to 8 pixels.*got 0"),
+        ({"stride": 0}, "stride must be at least 1 pixel, got 0"),
+        ({"fill": 1.5}, r"\[0, 1\], got 1.5"),
+        ({"fill": torch.tensor([[[-0.1]], [[0.5]]])}, r"got -0.1 to 0.5"),
         ({"fill": torch.tensor([0.1, 0.2])}, r"\(2, 1, 1\).*shape \(2,\)"),
         ({"image": torch.rand(1, 2, 8, 8)}, r"\(C, H, W\).*\(1, 2, 8, 8\)"),
         ({"image": torch.full((2, 8, 8), 255.0)}, "values 255 to 255"),

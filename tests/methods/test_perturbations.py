@@ -449,5 +449,5 @@ def test_a_mistake_is_named(nets: list[nn.Module], digits: tuple[Tensor, Tensor]
         lambda: deepfool_uap(model, images, -1),
         lambda: fgsm(images, images, -1),
     ):
-        with pytest.raises(UserError, match="eps must be at least 0, given was -1"):
+        with pytest.raises(UserError, match="eps must be at least 0, got -1"):
             act()

@@ -282,7 +282,7 @@ def test_a_narrow_network_passes_on_as_much_as_the_wide_one() -> None:
 
 @pytest.mark.parametrize("first", ["zf", "alexnet"])
 def test_the_smallest_side_that_works_is_named(first: First) -> None:
-    with pytest.raises(UserError, match=r"at least \d+ pixels, given was a side of 20") as caught:
+    with pytest.raises(UserError, match=r"at least \d+ pixels, got a side of 20") as caught:
         ZFNet(0.1, side=20, first=first)
     smallest = next(int(word) for word in str(caught.value).split() if word.isdigit())
     model = tiny(side=smallest, first=first)
@@ -290,16 +290,16 @@ def test_the_smallest_side_that_works_is_named(first: First) -> None:
     features = nn.Sequential(*list(model)[1 : NAMES.index("flatten")])
     with pytest.raises(RuntimeError):
         features(torch.rand(1, 3, smallest - 1, smallest - 1))
-    with pytest.raises(UserError, match=f"given was a side of {smallest - 1};"):
+    with pytest.raises(UserError, match=f"got a side of {smallest - 1};"):
         tiny(side=smallest - 1, first=first)
 
 
 def test_impossible_networks_are_refused() -> None:
-    with pytest.raises(UserError, match=r"without the layers 3, 4, 6 and 7, given were 3, 5;"):
+    with pytest.raises(UserError, match=r"without the layers 3, 4, 6 and 7, got 3, 5;"):
         tiny(without=(3, 5))
-    with pytest.raises(UserError, match=r"\(3, 47, 47\), given was \(3, 47, 48\)"):
+    with pytest.raises(UserError, match=r"\(3, 47, 47\), got \(3, 47, 48\)"):
         tiny(mean=torch.rand(3, 47, 48))
-    with pytest.raises(UserError, match="above 0, given was 0;"):
+    with pytest.raises(UserError, match="above 0, got 0;"):
         parameter_groups(tiny(), 0)
 
 

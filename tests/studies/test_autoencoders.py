@@ -494,11 +494,11 @@ def errors_of_seed(record: Results, group: str) -> float:
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--noise", "0"], "--noise must be greater than 0, given was 0"),
-        (["--picture-epochs", "0"], "--picture-epochs must be at least 1, given was 0"),
+        (["--noise", "0"], "--noise must be greater than 0, got 0"),
+        (["--picture-epochs", "0"], "--picture-epochs must be at least 1, got 0"),
         (["--picture-batch", "0"], "--picture-batch must be at least 1"),
         (["--digit-maps", "0", "4"], "--digit-maps must be different numbers from 1 on"),
-        (["--picture-maps", "2", "2"], "given was 2 2"),
+        (["--picture-maps", "2", "2"], "got 2 2"),
         (["--data.size", "32"], "need images of 1 × 28 × 28, digits has 1 × 32 × 32"),
         (["--pictures.size", "20"], "multiples of 8 and at least 16 pixels, they are 20 × 20"),
         (["--pictures.size", "8"], "at least 16 pixels, they are 8 × 8"),

@@ -618,7 +618,7 @@ def test_every_figure_is_drawn_from_files_of_the_record(record: Results) -> None
     [
         (["--data.name", "photos"], "images of 1 × 28 × 28 in 10 classes"),
         (["--data.size", "32"], "mnist-sample has 1 × 32 × 32"),
-        (["--eps", "0.1", "0.2"], "--eps must begin with 0 and rise, given was 0.1 0.2"),
+        (["--eps", "0.1", "0.2"], "--eps must begin with 0 and rise, got 0.1 0.2"),
         (["--eps", "0", "0.2", "0.1"], "--eps must begin with 0 and rise"),
         (["--eps", "0", "0.1", "0.1"], "--eps must begin with 0 and rise"),
         (["--eps", "0"], "--eps must begin with 0 and rise"),
@@ -633,7 +633,7 @@ def test_every_figure_is_drawn_from_files_of_the_record(record: Results) -> None
         (["--step", "0"], "--step must be greater than 0 and --lengths at least 1"),
         (["--lengths", "0"], "--step must be greater than 0 and --lengths at least 1"),
         (["--checked", "1001"], "--checked must be at most 1000"),
-        *[([f"--{name}", "0"], f"--{name} must be at least 1, given was 0")
+        *[([f"--{name}", "0"], f"--{name} must be at least 1, got 0")
           for name in ("lenet-epochs", "paper-epochs", "checked", "crafted", "judged", "cells",
                        "random", "deepfool", "rubbish")],
     ],

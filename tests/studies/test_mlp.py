@@ -544,14 +544,14 @@ def test_other_images_or_classes_are_refused(change: Any) -> None:
     ("flags", "message"),
     [
         (["--ones-left", "0"], "--ones-left must be at least 1 and less than the 400"),
-        (["--ones-left", "400"], "given was 400"),
-        (["--doses", "14"], "without --ones-left (14), given was 14"),
+        (["--ones-left", "400"], "got 400"),
+        (["--doses", "14"], "without --ones-left (14), got 14"),
         (["--doses", "3", "3"], "--doses must be different numbers from 0 to 399"),
         (["--doses", "400"], "--doses must be different numbers from 0 to 399"),
-        (["--dose-seeds", "0"], "--dose-seeds must be at least 1, given was 0"),
+        (["--dose-seeds", "0"], "--dose-seeds must be at least 1, got 0"),
         (["--noise-images", "0"], "--noise-images must be at least 1"),
         (["--high-lr", "0"], "--high-lr must be greater than 0"),
-        (["--noise-sd", "-1"], "--noise-sd must be greater than 0, given was -1"),
+        (["--noise-sd", "-1"], "--noise-sd must be greater than 0, got -1"),
         (
             ["--data.name", "photos"],
             "needs images of 1 × 28 × 28 of the ten classes 0 to 9, photos",

@@ -292,7 +292,7 @@ def test_presets_have_no_unknown_words() -> None:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--data.source", "de.txt"], "given was only --data.source; give --data.target too"),
+        (["--data.source", "de.txt"], "got only --data.source; give --data.target too"),
         (["--data.source", "no.txt", "--data.target", "no.txt"], "no.txt cannot be read"),
         (["--data.test", "0"], "--data.test must be at least 1"),
         (["--beam", "0"], "--beam must be at least 1"),

@@ -585,7 +585,7 @@ def test_grey_targets_get_the_source_s_channels(shapes: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--side", "0"], "--side must be at least 1, given was 0"),
+        (["--side", "0"], "--side must be at least 1, got 0"),
         (["--side", "53"], "--side must be at most the 52 pixels"),
         (["--side", "40"], "needs images of at least"),
         (["--splits", "0"], "--splits must be at least 1"),
@@ -594,16 +594,16 @@ def test_grey_targets_get_the_source_s_channels(shapes: Path) -> None:
         (["--scratch-batch", "0"], "--scratch-batch must be at least 1"),
         (["--ablation-epochs", "0"], "--ablation-epochs must be at least 1"),
         (["--width", "0"], "--width must be greater than 0"),
-        (["--k", "5"], "--k must be two or more different numbers from 2 on, given was 5"),
-        (["--k", "5", "5"], "--k must be two or more different numbers from 2 on, given was 5 5"),
-        (["--k", "1", "5"], "--k must be two or more different numbers from 2 on, given was 1 5"),
+        (["--k", "5"], "--k must be two or more different numbers from 2 on, got 5"),
+        (["--k", "5", "5"], "--k must be two or more different numbers from 2 on, got 5 5"),
+        (["--k", "1", "5"], "--k must be two or more different numbers from 2 on, got 1 5"),
         (["--k", "2", "7"], "'blob' has 6 and 5; give a smaller --k, or --pooled"),
-        (["--penalties", "0", "1"], "--penalties must be numbers greater than 0, given was 0.0 1"),
+        (["--penalties", "0", "1"], "--penalties must be numbers greater than 0, got 0.0 1"),
         (["--penalties", "inf"], "--penalties must be numbers greater than 0"),
-        (["--threshold", "1"], "--threshold must be greater than 0 and less than 1, given was 1"),
+        (["--threshold", "1"], "--threshold must be greater than 0 and less than 1, got 1"),
         (["--threshold", "0"], "--threshold must be greater than 0 and less than 1"),
         (["--threshold", "0.05"], "of the class 'across' of the source all have near-duplicates"),
-        (["--target.size", "47"], "--target.size must be at least --side (48), given was 47"),
+        (["--target.size", "47"], "--target.size must be at least --side (48), got 47"),
         (["--data.name", "mnist-sample"], "must have the 1 channels of the source, or one"),
         (["--target.name", "faces"], "'face' has 0 and 5; give a smaller --k, or --pooled"),
     ],
@@ -641,7 +641,7 @@ def test_settings_are_refused_by_themselves(zf_data: Dataset) -> None:
     with pytest.raises(UserError, match="two classes or more, one has one"):
         one = dataclasses.replace(zf_data, name="one", classes=("only",))
         study.check_target(SAMPLE, one, zf_data)
-    with pytest.raises(UserError, match="given was none"):
+    with pytest.raises(UserError, match="got none"):
         study.check(dataclasses.replace(SAMPLE, k=()))
 
 

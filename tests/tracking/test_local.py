@@ -254,7 +254,7 @@ def test_a_run_killed_outright_is_buried_and_can_be_resumed(store: LocalStore) -
     (run,) = store.runs()
     assert run.status == "KILLED"
     assert mlflow_statuses(store)["tiny sample"] == "RUNNING"
-    store.bury_dead()
+    store.mark_dead_as_killed()
     assert mlflow_statuses(store)["tiny sample"] == "KILLED"
 
     with store.start(tiny.OPENING, resume=run.id) as log:

@@ -122,12 +122,10 @@ def of_torchvision(config: Config, weights: Path | None) -> tuple[nn.Module, Pat
     """
     name = config.model.partition(":")[2]
     if name not in TORCHVISION:
-        raise UserError(
-            f"--model torchvision:NAME can be {' or '.join(TORCHVISION)}, given was '{name}'"
-        )
+        raise UserError(f"--model torchvision:NAME can be {' or '.join(TORCHVISION)}, got '{name}'")
     if weights:
         raise UserError(
-            f"--model torchvision:{name} comes with ImageNet's weights, given was {weights} too; "
+            f"--model torchvision:{name} comes with ImageNet's weights, got {weights} too; "
             "leave one of them out"
         )
     from torchvision import models
@@ -160,7 +158,7 @@ def built(where: str) -> nn.Module:
     path = Path(file).expanduser()
     if path.suffix != ".py" or not path.is_file():
         raise UserError(
-            f"--model must be zfnet, torchvision:NAME or FILE.py:NAME, given was '{where}'"
+            f"--model must be zfnet, torchvision:NAME or FILE.py:NAME, got '{where}'"
             + (f"; there is no file {path}" if path.suffix == ".py" else "")
         )
     spec = importlib.util.spec_from_file_location(f"_given_{path.stem}", path)

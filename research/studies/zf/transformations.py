@@ -244,20 +244,20 @@ def check_parts(parts: Split, config: Config) -> None:
     if len(sizes) != 1 or len(names) > len(boxes) or not {*CONTROLS}.isdisjoint(names):
         raise UserError(
             "--boxes must name parts, each once and all of one height and width, for random boxes "
-            f"to be compared with them, none of them {' or '.join(CONTROLS)}; given were "
+            f"to be compared with them, none of them {' or '.join(CONTROLS)}; got "
             f"{', '.join(names) or 'none'} of {len(sizes)} sizes"
         )
     if len(parts) < 4:
         raise UserError(
             "--parts.name must be a set with at least 4 test images in its first class, two groups "
-            f"of two, given were {len(parts)}; choose another set or add images"
+            f"of two, got {len(parts)}; choose another set or add images"
         )
     if not 2 <= config.group <= len(parts) // 2:
         raise UserError(
-            f"--group must be 2 to {len(parts) // 2}, half of the aligned images, given was "
+            f"--group must be 2 to {len(parts) // 2}, half of the aligned images, got "
             f"{config.group}"
         )
     if config.random < 10:
-        raise UserError(f"--random must be at least 10 boxes, given was {config.random}")
+        raise UserError(f"--random must be at least 10 boxes, got {config.random}")
     for box in boxes:
         masked(parts.images[:1].float() / 255, [box], 0.5)
