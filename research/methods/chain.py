@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
-from research.errors import UserError
+from research.errors import ArgumentError
 from research.models.inference import evaluation
 from research.models.layers import CentredPixels, Normalise
 
@@ -86,8 +86,8 @@ class Chain:
     """A network's layers in the order in which an image passes them.
 
     Raises:
-        UserError: the network branches, has a layer of which the way back is not known, or computes
-            something else than its layers one after the other.
+        ArgumentError: the network branches, has a layer of which the way back is not known, or
+            computes something else than its layers one after the other.
     """
 
     def __init__(self, model: nn.Module, example: Tensor) -> None:
@@ -99,7 +99,7 @@ class Chain:
             trouble = _trouble(link.module)
             if trouble:
                 where = f"layer '{link.name}' ({place} of {len(self.links)})"
-                raise UserError(f"{where} {trouble}")
+                raise ArgumentError(f"{where} {trouble}")
         self._check_outputs(example)
 
     @property
@@ -107,12 +107,12 @@ class Chain:
         return [link.name for link in self.links]
 
     def index(self, layer: str) -> int:
-        """The position of a layer. Raises UserError for an unknown one."""
+        """The position of a layer. Raises ArgumentError for an unknown one."""
         if layer in self.names:
             return self.names.index(layer)
         nearest = get_close_matches(layer, self.names, 1)
         hint = f"did you mean '{nearest[0]}'?" if nearest else f"choose from {_list(self.names)}"
-        raise UserError(f"the network has no layer '{layer}': {hint}")
+        raise ArgumentError(f"the network has no layer '{layer}': {hint}")
 
     def forward(self, images: Tensor) -> Iterator[tuple[str, Tensor]]:
         """Yields each layer's output (N, …) under its name as soon as it is computed."""
@@ -152,7 +152,7 @@ class Chain:
         with evaluation(self.model):
             wanted = self.model(example)
         if not _equal(self._output(example), wanted):
-            raise UserError(
+            raise ArgumentError(
                 f"the layers of {type(self.model).__name__} one after the other do not give what "
                 "the network gives: let forward() pass its input through layers only"
             )
@@ -161,7 +161,7 @@ class Chain:
         """Of the last layer, or None where the layers do not fit together."""
         for link in self.links:
             if isinstance(link.module, nn.Linear) and images.ndim != 2:
-                raise UserError(
+                raise ArgumentError(
                     f"layer '{link.name}' is linear along one side of the maps; flatten them first"
                 )
             try:
@@ -251,7 +251,7 @@ def _links(model: nn.Module) -> Iterator[Link]:
         users = [node for node in current.users if not _asks_for_shape(node)]
         if len(users) != 1:
             names = _list([_name(node) for node in users])
-            raise UserError(
+            raise ArgumentError(
                 f"a chain of layers does not branch, but behind '{_name(current)}' "
                 f"{type(model).__name__} does: {names or 'nothing follows'}"
             )
@@ -268,12 +268,14 @@ def _traced(model: nn.Module) -> fx.Graph:
     try:
         graph = _Tracer().trace(model)
     except Exception as error:  # whatever forward() does with what is no tensor
-        raise UserError(
+        raise ArgumentError(
             f"forward() of {type(model).__name__} cannot be read as a chain of layers: "
             f"{' '.join(str(error).split())[:200]}"
         ) from None
     if sum(node.op == "placeholder" for node in graph.nodes) != 1:
-        raise UserError(f"forward() of {type(model).__name__} must take images and nothing else")
+        raise ArgumentError(
+            f"forward() of {type(model).__name__} must take images and nothing else"
+        )
     return graph
 
 
@@ -298,7 +300,7 @@ def _module(node: fx.Node, model: nn.Module, name: str) -> nn.Module:
         return model.get_submodule(str(node.target))
     made = _made(node, model)
     if made is None:
-        raise UserError(
+        raise ArgumentError(
             f"forward() of {type(model).__name__} calls '{name}', of which the way back to the "
             "pixels is not known; use a layer of torch.nn for it"
         )

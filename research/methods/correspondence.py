@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Generator, Tensor
 
-from research.errors import UserError
+from research.errors import ArgumentError
 
 Box = tuple[float, float, float, float]
 """top, left, bottom, right as shares of the height and width, in [0, 1]"""
@@ -36,10 +36,10 @@ def masked(images: Tensor, boxes: Sequence[Box], fill: Tensor | float) -> Tensor
         fill: in [0, 1], one grey or (C, 1, 1).
 
     Raises:
-        UserError: a box is empty or not inside the image, or their number is neither 1 nor N.
+        ArgumentError: a box is empty or not inside the image, or their number is neither 1 nor N.
     """
     if len(boxes) not in (1, len(images)):
-        raise UserError(
+        raise ArgumentError(
             f"there must be 1 box or {len(images)}, one for each image, got {len(boxes)}; "
             "repeat or leave out some"
         )
@@ -60,8 +60,8 @@ def _pixels(start: float, end: float, length: int) -> slice:
 def _checked(box: Box) -> Box:
     top, left, bottom, right = box
     if not (0 <= top < bottom <= 1 and 0 <= left < right <= 1):
-        raise UserError(
-            "--boxes must be top, left, bottom, right as shares of the side in [0, 1], got "
+        raise ArgumentError(
+            "a box must be top, left, bottom, right as shares of the side in [0, 1], got "
             f"{' '.join(f'{edge:g}' for edge in box)}"
         )
     return box
@@ -77,7 +77,7 @@ def random_boxes(
         avoid: boxes that none of the drawn ones overlaps.
 
     Raises:
-        UserError: the box is empty or not inside the image, or no place is left for it.
+        ArgumentError: the box is empty or not inside the image, or no place is left for it.
     """
     top, left, bottom, right = _checked(box)
     size = torch.tensor([bottom - top, right - left], dtype=torch.float64)
@@ -86,7 +86,7 @@ def random_boxes(
         start, end = torch.tensor(_checked(other), dtype=torch.float64).view(2, 2)
         corners = corners[~((corners < end) & (corners + size > start)).all(1)]
     if len(corners) < count:
-        raise UserError(
+        raise ArgumentError(
             f"of {_DRAWS} random boxes {len(corners)} overlap none of those to avoid, needed are "
             f"{count}; choose smaller boxes"
         )
@@ -133,11 +133,11 @@ def disagreement(signs: Tensor) -> float:
         In [0, 1]: 0 for equal signs, 1/2 for random ones without zeros.
 
     Raises:
-        UserError: less than two images.
+        ArgumentError: less than two images.
     """
     number = len(signs)
     if number < 2:
-        raise UserError(f"signs are compared between at least 2 images, got {number}")
+        raise ArgumentError(f"signs are compared between at least 2 images, got {number}")
     counts = torch.stack([(signs == sign).sum(0) for sign in (-1, 0, 1)]).double()  # (3, D)
     agreeing = (counts * (counts - 1)).sum(0).mean().item()  # ordered pairs per unit
     return 1 - agreeing / (number * (number - 1))
@@ -149,10 +149,10 @@ def grouped(signs: Tensor, size: int) -> list[float]:
     Groups share no image, so they are independent repetitions.
 
     Raises:
-        UserError: a group is less than two images, or more than there are.
+        ArgumentError: a group is less than two images, or more than there are.
     """
     if not 2 <= size <= len(signs):
-        raise UserError(
+        raise ArgumentError(
             f"a group must be 2 to {len(signs)} images, as many as there are, got {size}"
         )
     return [disagreement(signs[i : i + size]) for i in range(0, len(signs) - size + 1, size)]

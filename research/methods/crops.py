@@ -13,7 +13,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from research.data import Split, batches
-from research.errors import UserError
+from research.errors import ArgumentError
 from research.methods.classification import cross_entropy
 from research.models.inference import evaluation
 
@@ -28,7 +28,7 @@ def ten_crops(images: Tensor, side: int) -> Tensor:
     right, centre, and then the same five of the mirrored image.
 
     Raises:
-        UserError: the images are smaller than `side`.
+        ArgumentError: the images are smaller than `side`.
     """
     sources = (images, images.flip(3))
     return torch.stack(
@@ -40,7 +40,7 @@ def centre(images: Tensor, side: int) -> Tensor:
     """The crop in the middle of each image, (N, C, side, side), a view.
 
     Raises:
-        UserError: the images are smaller than `side`.
+        ArgumentError: the images are smaller than `side`.
     """
     return _cut(images, _places(images, side)[-1], side)
 
@@ -52,7 +52,7 @@ def random_one_of_ten(images: Tensor, side: int, generator: Generator | None = N
         generator: on the CPU, torch's own when absent; advances by N integers.
 
     Raises:
-        UserError: the images are smaller than `side`.
+        ArgumentError: the images are smaller than `side`.
     """
     (number, channels, _, width), device = images.shape, images.device
     places = torch.tensor(_places(images, side), device=device)
@@ -86,7 +86,7 @@ def ten_crop_probabilities(model: nn.Module, split: Split, side: int, batch: int
         batch: crops at a time, at least those of one image.
 
     Raises:
-        UserError: the images are smaller than `side`.
+        ArgumentError: the images are smaller than `side`.
     """
     with evaluation(model):
         parts = [
@@ -102,7 +102,7 @@ def mean_image(split: Split, side: int) -> Tensor:
     Summed up as integers, and so independent of the order of the images.
 
     Raises:
-        UserError: the images are smaller than `side`.
+        ArgumentError: the images are smaller than `side`.
     """
     crops = centre(split.images, side)
     total = torch.zeros(crops.shape[1:], dtype=torch.int64, device=crops.device)
@@ -127,9 +127,9 @@ def _places(images: Tensor, side: int) -> list[tuple[int, int]]:
     height, width = images.shape[2:]
     down, right = height - side, width - side
     if min(down, right) < 0 or side < 1:
-        raise UserError(
+        raise ArgumentError(
             f"crops of {side} pixels need images at least as large, these have {height} × {width}; "
-            "take smaller crops or raise --data.size"
+            "take smaller crops or larger images"
         )
     # Python rounds halves to even, as torchvision does for its centre
     return [(0, 0), (0, right), (down, 0), (down, right), (round(down / 2), round(right / 2))]

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from research.errors import UserError
+from research.errors import ArgumentError
 from research.methods.chain import MIXED, PASSED, SCALES, Chain, Passage, Scale
 from research.models.layers import CentredPixels, Normalise
 
@@ -62,7 +62,8 @@ def project(chain: Chain, images: Tensor, layer: str, units: Units, batch: int =
         larger than the image it is the image.
 
     Raises:
-        UserError: no such layer, image, unit or position, or an activation that is not positive.
+        ArgumentError: no such layer, image, unit or position, or an activation that is not
+            positive.
     """
     _check_images(units, images)
     order = units.image.argsort(stable=True)  # so that an image passes once, or nearly so
@@ -133,7 +134,7 @@ def _seeded(output: Tensor, units: Units, layer: str) -> Window:
     activations = planes[units.image, units.feature_map, row, column]
     if not (activations > 0).all():
         least = int(activations.argmin())
-        raise UserError(
+        raise ArgumentError(
             f"only an active unit can be projected: unit {int(units.feature_map[least])} of layer "
             f"'{layer}' is {float(activations[least]):.3g} at the place asked for; choose another"
         )
@@ -145,7 +146,7 @@ def _seeded(output: Tensor, units: Units, layer: str) -> Window:
 def _check_images(units: Units, images: Tensor) -> None:
     wrong = units.image[(units.image < 0) | (units.image >= len(images))]
     if len(wrong):
-        raise UserError(
+        raise ArgumentError(
             f"units must lie in one of the {len(images)} images that are given, one is in image "
             f"{int(wrong[0])}; number them from 0"
         )
@@ -156,7 +157,7 @@ def _check_units(units: Units, shape: Sequence[int], layer: str) -> None:
     outside = (asked < 0) | (asked >= torch.tensor(shape[1:], device=asked.device))
     if outside.any():
         wrong = asked[outside.any(1)][0].tolist()
-        raise UserError(
+        raise ArgumentError(
             f"layer '{layer}' has {shape[1]} maps of {shape[2]} × {shape[3]}, got map "
             f"{wrong[0]} at row {wrong[1]}, column {wrong[2]}"
         )

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from research.errors import UserError
+from research.errors import ArgumentError
 from research.models.inference import evaluation
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -63,7 +63,7 @@ def input_gradient(
             `torch.float64` serves as truth.
 
     Raises:
-        UserError: a label is no class of the model, or the model returns probabilities.
+        ArgumentError: a label is no class of the model, or the model returns probabilities.
     """
     if dtype is not None:
         model, images = copy.deepcopy(model).to(dtype), images.to(dtype)
@@ -80,11 +80,49 @@ def _gradient(model: nn.Module, images: Tensor, labels: Tensor, loss: Loss) -> T
     return gradient
 
 
-def fgsm(images: Tensor, gradient: Tensor, eps: float, clip: bool = True) -> Tensor:
-    """x + eps · sign(gradient), (N, C, H, W): clipped to [0, 1], or not, as in the paper.
+def fgsm(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    eps: float,
+    clip: bool = True,
+    *,
+    loss: Loss = stable_loss,
+    batch: int = 512,
+) -> Tensor:
+    """The fast gradient sign attack, x + eps · sign ∇ loss: adv_inputs (N, C, H, W).
+
+    Arguments:
+        model: images to logits (N, K); it normalises inside.
+        images: (N, C, H, W) in [0, 1], on the model's device.
+        labels: the true classes, int64 (N,).
+        eps: in pixel units of [0, 1].
+        clip: to [0, 1]; the paper does not.
+        loss: of which the gradient is taken. The default has the cross-entropy's direction and
+            keeps its signs where the model is sure.
 
     Raises:
-        UserError: images outside [0, 1], or eps < 0.
+        ArgumentError: images outside [0, 1], eps < 0, a label that is no class of the model, or a
+            model that returns probabilities.
+
+    Example:
+        >>> model = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
+        >>> images, labels = torch.full((3, 1, 2, 2), 0.5), torch.tensor([0, 1, 0])
+        >>> adv_inputs = fgsm(model, images, labels, eps=0.25)
+        >>> (adv_inputs - images).abs().unique().tolist()
+        [0.25]
+    """
+    check_images(images)
+    check_eps(eps)
+    gradient = input_gradient(model, images, labels, loss, batch=batch)
+    return signed_step(images, gradient, eps, clip)
+
+
+def signed_step(images: Tensor, gradient: Tensor, eps: float, clip: bool = True) -> Tensor:
+    """x + eps · sign(gradient), (N, C, H, W), where one gradient serves several eps.
+
+    Raises:
+        ArgumentError: images outside [0, 1], or eps < 0.
     """
     check_images(images)
     check_eps(eps)
@@ -136,7 +174,7 @@ def resists(
     """Whether a sample is classified rightly both as it is and attacked, bool (len(eps), N).
 
     Raises:
-        UserError: images outside [0, 1], eps < 0, a label that is no class, probabilities.
+        ArgumentError: images outside [0, 1], eps < 0, a label that is no class, probabilities.
     """
     check_images(images)
     for value in eps:
@@ -268,32 +306,32 @@ def _windows(pool: nn.MaxPool2d, maps: Tensor, height: int, width: int) -> Tenso
 
 
 def check_images(images: Tensor) -> None:
-    """Raises UserError unless all pixels lie in [0, 1]."""
+    """Raises ArgumentError unless all pixels lie in [0, 1]."""
     low, high = images.min().item(), images.max().item()
     if not (low >= 0 and high <= 1):
-        raise UserError(
+        raise ArgumentError(
             f"an attack needs images in [0, 1], these span {low:g} to {high:g}; give pixels as "
             "they are and let the model's first layer normalise"
         )
 
 
 def check_eps(eps: float) -> None:
-    """Raises UserError unless eps is at least 0."""
+    """Raises ArgumentError unless eps is at least 0."""
     if not eps >= 0:
-        raise UserError(f"eps must be at least 0, got {eps:g}; choose one in [0, 1]")
+        raise ArgumentError(f"eps must be at least 0, got {eps:g}; choose one in [0, 1]")
 
 
 def _checked(logits: Tensor, labels: Tensor) -> Tensor:
-    """The logits. Raises UserError if they are probabilities or the labels are no classes."""
+    """The logits. Raises ArgumentError if they are probabilities or the labels are no classes."""
     classes, low, high = logits.shape[1], labels.min().item(), labels.max().item()
     if not (low >= 0 and high < classes):
-        raise UserError(
+        raise ArgumentError(
             f"labels must be 0 to {classes - 1}, the model's classes, these span {low} to {high}; "
             "give the model and the labels of one data set"
         )
     sums = logits.detach().sum(1)
     if (logits.detach() >= 0).all() and torch.allclose(sums, torch.ones_like(sums), atol=1e-4):
-        raise UserError(
+        raise ArgumentError(
             "an attack needs logits, the model returns probabilities (each row is at least 0 and "
             "sums to 1); leave out its softmax"
         )

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from research.errors import UserError
+from research.errors import ArgumentError
 from research.records import Array
 
 _POINTS = 64
@@ -68,7 +68,7 @@ def beyond_nyquist(kernels: Tensor, stride: int) -> Array:
     axis. nan for a filter of zeros.
 
     Raises:
-        UserError: the stride is less than 1.
+        ArgumentError: the stride is less than 1.
 
     References:
         Prolate Spheroidal Wave Functions, Fourier Analysis, and Uncertainty - V (Slepian, 1978).
@@ -103,7 +103,7 @@ def aliased(images: Tensor, kernels: Tensor, stride: int, batch: int = 32) -> fl
         In [0, 1]; nan if no response varies.
 
     Raises:
-        UserError: the stride is less than 1.
+        ArgumentError: the stride is less than 1.
     """
     _check(stride)
     total = carried = 0.0
@@ -139,7 +139,7 @@ def _carried(side: int, stride: int) -> Array:
 
 def _check(stride: int) -> None:
     if stride < 1:
-        raise UserError(f"a stride must be at least 1 pixel, got {stride}; give the layer's")
+        raise ArgumentError(f"a stride must be at least 1 pixel, got {stride}; give the layer's")
 
 
 def _ratio(part: Array | float, whole: Array | float) -> Array:

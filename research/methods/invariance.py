@@ -17,7 +17,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from research.errors import UserError
+from research.errors import ArgumentError
 
 Change = Callable[[Tensor, float, Tensor | float], Tensor]
 """(images (N, C, H, W) in [0, 1], amount, fill) -> images of the same shape, range and type"""
@@ -39,7 +39,7 @@ def translated(images: Tensor, fraction: float, fill: Tensor | float) -> Tensor:
         fill: in [0, 1], one grey or (C, 1, 1).
 
     Raises:
-        UserError: images or fill are not as above.
+        ArgumentError: images or fill are not as above.
     """
     return _resampled(images, ((1, 0), (0, 1)), fraction * images.shape[2], fill)
 
@@ -48,10 +48,10 @@ def scaled(images: Tensor, factor: float, fill: Tensor | float) -> Tensor:
     """Enlarged about the middle by a factor above 0; what leaves the frame is lost.
 
     Raises:
-        UserError: as `translated`, or the factor is not above 0.
+        ArgumentError: as `translated`, or the factor is not above 0.
     """
     if not factor > 0:
-        raise UserError(f"a scale must be above 0, got {factor:g}; 1 changes nothing")
+        raise ArgumentError(f"a scale must be above 0, got {factor:g}; 1 changes nothing")
     return _resampled(images, ((1 / factor, 0), (0, 1 / factor)), 0, fill)
 
 
@@ -59,7 +59,7 @@ def rotated(images: Tensor, degrees: float, fill: Tensor | float) -> Tensor:
     """Turned about the middle, counter-clockwise as one sees it; what leaves the frame is lost.
 
     Raises:
-        UserError: as `translated`.
+        ArgumentError: as `translated`.
     """
     cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     return _resampled(images, ((cos, sin), (-sin, cos)), 0, fill)
@@ -114,17 +114,17 @@ def _neighbours(places: Tensor) -> list[tuple[Tensor, Tensor]]:
 
 
 def _colour(images: Tensor, fill: Tensor | float) -> Tensor:
-    """The fill as a tensor. Raises UserError for images or a fill that cannot be."""
+    """The fill as a tensor. Raises ArgumentError for images or a fill that cannot be."""
     low, high = images.min().item(), images.max().item()
     if images.ndim != 4 or not (low >= 0 and high <= 1):
-        raise UserError(
+        raise ArgumentError(
             f"images must be (N, C, H, W) in [0, 1], got the shape {tuple(images.shape)} "
             f"with values {low:g} to {high:g}; let the model's first layer normalise"
         )
     colour = torch.as_tensor(fill, dtype=images.dtype, device=images.device)
     shape = (images.shape[1], 1, 1)
     if colour.shape not in ((), shape) or not (colour.min() >= 0 and colour.max() <= 1):
-        raise UserError(
+        raise ArgumentError(
             f"a fill must be one grey or {shape}, in [0, 1], got the shape "
             f"{tuple(colour.shape)} with values {colour.min():g} to {colour.max():g}; the mean of "
             "the data is usual"
@@ -170,10 +170,10 @@ def curves(
         batch: images at a time. The features of all unchanged images are kept.
 
     Raises:
-        UserError: less than two images, or as `change`.
+        ArgumentError: less than two images, or as `change`.
     """
     if len(images) < 2:
-        raise UserError(f"distances need at least two images to compare, got {len(images)}")
+        raise ArgumentError(f"distances need at least two images to compare, got {len(images)}")
     parts = torch.split(torch.arange(len(images)), batch)
     before = _joined([outputs(images[part])[0] for part in parts])
     units = {layer: typical_distance(features) for layer, features in before.items()}

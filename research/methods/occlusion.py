@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from research.errors import UserError
+from research.errors import ArgumentError
 from research.methods.chain import PASSED, Scale, apply
 from research.methods.deconvnet import pair
 from research.models.inference import evaluation
@@ -41,15 +41,15 @@ def positions(side: int, window: int, stride: int) -> list[int]:
         side, window, stride: in pixels.
 
     Raises:
-        UserError: the window is larger than the side or less than 1, or the stride is.
+        ArgumentError: the window is larger than the side or less than 1, or the stride is.
     """
     if not 1 <= window <= side:
-        raise UserError(
+        raise ArgumentError(
             f"a window must be 1 to {side} pixels, the side of the image, got {window}; "
             "choose another"
         )
     if stride < 1:
-        raise UserError(f"the stride must be at least 1 pixel, got {stride}; raise it")
+        raise ArgumentError(f"the stride must be at least 1 pixel, got {stride}; raise it")
     last = side - window
     return [*range(0, last, stride), last]
 
@@ -71,7 +71,7 @@ def occlude(
         (B, C, H, W), channels last in memory; the squares in reading order, rows slowest.
 
     Raises:
-        UserError: the image or the fill is not as above, or the square does not fit.
+        ArgumentError: the image or the fill is not as above, or the square does not fit.
     """
     filled = _filled(image, fill)
     for tops, lefts in _places(image, window, stride, batch):
@@ -104,7 +104,7 @@ def occlusion_map(
         (rows, columns, …): by position of the square, and what the measure returns for an image.
 
     Raises:
-        UserError: as `occlude`, or the measure has not one entry per image.
+        ArgumentError: as `occlude`, or the measure has not one entry per image.
     """
     filled, layers = _filled(image, fill), list(layers)
     rows = len(positions(image.shape[1], window, stride))
@@ -125,7 +125,7 @@ def occlusion_map(
 def _measured(measure: Measure, maps: Tensor) -> Tensor:
     values = measure(maps)
     if values.shape[:1] != maps.shape[:1]:
-        raise UserError(
+        raise ArgumentError(
             f"the measure must return one entry for each of {len(maps)} images, it returned the "
             f"shape {tuple(values.shape)}; keep the first dimension"
         )
@@ -145,19 +145,19 @@ def _places(image: Tensor, window: int, stride: int, batch: int) -> Iterator[tup
 def _filled(image: Tensor, fill: Tensor | float) -> Tensor:
     """The image as it is where everything is occluded, (C, H, W). Checks both."""
     if image.ndim != 3 or not (image.min() >= 0 and image.max() <= 1):
-        raise UserError(
+        raise ArgumentError(
             "occlusion needs one image (C, H, W) in [0, 1], got the shape "
             f"{tuple(image.shape)} with values {image.min():g} to {image.max():g}; take one image "
             "and let the model's first layer normalise"
         )
     colour = torch.as_tensor(fill, dtype=image.dtype, device=image.device)
     if colour.ndim and colour.shape not in (image.shape, (len(image), 1, 1)):
-        raise UserError(
+        raise ArgumentError(
             f"a fill must be one grey, ({len(image)}, 1, 1) or {tuple(image.shape)}, got the "
             f"shape {tuple(colour.shape)}; give it the image's channels"
         )
     if not (colour.min() >= 0 and colour.max() <= 1):
-        raise UserError(
+        raise ArgumentError(
             f"a fill must lie in [0, 1], got {colour.min():g} to {colour.max():g}; the mean "
             "of the data is usual"
         )

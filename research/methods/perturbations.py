@@ -4,7 +4,7 @@ A noise is a tensor (C, H, W) in [-eps, eps], eps in pixel units of [0, 1]; it i
 and scored on images clipped to [0, 1] after it was added. A noise *fools* a sample if it changes
 the model's own clean prediction; give samples that the model gets right. Noises are made on one set
 of samples and judged on another. Models are as in `adversarial`, and so are the mistakes that raise
-a UserError: images outside [0, 1], eps < 0.
+an ArgumentError: images outside [0, 1], eps < 0.
 """
 
 from collections.abc import Sequence

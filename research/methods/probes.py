@@ -26,7 +26,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from research.data import Split, batches
-from research.errors import UserError
+from research.errors import ArgumentError
 
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.integer]
@@ -69,7 +69,7 @@ def draw(
             both does one.
 
     Raises:
-        UserError: a class has too few images.
+        ArgumentError: a class has too few images.
     """
     order = torch.Generator().manual_seed(seed)
     labels, learn, judge = labels.cpu(), learn.cpu(), judge.cpu()
@@ -80,10 +80,10 @@ def draw(
         chosen = mixed[learn[mixed]][:k]
         others = mixed[judge[mixed] & ~torch.isin(mixed, chosen)][:most]
         if len(chosen) < k or not len(others):
-            raise UserError(
+            raise ArgumentError(
                 f"each class needs {k} images to train on and others to test on, '{name}' has "
-                f"{len(chosen)} and {len(others)}; give a smaller --k, or --pooled, which mixes "
-                "training and test images before it draws"
+                f"{len(chosen)} and {len(others)}; give a smaller k, or mix "
+                "training and test images before drawing"
             )
         train.append(chosen)
         test.append(others)

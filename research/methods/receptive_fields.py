@@ -44,7 +44,7 @@ def fields(chain: Chain, layer: str, positions: Tensor, shape: Sequence[int]) ->
         the last lies before the first.
 
     Raises:
-        UserError: no such layer.
+        ArgumentError: no such layer.
     """
     links, sizes = chain.links[: chain.index(layer) + 1], plane_sizes(chain, shape)
     (top, bottom), (left, right) = (

@@ -30,9 +30,9 @@ from research.data import load
 from research.methods.fgsm import (
     accuracy_curve,
     cross_entropy_loss,
-    fgsm,
     input_gradient,
     predictions,
+    signed_step,
 )
 from research.methods.perturbations import fooling_matrix, gradient_uap, random_signs
 from research.methods.universality import Samples, fooled, halves
@@ -120,7 +120,7 @@ def seven_eps(model: nn.Module, images: Tensor, labels: Tensor) -> None:
     reference = PyTorchModel(model, bounds=(0, 1), device="cpu")
     _, clipped, _ = FGSM()(reference, images, labels, epsilons=EPS)
     for eps, adv_inputs in zip(EPS, clipped, strict=True):
-        assert torch.equal(fgsm(images, gradient, eps), adv_inputs), eps
+        assert torch.equal(signed_step(images, gradient, eps), adv_inputs), eps
     counts = ours(model, images, labels), theirs(model, images, labels)
     assert counts[0] == counts[1], counts
     print(f"equal work: {len(images)} images, right at each eps {counts[0]}")

@@ -16,11 +16,11 @@ from research.errors import UserError
 from research.methods.fgsm import (
     accuracy_curve,
     cross_entropy_loss,
-    fgsm,
     fooling_step,
     input_gradient,
     predictions,
     resists,
+    signed_step,
     stable_loss,
     tied_pixels,
     wrong_signs,
@@ -110,7 +110,7 @@ def test_cross_entropy_fgsm_has_the_bits_of_foolbox(trained: nn.Sequential) -> N
     for attack in (foolbox.attacks.FGSM(), foolbox.attacks.LinfFastGradientAttack()):
         _, theirs, _ = attack(reference, IMAGES, LABELS, epsilons=EPS)
         for eps, adv_inputs in zip(EPS, theirs, strict=True):
-            assert torch.equal(fgsm(IMAGES, gradient, eps), adv_inputs)
+            assert torch.equal(signed_step(IMAGES, gradient, eps), adv_inputs)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -124,7 +124,7 @@ def test_a_linear_softmax_has_its_closed_form(loss: Callable[[Tensor, Tensor], T
         pull /= 1 - p[torch.arange(20), labels, None]
     gradient = input_gradient(model, images, labels, loss)
     assert torch.allclose(gradient.flatten(1), pull, atol=1e-12)
-    unclipped = fgsm(images, gradient, 0.1, clip=False)
+    unclipped = signed_step(images, gradient, 0.1, clip=False)
     assert torch.equal(unclipped.flatten(1), images.flatten(1) + 0.1 * pull.sign())
 
 
@@ -183,7 +183,7 @@ def test_float64_is_the_truth_of_a_copy(trained: nn.Sequential) -> None:
 def test_noise_is_at_most_eps_and_images_stay_images(trained: nn.Sequential) -> None:
     gradient = input_gradient(trained, IMAGES, LABELS)
     for eps in EPS:
-        clipped, free = (fgsm(IMAGES, gradient, eps, clip) for clip in (True, False))
+        clipped, free = (signed_step(IMAGES, gradient, eps, clip) for clip in (True, False))
         assert clipped.min() >= 0 and clipped.max() <= 1
         assert (clipped - IMAGES).abs().max() <= eps + 2**-23
         assert torch.equal(clipped, free.clamp(0, 1))
@@ -216,7 +216,7 @@ def test_a_sample_wrong_before_the_attack_never_counts() -> None:
     wrong = (model(images).argmax(1) + 1) % 4
     # a step downhill makes each prediction the label, yet it was wrong to begin with
     downhill = -input_gradient(model, images, wrong)
-    adv_inputs = fgsm(images, downhill, 50, clip=False)
+    adv_inputs = signed_step(images, downhill, 50, clip=False)
     assert (predictions(model, adv_inputs) == wrong).any()
     assert not resists(model, images, wrong, downhill, [50], clip=False).any()
 
@@ -337,7 +337,7 @@ def test_the_model_and_the_random_state_are_left_as_they_were(trained: nn.Sequen
     gradient = input_gradient(model, images, labels)
     assert torch.equal(gradient, input_gradient(trained, images, labels))
     input_gradient(model, images, labels, dtype=torch.float64)
-    fgsm(images, gradient, 0.3)
+    signed_step(images, gradient, 0.3)
     noisy = images.repeat(20, 1, 1, 1)  # dropout would change some of so many
     assert torch.equal(predictions(model, noisy), predictions(trained, images).repeat(20))
     right = resists(trained, images, labels, gradient, EPS).repeat(1, 20)
@@ -359,13 +359,13 @@ def test_a_mistake_is_named() -> None:
     gradient = input_gradient(model, images, labels)
     normalised = images - 0.5
     with pytest.raises(UserError, match=r"images in \[0, 1\], these span -0\.\d+ to"):
-        fgsm(normalised, gradient, 0.1)
+        signed_step(normalised, gradient, 0.1)
     with pytest.raises(UserError, match=r"images in \[0, 1\].* to 1\.\d+; give"):
         resists(model, images + 0.5, labels, gradient, [0.1])
     with pytest.raises(UserError, match="images"):
-        fgsm(images * torch.nan, gradient, 0.1)
+        signed_step(images * torch.nan, gradient, 0.1)
     for act in (
-        lambda: fgsm(images, gradient, -0.1),
+        lambda: signed_step(images, gradient, -0.1),
         lambda: accuracy_curve(model, images, labels, gradient, [0, -0.1]),
         lambda: fooling_step(model, images, labels, -0.1),
     ):

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from research.config import Data
 from research.data import load
 from research.errors import UserError
-from research.methods.fgsm import fgsm, input_gradient, predictions
+from research.methods.fgsm import input_gradient, predictions, signed_step
 from research.methods.perturbations import (
     class_blocks,
     class_mean_sign,
@@ -447,7 +447,7 @@ def test_a_mistake_is_named(nets: list[nn.Module], digits: tuple[Tensor, Tensor]
         lambda: random_signs(1, SHAPE, -1, 0),
         lambda: gradient_uap(model, images, labels, -1),
         lambda: deepfool_uap(model, images, -1),
-        lambda: fgsm(images, images, -1),
+        lambda: signed_step(images, images, -1),
     ):
         with pytest.raises(UserError, match="eps must be at least 0, got -1"):
             act()

@@ -219,7 +219,7 @@ def test_every_image_may_be_drawn(labels: Tensor) -> None:
 
 
 def test_classes_that_are_too_small_are_told(labels: Tensor) -> None:
-    with pytest.raises(UserError, match="'a' has 40 and 0; give a smaller --k, or --pooled"):
+    with pytest.raises(UserError, match="'a' has 40 and 0; give a smaller k, or mix"):
         draw(labels, CLASSES, EVERY, EVERY, 40, 10, 0)
     only = labels != 1
     with pytest.raises(

@@ -12,10 +12,10 @@ from research.data import Dataset, Split, pixel_std
 from research.methods.fgsm import (
     accuracy_curve,
     cross_entropy_loss,
-    fgsm,
     input_gradient,
     predictions,
     resists,
+    signed_step,
     tied_pixels,
     wrong_signs,
 )
@@ -184,7 +184,7 @@ def measure_examples(model: nn.Module, test: Split, config: Config, log: Log) ->
     images, labels = test.floats(), test.labels
     gradient = input_gradient(model, images, labels)
     noise = sign_noise(gradient, config.noise_eps)
-    adv_inputs = fgsm(images, gradient, config.noise_eps)
+    adv_inputs = signed_step(images, gradient, config.noise_eps)
     right = predictions(model, images) == labels
     fooled = right & (predictions(model, adv_inputs) != labels)
     of_class = (torch.nonzero(fooled & (labels == y))[:1, 0] for y in range(int(labels.max()) + 1))

@@ -11,7 +11,7 @@ from torch.optim.lr_scheduler import LRScheduler, StepLR
 
 from research.data import Dataset, Split
 from research.methods.classification import cross_entropy, scores
-from research.methods.fgsm import fgsm, input_gradient
+from research.methods.fgsm import input_gradient, signed_step
 from research.models import LeNet, Maxout, SoftmaxRegression, TutorialCnn
 from research.models.inference import predict
 from research.studies.fgsm.settings import PAIR, Config, Recipe, epochs_of, lengths_of
@@ -110,7 +110,7 @@ def adversarial_loss(model: nn.Module, images: Tensor, labels: Tensor, eps: floa
         Explaining and Harnessing Adversarial Examples (Goodfellow et al., 2015), section 6.
     """
     gradient = input_gradient(exact(model), images, labels)  # a sign needs all its bits
-    adv_inputs = fgsm(images, gradient, eps, clip=False)
+    adv_inputs = signed_step(images, gradient, eps, clip=False)
     clean, attacked = (cross_entropy(model, inputs, labels) for inputs in (images, adv_inputs))
     return (clean + attacked) / 2
 

@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from research.data import Dataset, Split, batches
 from research.methods.classification import scores
-from research.methods.fgsm import fgsm, input_gradient, predictions
+from research.methods.fgsm import input_gradient, predictions, signed_step
 from research.methods.universality import rate_of
 from research.models.inference import evaluation, predict
 from research.models.pretrained import (
@@ -112,7 +112,7 @@ def measure_frozen(
     for arm, model in models.items():
         gradient = input_gradient(model, images, labels, batch=_BATCH)
         for eps in steps:
-            preds = predictions(model, fgsm(images, gradient, eps), _BATCH)
+            preds = predictions(model, signed_step(images, gradient, eps), _BATCH)
             found = {
                 "right": rate_of(preds == labels),
                 "outside": rate_of(preds >= len(data.classes)),

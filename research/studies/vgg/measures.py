@@ -12,8 +12,8 @@ from research.methods.classification import scores
 from research.methods.fgsm import (
     accuracy_curve,
     cross_entropy_loss,
-    fgsm,
     input_gradient,
+    signed_step,
     stable_loss,
     tied_pixels,
     wrong_signs,
@@ -142,7 +142,7 @@ def measure_examples(model: Vgg16, judged: Samples, data: Dataset, eps: float, l
     """A few samples of different classes under their own noises, fooled ones first."""
     images, labels = judged
     gradient = input_gradient(model, images, labels)
-    adv_inputs = fgsm(images, gradient, eps)
+    adv_inputs = signed_step(images, gradient, eps)
     with evaluation(model):
         clean, attacked = (model(x).softmax(1).max(1) for x in (images, adv_inputs))
     chosen = of_different_classes(labels, attacked.indices != labels, SHOWN)

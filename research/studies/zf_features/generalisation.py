@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from research.data import Dataset, Split
+from research.errors import ArgumentError, UserError
 from research.methods.chain import Chain
 from research.methods.crops import cropped
 from research.methods.probes import (
@@ -60,10 +61,14 @@ def pool_of(target: Dataset, config: Config) -> Pool:
     split = Split(torch.cat([target.train.images, target.test.images]), labels)
     own = torch.arange(len(labels)) < len(target.train)
     learn, judge = (torch.ones_like(own),) * 2 if config.pooled else (own, ~own)
-    draws = [
-        draw(labels, target.classes, learn, judge, max(config.k), config.judged, number)
-        for number in range(config.splits)
-    ]
+    most = max(config.k)
+    try:
+        draws = [
+            draw(labels, target.classes, learn, judge, most, config.judged, number)
+            for number in range(config.splits)
+        ]
+    except ArgumentError as error:
+        raise UserError(f"{error}; that is --k {most}, and --pooled mixes them") from None
     return Pool(split, target.classes, draws)
 
 
