@@ -21,6 +21,7 @@ from research import studies
 from research.errors import UserError
 from research.paths import PAPER, TEMPLATES
 from research.tracking import Store, Summary, open_store
+from research.tracking.finding import newest
 
 if TYPE_CHECKING:
     from research.launch import Options
@@ -140,13 +141,6 @@ def _stored(
     if found and found.study != entry.slug:
         raise UserError(f"run {found.id} is of the study '{found.study}', not of '{entry.slug}'")
     return entry, chosen, store, found
-
-
-def newest(runs: Sequence[Summary]) -> Summary | None:
-    """The newest finished `full` run, or else of any other preset."""
-    finished = [run for run in runs if run.status == "FINISHED"]
-    full = [run for run in finished if run.preset == "full"]
-    return next(iter(full or finished), None)
 
 
 def _build(entry: studies.Entry, run: Summary, store: Store, wanted: Paper) -> None:

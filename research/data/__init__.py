@@ -9,8 +9,9 @@ in `sequences`, `bitext` and `numerals`.
 from collections.abc import Callable
 from dataclasses import replace
 from difflib import get_close_matches
+from pathlib import Path
 
-from research.config import Data
+from research.config import Data, DatasetName
 from research.data import downloads, folder, packages, photos
 from research.data.augmentation import random_crop, random_flip
 from research.data.dataset import Dataset, Samples, Split, batches, pixel_std
@@ -23,6 +24,7 @@ __all__ = [
     "Split",
     "batches",
     "load",
+    "load_data",
     "pixel_std",
     "random_crop",
     "random_flip",
@@ -38,6 +40,31 @@ _SETS: dict[str, Callable[[Data], Dataset]] = {
     "photos": photos.load,
     "faces": packages.faces,
 }
+
+
+def load_data(
+    name: DatasetName, root: Path | str | None = None, size: int | None = None
+) -> Dataset:
+    """Reads a data set for a script or a notebook, downloading it first where it has to.
+
+    Arguments:
+        name: mnist, cifar10, imagenette, caltech101 (downloaded), folder (your own), or
+            mnist-sample, photos, faces (offline).
+        root: where downloaded data lie, or of `folder` train/<class>/ and test/<class>/.
+        size: side length in pixels; the set's own when absent.
+
+    Returns:
+        The sets `train` and `test`: uint8 images (N, C, H, W) and int64 labels (N,), and their
+        classes; `test.floats()` gives pixels in [0, 1].
+
+    Raises:
+        UserError: unknown name, impossible size, file missing or damaged, download not possible.
+
+    Example:
+        >>> len(load_data("photos", size=16).test.images[0].flatten())
+        768
+    """
+    return load(Data(name, Data().root if root is None else Path(root), size))
 
 
 def load(config: Data) -> Dataset:

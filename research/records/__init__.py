@@ -23,10 +23,13 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import pandas
 
 Array = npt.NDArray[Any]
 
@@ -215,6 +218,27 @@ class Results:
     def table(self, name: str) -> Table:
         self.reads.add(f"tables/{name}.json")
         return read_table(self.folder / f"tables/{name}.json")
+
+    def frame(self, name: str) -> "pandas.DataFrame":
+        """A table as a DataFrame: numbers by their values, with a column `NAME ±` for half-widths.
+
+        A column has one where any of its cells has an interval of that kind.
+        """
+        import pandas as pd
+
+        table = self.table(name)
+        columns: dict[str, list[Any]] = {}
+        for column in table.columns:
+            cells = table.column(column)
+            columns[column] = [cell.value if isinstance(cell, Number) else cell for cell in cells]
+            widths = [cell.half_width if isinstance(cell, Number) else None for cell in cells]
+            if any(width is not None for width in widths):
+                columns[f"{column} ±"] = widths
+        return pd.DataFrame(columns)
+
+    def picture(self, name: str) -> Path:
+        """Where a figure lies as SVG; the same with the ending .png lies beside it."""
+        return self.folder / self.figure(name).svg
 
     def arrays(self, name: str) -> dict[str, Array]:
         self.reads.add(f"arrays/{name}.npz")

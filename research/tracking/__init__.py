@@ -6,6 +6,6 @@ runs imports neither MLflow nor torch.
 """
 
 from research.tracking.log import Log, Opening, OpenRun, Store, Summary
-from research.tracking.store import open_store
+from research.tracking.store import open_run, open_store
 
-__all__ = ["Log", "OpenRun", "Opening", "Store", "Summary", "open_store"]
+__all__ = ["Log", "OpenRun", "Opening", "Store", "Summary", "open_run", "open_store"]

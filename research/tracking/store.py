@@ -1,4 +1,4 @@
-"""Opens the store that a user names."""
+"""Opens the store, or the run, that a user names."""
 
 import os
 from pathlib import Path
@@ -6,6 +6,8 @@ from urllib.parse import urlparse
 
 from research.errors import UserError
 from research.paths import RUNS
+from research.records import Results, load
+from research.tracking.finding import newest
 from research.tracking.folder import FolderStore
 from research.tracking.local import LocalStore
 from research.tracking.remote import RemoteStore
@@ -33,3 +35,19 @@ def open_store(where: str | None = None) -> FolderStore | LocalStore | RemoteSto
         f"a store is folder:DIR, sqlite:///FILE or http://HOST:PORT, got {address!r}; "
         f"check --log and MLFLOW_TRACKING_URI"
     )
+
+
+def open_run(run: str, log: str | None = None) -> Results:
+    """What a run left behind: its numbers, claims, tables, arrays and figures.
+
+    Arguments:
+        run: a study, of which the newest finished `full` run is taken, else the newest other; or
+            the id of a run, or its beginning.
+        log: the store, as for `open_store`.
+
+    Raises:
+        UserError: there is no such run, or its files are gone.
+    """
+    store = open_store(log)
+    summary = newest(store.runs(run)) or store.find(run)
+    return load(summary.folder)
