@@ -255,6 +255,14 @@ def _carried(entry: dict[str, Any]) -> dict[str, Any]:
     return entry if entry["kind"] in ("quoted", "stated") else dict(portable(entry))
 
 
+def unplaced(ledger: Ledger, places: Mapping[str, Place]) -> list[str]:
+    """What was printed and yet stands on no page, one line each."""
+    values = {entry["id"]: f"{entry['kind']} '{entry['name']}'" for entry in ledger.numbers}
+    shown = {one.id: f"figure '{one.name}'" for one in ledger.figures}
+    shown |= {one.id: f"table '{one.name}'" for one in ledger.tables}
+    return [what for name, what in (values | shown).items() if name not in places]
+
+
 def _place(name: str, places: Mapping[str, Place]) -> dict[str, Any]:
     return {"page": places[name].page, "rectangle": list(places[name].rectangle)}
 

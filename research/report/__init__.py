@@ -138,6 +138,11 @@ def _build(
         sources = provenance.digests(made_of)
         head = paper.head
         gaps = (*paper.gaps, *laid.complaints)
+        if lost := provenance.unplaced(ledger, laid.places):
+            raise UserError(
+                f"what is printed stands on a page, but {', '.join(lost[:5])} on none: does a "
+                "style sheet or template hide it?"
+            )
         bare = provenance.trail(ledger, head["title"], signed, sources, laid.places)
         bare["gaps"] = list(gaps)
         written = pdf.write(laid.document, _attached(ledger), ended)

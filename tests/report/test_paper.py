@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import unicodedata
@@ -26,6 +27,7 @@ from research.report import Built, build, markdown, pdf, render
 from research.report.citations import Citations
 from research.report.layout import Sheet
 from research.report.words import Words
+from research.verification.verify import verify
 from tests.samples import SAMPLE
 
 
@@ -293,7 +295,9 @@ def test_missing_system_libraries_name_the_packages(monkeypatch: pytest.MonkeyPa
     monkeypatch.delitem(sys.modules, "weasyprint", raising=False)
     monkeypatch.setattr(sys, "meta_path", [Broken(), *sys.meta_path])
     pdf.engine.cache_clear()
-    with pytest.raises(UserError, match=r"libpango-1.0-0: install libpango-1.0-0, libpangoft2"):
+    with pytest.raises(
+        UserError, match=r"libpango-1.0-0.*apt-get install libpango-1.0-0 libpangoft2.*dnf.*brew"
+    ):
         pdf.engine()
 
 
@@ -320,3 +324,92 @@ def test_no_line_of_a_paragraph_ends_long_before_the_column_does(built: Built) -
         for line, following in pairwise(lines):
             lonely = re.fullmatch(r"[a-z]{1,12}\.?", line.strip())
             assert not (lonely and re.match(r"[a-z]", following)), (line, following)
+
+
+COMPUTE = {
+    "hardware": "8 cores of a CPU", "wall_seconds": 131.0, "device_hours": 0.036,
+    "peak_mib": 900.0, "peak_device_mib": 0.0,
+}  # fmt: skip
+SHORT = "---\ntitle: T\n---\n\n## Abstract\n\nWords.\n\n## Body\n\n"
+
+
+def a_draft(record: Results, folder: Path, body: str, templates: Path = TEMPLATES) -> Built:
+    source = folder / "ae.md"
+    write_run(record.folder, dataclasses.replace(record.run, compute=COMPUTE))
+    source.write_text(f"{SHORT}{body}\n")
+    return build(
+        load(record.folder), source, folder / "ae.pdf", author=SAMPLE / "author.toml",
+        templates=templates, draft=True,
+    )  # fmt: skip
+
+
+def test_a_draft_of_one_page_says_there_what_it_took(record: Results, tmp_path: Path) -> None:
+    """Later pages have no place then: what stands at the foot of the second is on the first."""
+    built = a_draft(record, tmp_path, 'See {{ number("mse_pca", ".4f") }}.')
+    (page,) = (one.extract_text() for one in pypdf.PdfReader(built.pdf).pages)
+    assert "Computed on 8 cores of a CPU: 131 s of wall time" in " ".join(page.split())
+    named = {entry["name"]: entry["page"] for entry in built.provenance["numbers"]}
+    assert named["compute.wall_seconds"] == named["mse_pca"] == 1
+    verdict = verify(built.pdf)
+    assert [problem.where for problem in verdict.problems] == ["draft"]  # one page is too few
+
+
+def test_a_list_is_printed_to_its_deepest_item_or_refused(record: Results, tmp_path: Path) -> None:
+    def nested(depth: int) -> str:
+        item = '- item {{ number("mse_pca", ".4f") }} of level'
+        return "\n".join(f"{'  ' * level}{item} {'abcdefghijk'[level]}-" for level in range(depth))
+
+    built = a_draft(record, tmp_path, nested(9))
+    printed = [entry for entry in built.provenance["numbers"] if entry["name"] == "mse_pca"]
+    assert len(printed) == 9
+    assert "of level i-" in " ".join(pypdf.PdfReader(built.pdf).pages[0].extract_text().split())
+    for depth in (10, 11, 60):
+        body = nested(depth) if depth < 12 else "> " * depth + "item"
+        with pytest.raises(UserError, match=r"at most 9 deep in each other, got one more at 'item"):
+            a_draft(record, tmp_path, body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "[a](http://a.example/NUMBER)", "<http://a.example/NUMBER>",
+        '[a](http://a.example "NUMBER")', "![NUMBER](x.png)",
+        '{{ figure("kernels", alt="a", caption="![" ~ WORD ~ "](x.png)") }}',
+    ],
+)  # fmt: skip
+def test_a_word_in_an_address_or_description_is_refused(
+    body: str, record: Results, tmp_path: Path
+) -> None:
+    word = 'number("mse_pca")'
+    text = body.replace("NUMBER", f"{{{{ {word} }}}}").replace("WORD", word)
+    with pytest.raises(UserError, match="a word prints into the text, not into the address"):
+        a_draft(record, tmp_path, text)
+
+
+def test_what_a_style_sheet_hides_is_named(record: Results, tmp_path: Path) -> None:
+    templates = tmp_path / "templates"
+    shutil.copytree(TEMPLATES, templates)
+    with (templates / "blocks.css").open("a") as file:
+        file.write("em { display: none; }\n")
+    with pytest.raises(UserError, match=r"but number 'mse_pca' on none: does a style sheet"):
+        a_draft(record, tmp_path, '*{{ number("mse_pca") }}*', templates)
+
+
+def test_fonts_that_fonttools_cuts_are_as_good(
+    record: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where HarfBuzz-subset is missing: built without a complaint, verified, the same bytes."""
+    pdf.engine()
+    monkeypatch.setattr("weasyprint.pdf.fonts.harfbuzz_subset", None)
+    papers = []
+    for epoch in ("1", "2000000000"):
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", epoch)  # the time, as a font would tell it
+        out = tmp_path / f"{epoch}.pdf"
+        build(
+            record, SAMPLE / "ae.md", out, author=SAMPLE / "author.toml",
+            templates=TEMPLATES,
+        )  # fmt: skip
+        assert os.environ["SOURCE_DATE_EPOCH"] == epoch
+        papers.append(out.read_bytes())
+    assert papers[0] == papers[1]
+    assert verify(tmp_path / "1.pdf").ok
