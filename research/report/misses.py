@@ -17,6 +17,19 @@ def miss(complaint: str, name: str, known: Iterable[str]) -> GapError:
     return GapError(f"{complaint} '{name}'. There are: {listed}.")
 
 
+def text_of(path: Path) -> str:
+    """A source's text. Raises UserError where it cannot be read, or is not UTF-8, with the line."""
+    try:
+        content = path.read_bytes()
+        return content.decode().replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        found = f"byte {content[error.start]:#04x}"
+        raise at(path, line, f"text is UTF-8, got {found}: save the file as UTF-8") from None
+    except OSError as error:
+        raise at(path, None, f"it cannot be read: {error.strerror}") from None
+
+
 def at(path: Path, line: int | None, message: str) -> UserError:
     """The message with the place in the write-up in front, where one is known."""
     place = f"{path.name}:{line}" if line else path.name
