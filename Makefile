@@ -30,11 +30,15 @@ help:
 
 setup: $(READY)
 
+# what pip cannot install is looked at first: Python, venv, and Pango for the goals that build PDFs
+DRAWING := $(if $(filter setup test report-% final-% anonymous-%,$(MAKECMDGOALS)),--pdf)
+
 # uv itself comes from the same lock, checked against the same hashes
 $(READY): requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
-	  { echo "Python 3.11 to 3.13 is required, $$($(PYTHON) --version) was found: make PYTHON=python3.12 …"; exit 2; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null || \
+	  { echo "Python 3.11 to 3.13 is required, got $$($(PYTHON) --version 2>/dev/null || echo no $(PYTHON)): make PYTHON=python3.12 …" >&2; exit 2; }
+	@$(PYTHON) -I research/machine/libraries.py $(DRAWING)
+	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
 	@sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > $(VENV)/uv.lock
 	@$(BIN)/python -m pip install --quiet --require-hashes -r $(VENV)/uv.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock

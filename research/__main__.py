@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
 import tyro
 
-from research import studies
+from research import needs, studies
 from research.errors import UserError
 from research.paths import PAPER, TEMPLATES
 from research.tracking import Store, Summary, open_store
@@ -37,6 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = list(sys.argv[1:] if argv is None else argv)
     try:
         verb = _choose(args)
+        if args and args[0] in PAPERS:
+            needs.reading()
         return verb(args[1:]) or 0
     except UserError as error:
         print(f"research: {error}", file=sys.stderr)
@@ -80,6 +82,7 @@ def _run(entry: studies.Entry, args: list[str]) -> Summary:
         raise UserError(f"there is no preset '{preset}': {studies.nearest(preset, study.PRESETS)}")
     config, options = _settings(study.PRESETS[preset], launch.Options(preset), entry, args)
     store = open_store(options.log)
+    needs.tracking(store)
     changed = " with changed settings" if config != study.PRESETS[preset] else ""
     print(f"{entry.slug}: preset {preset}{changed}, device {config.train.device}", file=sys.stderr)
     start = time.perf_counter()
@@ -98,14 +101,35 @@ def _run(entry: studies.Entry, args: list[str]) -> Summary:
 def report(args: list[str]) -> None:
     """Builds paper/STUDY.pdf from the newest full run, else the newest other, else a new run"""
     entry, chosen, store, found = _stored(args, "report", Paper)
+    needs.pdf(PAPER)
     log = ["--log", chosen.log] if chosen.log else []
     if found is None:
+        _check_before_training(entry, store, chosen)
         found = _run(entry, log)
     for slug, other in _beside(entry, found, store).items():
         if other is None:
             print(f"the paper of {entry.slug} reads a run of {slug} too", file=sys.stderr)
             _run(studies.entry(slug), ["--preset", found.preset, *log])
     _build(entry, found, store, chosen)
+
+
+def _check_before_training(entry: studies.Entry, store: Store, wanted: "Paper") -> None:
+    """Raises UserError for what would stop the paper after a run, and is known before it."""
+    from research.report import rehearsal
+
+    needs.tracking(store)
+    known = [one.slug for one in studies.entries()]
+    source, author = PAPER / f"{entry.slug}.md", PAPER / "author.toml"
+    found = rehearsal.mistakes(source, author=author, templates=TEMPLATES, studies=known)
+    if wanted.final:
+        from research.launch import default_preset
+        from research.verification import readiness
+
+        found += readiness.reasons_beforehand(default_preset())
+    if found:
+        count = f"{len(found)} mistake{'s' * (len(found) > 1)}"
+        lines = "".join(f"\n  {line}" for line in found)
+        raise UserError(f"nothing was trained, for {count} would stop the paper:{lines}")
 
 
 @dataclass(frozen=True)
@@ -361,7 +385,9 @@ def bring(args: list[str]) -> None:
     from research.tracking.sync import sync
 
     folder = Path(_positional(args, "research sync DIR"))
-    for run, state in sync(folder, open_store(_parse(Sync, args[1:], "research sync DIR").log)):
+    store = open_store(_parse(Sync, args[1:], "research sync DIR").log)
+    needs.tracking(store)
+    for run, state in sync(folder, store):
         print(f"{run.name} ({run.id[:8]}): {state}")
 
 
@@ -375,7 +401,9 @@ def ui(args: list[str]) -> None:
 
     from research.tracking.server import serve
 
-    serve(port=_parse(Ui, args, "research ui").port)
+    port = _parse(Ui, args, "research ui").port
+    needs.interface()
+    serve(port=port)
 
 
 def reproduce(args: list[str]) -> int:
@@ -438,6 +466,8 @@ VERBS: dict[str, Verb] = {
     "reproduce": reproduce,
     "diff": diff,
 }
+PAPERS = ("report", "verify", "audit", "studies", "reproduce", "diff")
+"""the verbs that read or write papers"""
 
 
 # --- flags ---------------------------------------------------------------------------------------

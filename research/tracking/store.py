@@ -5,6 +5,7 @@ from pathlib import Path
 from urllib.parse import urlparse
 
 from research.errors import UserError
+from research.machine import packages
 from research.paths import RUNS
 from research.records import Results, load
 from research.tracking.finding import newest
@@ -21,7 +22,7 @@ def open_store(where: str | None = None) -> FolderStore | LocalStore | RemoteSto
             MLFLOW_TRACKING_URI decides, and without that it is `runs/mlflow.db`.
 
     Raises:
-        UserError: where the address is of another kind.
+        UserError: where the address is of another kind, or a server's and MLflow not installed.
     """
     address = where or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{RUNS / 'mlflow.db'}"
     kind, _, rest = address.partition(":")
@@ -30,6 +31,7 @@ def open_store(where: str | None = None) -> FolderStore | LocalStore | RemoteSto
     if address.startswith("sqlite:///") and rest.strip("/"):
         return LocalStore(Path(rest[3:]).absolute())
     if kind in ("http", "https") and urlparse(address).netloc:
+        packages.need(packages.TRACK, "a store that is an MLflow server")
         return RemoteStore(address, RUNS / "remote")
     raise UserError(
         f"a store is folder:DIR, sqlite:///FILE or http://HOST:PORT, got {address!r}; "

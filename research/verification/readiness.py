@@ -13,14 +13,26 @@ from research.tracking.mutations import mutations
 
 def reasons(runs: Mapping[str, Summary], store: Store) -> list[str]:
     """What stands against a final paper in the checkout and in the runs that it reads, by study."""
-    found = []
-    if environment.checkout().dirty:
-        found.append("the checkout has changes that no commit holds: commit them")
+    found = _of_checkout()
     for study, run in runs.items():
         facts = load(run.folder).run
         lines = [*_of_run(facts), *mutations(run, store)]
         found += [f"run {facts.id[:8]} of '{study}': {line}" for line in lines]
     return found
+
+
+def reasons_beforehand(preset: str) -> list[str]:
+    """What stands against a final paper from a run of this preset that is not made yet."""
+    lacks = [] if preset == "full" else [
+        f"preset {preset}, which is taken here without CUDA, is not full: run the study with "
+        "--preset full first"
+    ]  # fmt: skip
+    return _of_checkout() + lacks
+
+
+def _of_checkout() -> list[str]:
+    dirty = environment.checkout().dirty
+    return ["the checkout has changes that no commit holds: commit them"] if dirty else []
 
 
 def _of_run(run: Run) -> Iterator[str]:
