@@ -13,11 +13,13 @@ from matplotlib.figure import Figure
 
 from research import figures, models, records
 from research.config import GIVEN, changes, digest, flatten
+from research.data import remembered
 from research.errors import UserError
 from research.records import sha256
 from research.studies import Entry
 from research.tracking import Log, Opening, OpenRun, Store, Summary, staleness
 from research.training import loop
+from research.training.ensemble import train_beforehand
 
 
 class Study(Protocol):
@@ -85,7 +87,10 @@ def launch(entry: Entry, config: Any, options: Options, store: Store) -> str:
     former = interrupted(opening, store.runs(entry.slug)).id if options.resume else None
     # measured in float32 proper: PyTorch lets cuDNN's convolutions round to TF32 unless told not to
     with store.start(opening, resume=former, pretrained=pretrained) as log, loop.tf32(False):
-        study.study(config, log)
+        with remembered():
+            own = [name for name in study.children(config) if name not in pretrained]
+            train_beforehand(study.study, config, own, log)
+            study.study(config, log)
         with log.part("figures"):
             draw(study, log)
         # a finished run is never resumed, and its weights are stored

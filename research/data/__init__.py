@@ -6,7 +6,9 @@ that they need no network: `mnist-sample`, `photos` and `faces`. Sentences are
 in `sequences`, `bitext` and `numerals`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -28,6 +30,7 @@ __all__ = [
     "pixel_std",
     "random_crop",
     "random_flip",
+    "remembered",
 ]
 
 _SETS: dict[str, Callable[[Data], Dataset]] = {
@@ -40,6 +43,8 @@ _SETS: dict[str, Callable[[Data], Dataset]] = {
     "photos": photos.load,
     "faces": packages.faces,
 }
+
+_KEPT: ContextVar[dict[Data, Dataset] | None] = ContextVar("kept", default=None)
 
 
 def load_data(
@@ -76,6 +81,26 @@ def load(config: Data) -> Dataset:
     Raises:
         UserError: unknown name, impossible size, file missing or damaged, download not possible.
     """
+    kept = _KEPT.get()
+    if kept is not None and config in kept:
+        return kept.pop(config)
+    data = _read(config)
+    if kept is not None:
+        kept[config] = data
+    return data
+
+
+@contextmanager
+def remembered() -> Iterator[None]:
+    """Within this block a set that is asked for a second time is not read again."""
+    token = _KEPT.set({})
+    try:
+        yield
+    finally:
+        _KEPT.reset(token)
+
+
+def _read(config: Data) -> Dataset:
     if config.name not in _SETS:
         nearest = get_close_matches(config.name, _SETS, 1)
         hint = f"did you mean '{nearest[0]}'?" if nearest else f"choose from {', '.join(_SETS)}"

@@ -13,6 +13,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from research.data import Split, batches
+from research.data.draws import drawn
 from research.errors import ArgumentError
 from research.methods.classification import cross_entropy
 from research.models.inference import evaluation
@@ -55,12 +56,17 @@ def random_one_of_ten(images: Tensor, side: int, generator: Generator | None = N
         ArgumentError: the images are smaller than `side`.
     """
     (number, channels, _, width), device = images.shape, images.device
-    places = torch.tensor(_places(images, side), device=device)
-    drawn = torch.randint(10, (number,), generator=generator).to(device)
-    top, left = places[drawn % 5].T  # (N,) each
+    places = torch.tensor(_places(images, side))
+
+    def corners(generator: Generator | None) -> Tensor:
+        """Top, left and whether mirrored of each image's crop, (3, N)."""
+        crop = torch.randint(10, (number,), generator=generator)
+        return torch.cat([places[crop % 5].T, (crop >= 5)[None]])
+
+    top, left, mirrored = drawn(corners, generator, device)
     pixel = torch.arange(side, device=device)
     rows, columns = top[:, None] + pixel, left[:, None] + pixel  # (N, side)
-    columns = torch.where(drawn[:, None] < 5, columns, width - 1 - columns)
+    columns = torch.where(mirrored[:, None] > 0, width - 1 - columns, columns)
     image = torch.arange(number, device=device)[:, None, None, None]
     channel = torch.arange(channels, device=device)[:, None, None]
     return images[image, channel, rows[:, None, :, None], columns[:, None, None, :]]

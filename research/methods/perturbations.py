@@ -15,7 +15,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from research.methods.fgsm import added, check_eps, check_images, input_gradient, predictions
+from research.methods.fgsm import (
+    added,
+    batch_of,
+    check_eps,
+    check_images,
+    input_gradient,
+    predictions,
+)
 from research.methods.fgsm import stable_loss as stable
 from research.models.inference import evaluation
 from research.records import Number
@@ -68,10 +75,12 @@ def effective_rank(spectrum: Tensor) -> float:
 
 
 def fooling_matrix(
-    model: nn.Module, images: Tensor, noises: Tensor, *, clip: bool = True, batch: int = 512
+    model: nn.Module, images: Tensor, noises: Tensor, *, clip: bool = True, batch: int | None = None
 ) -> Tensor:
-    """Whether noise i fools sample j, bool (noises, samples); `batch` attacked images at a time."""
+    """Whether noise i fools sample j, bool (noises, samples); `batch` attacked images at a time,
+    those of `fgsm.batch_of` when absent."""
     check_images(images)
+    batch = batch or batch_of(images)
     clean = predictions(model, images, batch)
     parts = list(zip(torch.split(images, batch), torch.split(clean, batch), strict=True))
     groups = torch.split(noises, max(1, batch // len(images)))
@@ -88,7 +97,7 @@ def fooling_matrix(
 
 def transfer(
     models: Sequence[nn.Module], images: Tensor, labels: Tensor, noises: Sequence[Tensor],
-    *, clip: bool = True, batch: int = 512
+    *, clip: bool = True, batch: int | None = None
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """How often a noise made on one model fools another, in the same pixels.
 

@@ -190,6 +190,9 @@ class FilterSgd(torch.optim.SGD):
         the radius is 0.1, which matters most in the first layer, whose inputs span [-128, 128].
     """
 
+    recordable = True
+    """A step does nothing on the CPU: see `training.graphs`."""
+
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
         """One step; returns what `closure` does, if there is one."""

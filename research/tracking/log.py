@@ -40,7 +40,8 @@ class Log(Protocol):
         """name, source, licence, sha256, train, test, classes, shape of the data that were used."""
 
     def model(self, name: str, facts: Mapping[str, Any]) -> None:
-        """Where a trained model came from: origin (trained, found, given), run, seconds, sha256."""
+        """Where a trained model came from: origin (trained, found, given), run, seconds, sha256;
+        on a GPU also how its steps were carried out."""
 
     def path(self, name: str) -> Path:
         """Where to write a file of the record, as `kernels/conv1.npy`; its folder is there."""

@@ -1,1 +1,1 @@
-"""Training that yields an epoch at a time, and models found again by what they follow from."""
+"""How training uses a machine: steps recorded for a GPU."""

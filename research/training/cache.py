@@ -10,10 +10,11 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic
 
 import numpy as np
 import torch
@@ -29,7 +30,8 @@ from research.models import load_weights, save_weights
 from research.records import Array, sha256, write_json
 from research.tracking import Log
 from research.training import fingerprint
-from research.training.loop import DivergenceError, Epoch, M, Objective, fit
+from research.training.loop import DivergenceError, Epoch, Fitting, M, Objective, fit, fit_together
+from research.training.plan import Planning
 from research.training.progress import shown
 
 Evaluate = Callable[[nn.Module], Mapping[str, float]]
@@ -57,6 +59,11 @@ class Kept:
     def seconds(self) -> float:
         """Wall time of its training, without evaluation."""
         return sum(epoch.seconds for epoch in self.epochs)
+
+    @property
+    def steps(self) -> str:
+        """On a GPU, how the last epoch's steps were carried out; see `training.graphs`."""
+        return self.epochs[-1].steps if self.epochs else ""
 
 
 def obtain(
@@ -91,37 +98,115 @@ def obtain(
     Returns:
         `model`.
     """
-    wanted = sorted(set(snapshots) & set(range(1, settings.epochs + 1)))
-    methods = methods_of(model, optimiser, settings)
-    digest = digest_of(model, samples, objective, optimiser, settings, seed, evaluate, scheduler)
-
-    def train(child: Log) -> Kept:
-        # by digest too: what other code has begun must not be gone on with
-        checkpoint = f"checkpoints/{name}-{digest[:12]}"
-        files = {k: log.path(f"{checkpoint}-epoch{k}.safetensors") for k in wanted}
-        epochs = fit(
-            model, samples, objective, optimiser, settings, seed=seed, evaluate=evaluate,
-            scheduler=scheduler, checkpoint=log.path(f"{checkpoint}.pt"),
-        )  # fmt: skip
-        shots = _photographed(epochs, model, files)
-        try:
-            curve = _log_curve(name, shown(shots, name, settings.epochs), child, log)
-        except DivergenceError as error:
-            raise DivergenceError(f"{name}: {error}") from None
-        return keep(model, digest, log.id, curve, files)
-
+    recipe = Recipe(
+        model, samples, objective, optimiser, settings, name, params, seed, evaluate, scheduler,
+        frozenset(snapshots),
+    )  # fmt: skip
+    if isinstance(log, Planning):
+        log.note(recipe)
+        return model
+    wanted, methods = recipe.wanted, methods_of(model, optimiser, settings)
+    digest = recipe.digest
     with log.child(name, {**params, "model_digest": digest[:12]}) as child:
         if child.pretrained:
             load_weights(child.pretrained, model)
             kept = None
-        elif not settings.again and (kept := find(digest, wanted)):
+        elif kept := recipe.found(log.id):
             load_weights(kept.weights, model)
-            _tell(name, kept)
+            if kept.run != log.id:
+                _tell(name, kept)
             _log_curve(name, kept.epochs, child, log)
         else:
-            kept = train(child)
+            kept = _train(recipe, child, log)
     _log_model(name, model, {**methods, "digest": digest}, kept, wanted, log)
     return model
+
+
+@dataclass(frozen=True, eq=False)
+class Recipe(Generic[M]):
+    """What `obtain` is asked for; see there."""
+
+    model: M
+    samples: Samples
+    objective: Objective
+    optimiser: Optimizer
+    settings: Train
+    name: str
+    params: Mapping[str, Any]
+    seed: int
+    evaluate: Evaluate
+    scheduler: LRScheduler | None
+    snapshots: frozenset[int]
+
+    @cached_property
+    def digest(self) -> str:
+        """Of the model as it is before it is trained."""
+        return digest_of(
+            self.model, self.samples, self.objective, self.optimiser, self.settings, self.seed,
+            self.evaluate, self.scheduler,
+        )  # fmt: skip
+
+    @property
+    def wanted(self) -> list[int]:
+        """The epochs of which there are snapshots to store."""
+        return sorted(self.snapshots & set(range(1, self.settings.epochs + 1)))
+
+    def found(self, run: str) -> Kept | None:
+        """The model, if it is kept; with `--train.again` only if it is the run's own."""
+        kept = find(self.digest, self.wanted)
+        return kept if kept and (not self.settings.again or kept.run == run) else None
+
+    def checkpoint(self, log: Log) -> Path:
+        # by digest too: what other code has begun must not be gone on with
+        return log.path(f"checkpoints/{self.name}-{self.digest[:12]}.pt")
+
+    def files(self, log: Log) -> dict[int, Path]:
+        """Where the snapshots lie while the model is trained."""
+        name = f"checkpoints/{self.name}-{self.digest[:12]}"
+        return {k: log.path(f"{name}-epoch{k}.safetensors") for k in self.wanted}
+
+    def fitting(self, log: Log) -> Fitting:
+        return Fitting(
+            self.model, self.samples, self.objective, self.optimiser, self.settings, self.seed,
+            self.evaluate, self.scheduler, self.checkpoint(log),
+        )  # fmt: skip
+
+
+def _train(recipe: Recipe[Any], child: Log, log: Log) -> Kept:
+    name, files = recipe.name, recipe.files(log)
+    epochs = (epoch for [epoch] in fit_together([recipe.fitting(log)]))
+    shots = _photographed(epochs, recipe.model, files)
+    try:
+        curve = _log_curve(name, shown(shots, name, recipe.settings.epochs), child, log)
+    except DivergenceError as error:
+        raise DivergenceError(f"{name}: {error}") from None
+    return keep(recipe.model, recipe.digest, log.id, curve, files)
+
+
+def train_together(recipes: Sequence[Recipe[Any]], log: Log) -> None:
+    """Trains models of as many epochs and samples side by side, and keeps them for `obtain`.
+
+    Where one comes apart, or the memory does not suffice for all, they are left as they are then:
+    `obtain` goes on from their checkpoints, with one after the other.
+    """
+    files = [recipe.files(log) for recipe in recipes]
+    curves: list[list[Epoch]] = [[] for _ in recipes]
+
+    def first() -> Iterator[Epoch]:
+        for epochs in fit_together([recipe.fitting(log) for recipe in recipes]):
+            for recipe, shots, curve, epoch in zip(recipes, files, curves, epochs, strict=True):
+                _photograph(epoch, recipe.model, shots)
+                curve.append(epoch)
+            yield epochs[0]
+
+    label = f"{recipes[0].name} and {len(recipes) - 1} beside it"
+    try:
+        for _ in shown(first(), label, recipes[0].settings.epochs):
+            pass
+    except (DivergenceError, torch.OutOfMemoryError):
+        return
+    for recipe, shots, curve in zip(recipes, files, curves, strict=True):
+        keep(recipe.model, recipe.digest, log.id, curve, shots)
 
 
 def digest_of(
@@ -253,12 +338,16 @@ def _photographed(
     the kill came between checkpoint and file; and that is the state in which the model is then.
     """
     for epoch in epochs:
-        file = files.get(epoch.number)
-        if file and not file.exists():
-            part = file.with_suffix(".part")
-            save_weights(part, model, file.stem)
-            part.replace(file)
+        _photograph(epoch, model, files)
         yield epoch
+
+
+def _photograph(epoch: Epoch, model: nn.Module, files: Mapping[int, Path]) -> None:
+    file = files.get(epoch.number)
+    if file and not file.exists():
+        part = file.with_suffix(".part")
+        save_weights(part, model, file.stem)
+        part.replace(file)
 
 
 def _snapshot_of(name: str, epoch: int, log: Log) -> Path:
@@ -312,6 +401,8 @@ def _log_model(
         # of a resumed run, also what it had trained itself before it was stopped
         origin = "trained" if kept.run == log.id else "found"
         facts = {"origin": origin, "run": kept.run, "seconds": kept.seconds}
+        if how := kept.steps:
+            facts["steps"] = how
         for number in snapshots:
             shutil.copy(_snapshot_file(kept.folder, number), _snapshot_of(name, number, log))
     log.model(name, {**known, **facts, "sha256": sha256(weights)})

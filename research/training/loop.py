@@ -4,7 +4,7 @@ import dataclasses
 import math
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from research.data import Samples
 from research.errors import UserError
 from research.machine import hardware
 from research.models.inference import evaluation
+from research.training.graphs import Steps, Track
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -44,6 +45,7 @@ class Epoch:
         images_per_second: training samples over `seconds`.
         peak_memory_mb: of the device if it is a GPU, else of the process, in MiB.
         restored: whether it was read from a checkpoint and not trained now.
+        steps: on a GPU, how its steps were carried out, see `training.graphs.Steps.how`.
     """
 
     number: int
@@ -53,6 +55,7 @@ class Epoch:
     images_per_second: float
     peak_memory_mb: float
     restored: bool = False
+    steps: str = ""
 
     def values(self) -> dict[str, float]:
         """As a tracker wants them: one flat mapping."""
@@ -177,50 +180,82 @@ def fit(
     Raises:
         DivergenceError: the mean loss of an epoch is infinite or not a number.
     """
-    state = _State(model, optimiser, scheduler)
-    epochs = state.restore(checkpoint) if checkpoint and checkpoint.exists() else []
-    yield from (dataclasses.replace(epoch, restored=True) for epoch in epochs)
-    for number in range(len(epochs) + 1, settings.epochs + 1):
-        start = time.perf_counter()
-        order = torch.manual_seed(random.Random(f"{seed}/{number}").getrandbits(63))
-        with tf32(settings.precision == "tf32"):
-            loss = _one_epoch(model, samples, objective, optimiser, settings, order)
-        seconds = time.perf_counter() - start
+    one = Fitting(
+        model, samples, objective, optimiser, settings, seed, evaluate, scheduler, checkpoint
+    )
+    yield from (epoch for [epoch] in fit_together([one]))
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """What `fit` is asked for; see there."""
+
+    model: nn.Module
+    samples: Samples
+    objective: Objective
+    optimiser: Optimizer
+    settings: Train
+    seed: int
+    evaluate: Callable[[nn.Module], Mapping[str, float]]
+    scheduler: LRScheduler | None = None
+    checkpoint: Path | None = None
+
+    @property
+    def track(self) -> Track:
+        seen = mixed(self.model, self.settings)
+        return Track(
+            self.model, seen, self.samples, self.objective, self.optimiser, self.settings.batch
+        )
+
+    def state(self) -> "_State":
+        return _State(self.model, self.optimiser, self.scheduler)
+
+    def restored(self) -> list[Epoch]:
+        """The epochs that the checkpoint holds, to whose state the model is brought."""
+        there = self.checkpoint and self.checkpoint.exists()
+        return self.state().restore(self.checkpoint) if self.checkpoint and there else []
+
+    def measured(self, number: int, loss: float, seconds: float, steps: str) -> Epoch:
+        """What comes after the steps of an epoch. Raises DivergenceError."""
         if not math.isfinite(loss):
             raise DivergenceError(
                 f"the training loss must stay finite, it is {loss} after epoch {number}; "
-                f"lower --train.lr (now {settings.lr:g})"
+                f"lower --train.lr (now {self.settings.lr:g})"
             )
-        if scheduler is not None:
-            scheduler.step()
-        with evaluation(model):
-            metrics = dict(evaluate(model))
-        speed = len(samples) / seconds
-        epochs.append(Epoch(number, loss, metrics, seconds, speed, peak_memory(settings.device)))
-        if checkpoint:
-            state.save(checkpoint, epochs)
-        yield epochs[-1]
+        if self.scheduler is not None:
+            self.scheduler.step()
+        with evaluation(self.model):
+            metrics = dict(self.evaluate(self.model))
+        speed, memory = len(self.samples) / seconds, peak_memory(self.settings.device)
+        return Epoch(number, loss, metrics, seconds, speed, memory, steps=steps)
 
 
-def _one_epoch(
-    model: nn.Module,
-    samples: Samples,
-    objective: Objective,
-    optimiser: Optimizer,
-    settings: Train,
-    order: torch.Generator,
-) -> float:
-    model.train()
-    seen = mixed(model, settings)
-    # summed on the device: asking for each step's value would make a GPU wait for every step
-    total = torch.zeros((), dtype=torch.float64, device=samples.device)
-    for inputs, labels in samples.batches(settings.batch, order):
-        optimiser.zero_grad(set_to_none=True)
-        loss = objective(seen, inputs, labels)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        total += loss.detach().double() * len(inputs)
-    return total.item() / len(samples)
+def fit_together(fittings: Sequence[Fitting]) -> Iterator[list[Epoch]]:
+    """Several trainings side by side, an epoch of each at a time; each as `fit` would do it.
+
+    On a GPU their steps are taken at once, and the bits are those of a training alone. An epoch's
+    wall time is shared out among them equally.
+
+    Arguments:
+        fittings: of one number of epochs and one precision, and as far by their checkpoints.
+    """
+    settings = fittings[0].settings
+    restored = [one.restored() for one in fittings]
+    for epochs in zip(*restored, strict=True):
+        yield [dataclasses.replace(epoch, restored=True) for epoch in epochs]
+    steps = Steps([one.track for one in fittings])
+    for number in range(len(restored[0]) + 1, settings.epochs + 1):
+        start = time.perf_counter()
+        with tf32(settings.precision == "tf32"):
+            losses = steps.epoch(
+                [random.Random(f"{one.seed}/{number}").getrandbits(63) for one in fittings]
+            )
+        seconds = (time.perf_counter() - start) / len(fittings)
+        for one, loss, curve in zip(fittings, losses, restored, strict=True):
+            curve.append(one.measured(number, loss, seconds, steps.how))
+            if one.checkpoint:
+                one.state().save(one.checkpoint, curve)
+        yield [curve[-1] for curve in restored]
 
 
 def peak_memory(device: str) -> float:

@@ -17,7 +17,7 @@ from torch import nn
 
 from research import models
 from research.data import Split
-from research.training import fingerprint, loop
+from research.training import fingerprint, graphs, loop
 from research.training.fingerprint import digest
 
 SOURCE = """
@@ -177,7 +177,7 @@ def test_the_training_loop_is_reached_through_its_helpers() -> None:
     visited: list[Any] = []
     walk = fingerprint._Walk()
     visited += list(walk.parts([loop.fit, Split]))  # its samples are digested beside it
-    assert loop._one_epoch in walk._kept
+    assert graphs._step_by_step in walk._kept
     assert any(getattr(one, "__name__", "") == "batches" for one in walk._kept)
 
 

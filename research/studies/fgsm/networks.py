@@ -11,7 +11,7 @@ from torch.optim.lr_scheduler import LRScheduler, StepLR
 
 from research.data import Dataset, Split
 from research.methods.classification import cross_entropy, scores
-from research.methods.fgsm import input_gradient, signed_step
+from research.methods.fgsm import added, gradient_of
 from research.models import LeNet, Maxout, SoftmaxRegression, TutorialCnn
 from research.models.inference import predict
 from research.studies.fgsm.settings import PAIR, Config, Recipe, epochs_of, lengths_of
@@ -109,8 +109,8 @@ def adversarial_loss(model: nn.Module, images: Tensor, labels: Tensor, eps: floa
     References:
         Explaining and Harnessing Adversarial Examples (Goodfellow et al., 2015), section 6.
     """
-    gradient = input_gradient(exact(model), images, labels)  # a sign needs all its bits
-    adv_inputs = signed_step(images, gradient, eps, clip=False)
+    gradient = gradient_of(exact(model), images, labels)  # a sign needs all its bits
+    adv_inputs = added(images, eps * gradient.sign(), clip=False)
     clean, attacked = (cross_entropy(model, inputs, labels) for inputs in (images, adv_inputs))
     return (clean + attacked) / 2
 

@@ -9,6 +9,7 @@ from torch import Generator, Tensor, nn
 from torch.optim.lr_scheduler import MultiStepLR
 
 from research.data import Dataset, Split
+from research.data.draws import drawn
 from research.methods.classification import cross_entropy, scores
 from research.methods.crops import crop_loss, cropped, mean_image
 from research.models import FilterSgd, ZFNet, parameter_groups
@@ -120,7 +121,7 @@ def random_crops(images: Tensor, side: int, generator: Generator | None = None) 
     number, channels, height, width = images.shape
     device = images.device
     tops, lefts = (
-        torch.randint(room - side + 1, (number,), generator=generator).to(device)
+        drawn(partial(_places, room - side + 1, number), generator, device)
         for room in (height, width)
     )
     pixel = torch.arange(side, device=device)
@@ -128,3 +129,7 @@ def random_crops(images: Tensor, side: int, generator: Generator | None = None) 
     image = torch.arange(number, device=device)[:, None, None, None]
     channel = torch.arange(channels, device=device)[:, None, None]
     return images[image, channel, rows[:, None, :, None], columns[:, None, None, :]]
+
+
+def _places(room: int, number: int, generator: Generator | None) -> Tensor:
+    return torch.randint(room, (number,), generator=generator)
