@@ -1,10 +1,70 @@
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from research import paths
 
 pytest_plugins = ["tests.samples"]
+
+_OF_CUDA = Path(__file__).parent / "device"
+"""where all tests with the marker `cuda` are, which need less installed than others"""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--device",
+        default=None,
+        help="device on which tests train and measure, as cuda; without it the CPU, and for those "
+        "with the marker cuda a GPU where there is one",
+    )
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With `-m cuda` other tests are not even imported: where a GPU is, their libraries may not."""
+    inside = collection_path.is_relative_to(_OF_CUDA) or _OF_CUDA.is_relative_to(collection_path)
+    return True if config.option.markexpr == "cuda" and not inside else None
+
+
+@pytest.fixture
+def device(request: pytest.FixtureRequest) -> str:
+    """The device of `--device`; of a test that needs a GPU, the first where none is named."""
+    import torch
+
+    named: str | None = request.config.getoption("--device")
+    if named is None and request.node.get_closest_marker("cuda"):
+        if not _CUDA:
+            pytest.skip("needs a GPU that PyTorch can use, this machine has none")
+        return "cuda"
+    if named and named.startswith("cuda"):
+        torch.empty(0, device=named)  # a wrong name fails here, and not somewhere within
+    return named or "cpu"
+
+
+_CUDA: list[str] = []
+"""the GPUs' names, looked up before any is hidden"""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cpu_unless_asked(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What chooses a device by itself chooses the CPU, unless `--device` names another."""
+    import torch
+
+    _CUDA.extend(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
+    named = request.config.getoption("--device") or "cpu"
+    with pytest.MonkeyPatch.context() as patch:
+        if not named.startswith("cuda"):
+            patch.setattr(torch.cuda, "is_available", lambda: False)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def gpu_where_needed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that needs a GPU sees it: PyTorch asks itself whether there is one."""
+    if request.node.get_closest_marker("cuda") and _CUDA:
+        import torch
+
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
 
 
 @pytest.fixture(scope="session", autouse=True)

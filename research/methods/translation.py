@@ -50,12 +50,13 @@ def perplexity(model: nn.Module, pairs: Pairs, batch: int = 256) -> float:
 def attention(model: nn.Module, pairs: Pairs, batch: int = 256) -> Iterator[Array]:
     """For each pair the attention (words of the target and `EOS`, words of the source and `EOS`),
     the true words before each word being given."""
-    with evaluation(model):
-        for source, target in pairs.batches(batch):
-            _, weights = model(source, target[:, :-1])
-            sizes = zip((target[:, 1:] != PAD).sum(1), (source != PAD).sum(1), strict=True)
-            for (rows, columns), one in zip(sizes, weights, strict=True):
-                yield one[:rows, :columns].float().cpu().numpy()
+    for source, target in pairs.batches(batch):
+        with evaluation(model):  # not around what the caller does with each
+            found = model(source, target[:, :-1])[1].float().cpu().numpy()
+        sizes = ((target[:, 1:] != PAD).sum(1).tolist(), (source != PAD).sum(1).tolist())
+        for rows, columns, weights in zip(*sizes, found, strict=True):
+            yield weights[:rows, :columns]
+
 
 
 # --- decoding ------------------------------------------------------------------------------------

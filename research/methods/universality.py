@@ -42,6 +42,10 @@ SEEDED = (
     "fooling_best",
 )  # fmt: skip
 """Numbers of a battery that `over_models` gives over models too."""
+SIZES = ("crafted", "judged", "classes")
+"""How many samples, and of how many classes, a battery had: of these the least of all models."""
+LEAST = 2
+"""samples of a class without which nothing can be compared within it"""
 
 
 class Samples(NamedTuple):
@@ -82,18 +86,28 @@ def halves(
     """Two disjoint sets of samples that the model gets right, drawn evenly from the classes.
 
     They come from the two `pools`, which are the same for all models of a study. Each holds the
-    classes in turn, so that its first samples are as even as the whole.
+    classes in turn, so that its first samples are as even as the whole. Where the model gets too
+    few right, a set is the largest with equally many of each class; classes of which it gets less
+    than two right in either pool are in neither.
 
     Raises:
-        UserError: a class has too few samples that the model gets right.
+        UserError: less than two classes are left.
     """
     images = split.images.float() / 255
     right = (predictions(model, images) == split.labels).cpu()
-    first, second = pools(split, crafted, judged, seed)
-    return (
-        _samples(split, _turns(first, right, crafted)),
-        _samples(split, _turns(second, right, judged)),
+    both = pools(split, crafted, judged, seed)
+    known = torch.stack([right[pool].sum(0) >= LEAST for pool in both]).all(0)
+    if known.sum() < 2:
+        raise UserError(
+            "noises are compared within and between two classes at least, of each of which the "
+            f"model gets {LEAST} test images right in both halves; it does so for "
+            f"{int(known.sum())} of {len(known)} classes: train longer or with another --train.lr"
+        )
+    first, second = (
+        _samples(split, _turns(pool[:, known], right, count))
+        for pool, count in zip(both, (crafted, judged), strict=True)
     )
+    return first, second
 
 
 def judged_alike(split: Split, crafted: int, judged: int, seed: int = 0) -> Samples:
@@ -119,15 +133,10 @@ def pools(split: Split, crafted: int, judged: int, seed: int = 0) -> tuple[Tenso
 
 
 def _turns(pool: Tensor, right: Tensor, count: int) -> Tensor:
-    """`count` indices of a pool that are right, the classes in turn."""
-    rounds = -(-count // pool.shape[1])
-    columns = [column[right[column]][:rounds] for column in pool.T]
-    if min(map(len, columns)) < rounds:
-        raise UserError(
-            f"{count} samples need {rounds} of each class that the model gets right, one class "
-            f"has {min(map(len, columns))}; lower --crafted and --judged, or train longer"
-        )
-    return torch.stack(columns, 1).flatten()[:count]
+    """`count` indices of a pool that are right, or as many as there are, the classes in turn."""
+    columns = [column[right[column]] for column in pool.T]
+    rounds = min(-(-count // pool.shape[1]), *map(len, columns))
+    return torch.stack([column[:rounds] for column in columns], 1).flatten()[:count]
 
 
 def _samples(split: Split, index: Tensor) -> Samples:
@@ -198,6 +207,9 @@ def battery(
         "fooling_best": best,
         "fooling_random_p95": Number(float(np.percentile(rates, 95, method="higher"))),
         "fooling_random_max": Number(rates.max().item()),
+        "crafted": Number(len(crafted.labels)),
+        "judged": Number(len(judged.labels)),
+        "classes": Number(len(crafted.labels.unique())),
     }
     found = verdict(best.value, by_class.value, own.value, rates.tolist())
     return Battery(numbers, table, {**figures, "blocks": blocks, "random": rates.numpy()},
@@ -315,6 +327,8 @@ def judge(
 def over_models(found: Sequence[Battery]) -> dict[str, Number]:
     """The first model's numbers, those of `SEEDED` over all models, and shares of the verdicts.
 
+    Of `SIZES` also the least over all models.
+
     `universal` is the share of models with that verdict; `class_universal` that of models with this
     or the stronger one.
     """
@@ -322,10 +336,30 @@ def over_models(found: Sequence[Battery]) -> dict[str, Number]:
         f"{name}_seeds": over_seeds([one.numbers[name].value for one in found]) for name in SEEDED
     }
     verdicts = [one.verdict for one in found]
-    return found[0].numbers | seeded | {
+    least = {f"{name}_least": _least(found, name) for name in SIZES}
+    return found[0].numbers | seeded | least | {
         "universal": Number(share_of(verdicts, "universal")),
         "class_universal": Number(share_of(verdicts, "universal", "class-universal")),
     }  # fmt: skip
+
+
+def _least(found: Sequence[Battery], name: str) -> Number:
+    return min((one.numbers[name] for one in found), key=lambda number: number.value)
+
+
+def shortfall(
+    found: Sequence[Battery], crafted: int, judged: int, classes: int, network: str
+) -> str:
+    """A sentence on samples or classes that were wanted and are not there; empty where all are."""
+    sizes = [int(_least(found, name).value) for name in SIZES]
+    if all(size >= wanted for size, wanted in zip(sizes, (crafted, judged, classes), strict=True)):
+        return ""
+    of_classes = f" of {sizes[2]} of the {classes} classes" if sizes[2] < classes else ""
+    return (
+        f"{network} gets too few test images right: noises are made on {sizes[0]} instead of "
+        f"{crafted} samples and judged on {sizes[1]} instead of {judged}{of_classes} (the least "
+        f"of {len(found)} {'model' if len(found) == 1 else 'models'})."
+    )
 
 
 def transfer_rates(

@@ -91,8 +91,12 @@ def resolve(settings: Train) -> Train:
 
 @contextmanager
 def tf32(allowed: bool) -> Iterator[None]:
-    """Whether CUDA may round the factors of float32 products to TF32; afterwards as it was."""
-    products = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)  # type: ignore[attr-defined]
+    """Whether CUDA may round the factors of float32 products to TF32; afterwards as it was.
+
+    Of convolutions and recurrent layers alike, in which cuDNN rounds unless told not to.
+    """
+    cudnn = torch.backends.cudnn
+    products = (torch.backends.cuda.matmul, cudnn.conv, cudnn.rnn)  # type: ignore[attr-defined]
     former = [kind.fp32_precision for kind in products]
     try:
         for kind in products:

@@ -239,7 +239,8 @@ def test_tf32_is_allowed_while_training_only_if_asked_for(
     seen: list[str] = []
 
     def note(*_: object) -> None:
-        kinds = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)  # type: ignore[attr-defined]
+        cudnn = torch.backends.cudnn
+        kinds = (torch.backends.cuda.matmul, cudnn.conv, cudnn.rnn)  # type: ignore[attr-defined]
         seen.extend(kind.fp32_precision for kind in kinds)
 
     def objective(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
@@ -254,6 +255,6 @@ def test_tf32_is_allowed_while_training_only_if_asked_for(
     note()
     list(fit(model, tiny_split(), objective, optimiser, settings, seed=0))
     note()
-    before, *during, after = zip(seen[::2], seen[1::2], strict=True)
-    assert during == [(products, products)] * 2
+    before, *during, after = zip(seen[::3], seen[1::3], seen[2::3], strict=True)
+    assert during == [(products,) * 3] * 2
     assert before == after

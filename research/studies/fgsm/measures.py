@@ -1,5 +1,6 @@
 """What the study `fgsm` measures on the tutorial's networks."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import NamedTuple
@@ -27,6 +28,7 @@ from research.methods.universality import (
     halves,
     judged_alike,
     over_models,
+    shortfall,
     summary,
     transfer_rates,
 )
@@ -215,6 +217,11 @@ def measure_universality(models: Models, data: Dataset, config: Config, log: Log
     found = {arm: [examine(model, data, config) for model in models[arm]] for arm in TUTORIAL}
     for arm, batteries in found.items():
         log_battery(arm, batteries, log)
+        text = shortfall(batteries, config.crafted, config.judged, len(data.classes), arm)
+        log.number(f"{arm}_short", bool(text))
+        if text:
+            print(f"fgsm  {text}", file=sys.stderr, flush=True)
+            log.finding(text)
     log.table("candidates", side_by_side(found))
     measure_transfer(models, found, data, config, log)
 

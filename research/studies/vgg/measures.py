@@ -1,5 +1,6 @@
 """What the study `vgg` measures on its networks."""
 
+import sys
 from collections.abc import Sequence
 from itertools import permutations
 
@@ -27,6 +28,7 @@ from research.methods.universality import (
     halves,
     judged_alike,
     over_models,
+    shortfall,
     summary,
     transfer_rates,
 )
@@ -124,6 +126,11 @@ def measure_noises(models: Models, data: Dataset, config: Config, log: Log) -> l
     log.arrays("noises", classes=np.array(data.classes), **first.arrays)
     log.arrays("candidates", **{name: n.cpu().numpy() for name, n in first.noises.items()})
     tell(first, config, log)
+    text = shortfall(found, config.crafted, config.judged, len(data.classes), "The network")
+    log.number("vgg_short", bool(text))
+    if text:
+        print(f"vgg  {text}", file=sys.stderr, flush=True)
+        log.finding(text)
     return found
 
 
@@ -164,7 +171,7 @@ def measure_examples(model: Vgg16, judged: Samples, data: Dataset, eps: float, l
 def of_different_classes(labels: Tensor, first: Tensor, count: int) -> list[int]:
     """Places of up to `count` samples of different classes; those marked `first` come first."""
     chosen: dict[int, int] = {}
-    for place in torch.argsort(~first, stable=True).tolist():
+    for place in torch.argsort((~first).int(), stable=True).tolist():
         chosen.setdefault(int(labels[place]), place)
     return list(chosen.values())[:count]
 
