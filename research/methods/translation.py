@@ -58,7 +58,6 @@ def attention(model: nn.Module, pairs: Pairs, batch: int = 256) -> Iterator[Arra
             yield weights[:rows, :columns]
 
 
-
 # --- decoding ------------------------------------------------------------------------------------
 
 

@@ -209,7 +209,7 @@ def battery(
         "fooling_random_max": Number(rates.max().item()),
         "crafted": Number(len(crafted.labels)),
         "judged": Number(len(judged.labels)),
-        "classes": Number(len(crafted.labels.unique())),
+        "classes": Number(len(torch.unique(crafted.labels))),
     }
     found = verdict(best.value, by_class.value, own.value, rates.tolist())
     return Battery(numbers, table, {**figures, "blocks": blocks, "random": rates.numpy()},

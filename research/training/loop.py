@@ -95,8 +95,8 @@ def tf32(allowed: bool) -> Iterator[None]:
 
     Of convolutions and recurrent layers alike, in which cuDNN rounds unless told not to.
     """
-    cudnn = torch.backends.cudnn
-    products = (torch.backends.cuda.matmul, cudnn.conv, cudnn.rnn)  # type: ignore[attr-defined]
+    cudnn: Any = torch.backends.cudnn
+    products: tuple[Any, ...] = (torch.backends.cuda.matmul, cudnn.conv, cudnn.rnn)
     former = [kind.fp32_precision for kind in products]
     try:
         for kind in products:

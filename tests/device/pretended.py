@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any, Self
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -40,7 +41,7 @@ class MixedDevicesError(RuntimeError):
 class OnDevice(Tensor):
     """A tensor that says it is on CUDA; `inner` holds its values on the CPU."""
 
-    inner: Tensor
+    inner: Tensor  # type: ignore[assignment]
 
     @staticmethod
     def __new__(cls, inner: Tensor) -> Self:
@@ -49,12 +50,12 @@ class OnDevice(Tensor):
             dtype=inner.dtype, layout=inner.layout, device=CUDA, requires_grad=False,
         )  # fmt: skip
         made.inner = inner
-        return made  # type: ignore[no-any-return]
+        return made
 
     def __init__(self, inner: Tensor) -> None:
         pass
 
-    def __repr__(self, **_: Any) -> str:
+    def __repr__(self, **_: Any) -> str:  # type: ignore[override]
         return f"OnDevice({self.inner!r})"
 
     def numpy(self, *, force: bool = False) -> Any:
@@ -68,22 +69,28 @@ class OnDevice(Tensor):
     def new_tensor(self, data: Any, **more: Any) -> Tensor:  # type: ignore[override]
         return torch.tensor(data, dtype=more.get("dtype", self.dtype)).to(CUDA)
 
+    def __getitem__(self, index: Any) -> Tensor:
+        return super().__getitem__(_known(index))
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        super().__setitem__(_known(index), value)
+
     def tolist(self) -> Any:
         return self.inner.tolist()
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        return self.inner.__reduce_ex__(protocol)
+        return self.inner.__reduce_ex__(protocol)  # type: ignore[no-untyped-call]
 
-    __torch_function__ = torch._C._disabled_torch_function_impl
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
 
     @classmethod
-    def __torch_dispatch__(
+    def __torch_dispatch__(  # type: ignore[override]
         cls, function: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         return _computed(function, args, kwargs or {})
 
 
-class Pretending(TorchDispatchMode):
+class Pretending(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Sends what is made on `cuda` there."""
 
     def __torch_dispatch__(
@@ -109,6 +116,8 @@ def _computed(function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     generator = kwargs.get("generator")
     if on_device and generator is not None:
         raise MixedDevicesError(f"{name}: Expected a 'cuda' device type for generator, found 'cpu'")
+    if any(one.is_meta and not isinstance(one, OnDevice) and one.device == CUDA for one in given):
+        raise NotImplementedError(f"{name} of a tensor that was made on the device out of sight")
     if on_device and name not in _CROSSING:
         _check(name, args, given)
     if kwargs.get("pin_memory"):
@@ -156,6 +165,13 @@ def _tensors(value: Any) -> list[Tensor]:
     return found
 
 
+def _known(index: Any) -> Any:
+    """Lists and arrays as tensors of the CPU; made on the device, nothing could be told of them."""
+    if isinstance(index, tuple):
+        return tuple(map(_known, index))
+    return torch.as_tensor(index) if isinstance(index, list | np.ndarray) else index
+
+
 def _on_cpu(value: Any) -> Any:
     return CPU if isinstance(value, torch.device) else value
 
@@ -168,7 +184,7 @@ def _inner(value: Any) -> Any:
 def pretended() -> Iterator[None]:
     """Within, `DEVICE` is a device of this machine."""
     overwrites = torch.__future__.get_overwrite_module_params_on_conversion()
-    with pytest.MonkeyPatch.context() as patch, Pretending():
+    with pytest.MonkeyPatch.context() as patch, Pretending():  # type: ignore[no-untyped-call]
         # else a parameter would get a tensor of the device as its data, and stay one of the CPU
         torch.__future__.set_overwrite_module_params_on_conversion(True)
         patch.setattr(torch.optim, "Adam", _plain_adam)

@@ -155,6 +155,6 @@ def test_the_battery_draws_the_same_samples_and_comes_to_the_same_verdict(
         assert other.numbers[name].value == pytest.approx(number.value, abs=tolerance), name
     for column in ("crafted", "held_out"):
         cells = zip(wanted.candidates.column(column), other.candidates.column(column), strict=True)
-        for one, two in cells:
-            assert isinstance(one, Number) and isinstance(two, Number)
-            assert two.value == pytest.approx(one.value, abs=0.08)
+        for rate, its in cells:
+            assert isinstance(rate, Number) and isinstance(its, Number)
+            assert its.value == pytest.approx(rate.value, abs=0.08)

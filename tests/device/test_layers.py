@@ -168,8 +168,8 @@ def test_invariance_is_that_of_the_cpu(
         found.append(curves(outputs, images, labels, CHANGES[name], amounts[name], 0.5, batch=8))
     for layer, wanted in found[0].distances.items():
         assert torch.allclose(found[1].distances[layer].cpu(), wanted, rtol=1e-3, atol=1e-3)
-    probabilities = [one.probabilities.cpu() for one in found]
-    assert torch.allclose(*probabilities, rtol=1e-3, atol=1e-5)
+    first, second = (one.probabilities.cpu() for one in found)
+    assert torch.allclose(second, first, rtol=1e-3, atol=1e-5)
 
 
 def test_correspondence_is_that_of_the_cpu(

@@ -35,8 +35,8 @@ def test_reconstructions_are_measured_as_on_the_cpu(pictures: Split, device: str
         assert found[name].device.type == "cpu"
         assert torch.allclose(found[name], values, rtol=1e-4, atol=1e-6), name
     residual = rebuilt - images
-    spectra = [reconstruction.spectrum(one).cpu() for one in (residual, residual.to(device))]
-    assert torch.allclose(*spectra, rtol=1e-6)
+    here, there = (reconstruction.spectrum(one).cpu() for one in (residual, residual.to(device)))
+    assert torch.allclose(there, here, rtol=1e-6)
     energies = [reconstruction.checkerboard_energy(one) for one in (residual, residual.to(device))]
     assert energies[1] == pytest.approx(energies[0], rel=1e-6)
 
@@ -131,8 +131,8 @@ def test_losses_and_perplexities_of_sentences_are_those_of_the_cpu(
         assert torch.allclose(two.grad.cpu(), one.grad, rtol=1e-3, atol=1e-4 * scale)
     found = perplexity(there, moved, 16)
     assert math.isfinite(found) and found == pytest.approx(perplexity(here, pairs, 16), rel=1e-4)
-    for one, two in zip(attention(here, pairs, 16), attention(there, moved, 16), strict=True):
-        assert one.shape == two.shape and np.allclose(one, two, atol=1e-4)
+    for mine, other in zip(attention(here, pairs, 16), attention(there, moved, 16), strict=True):
+        assert mine.shape == other.shape and np.allclose(mine, other, atol=1e-4)
 
 
 @pytest.mark.parametrize("width", [1, 4])

@@ -215,7 +215,7 @@ def test_an_objective_of_the_device_is_that_of_the_cpu(slug: str, name: str, dev
     found: dict[str, float] = {}
     model = placed(copy.deepcopy(training.model), replace(SETTINGS, device=device)).train()
     for precision in ("float32", "bfloat16"):
-        settings = replace(SETTINGS, precision=precision, device=device)  # type: ignore[arg-type]
+        settings = replace(SETTINGS, precision=precision, device=device)
         model.zero_grad()
         torch.manual_seed(0)
         loss = training_objective(training, device)(mixed(model, settings), *batch)
@@ -240,8 +240,8 @@ def training_objective(training: Training, device: str) -> Objective:
         CellType(cell.cell_contents.to(device)) if isinstance(cell.cell_contents, Tensor) else cell
         for cell in cells
     )
-    code, names = objective.__code__, objective.__globals__  # type: ignore[attr-defined]
-    return FunctionType(code, names, closure=moved)  # type: ignore[return-value]
+    code, names = objective.__code__, objective.__globals__
+    return FunctionType(code, names, closure=moved)
 
 
 def test_every_model_of_every_study_was_tried() -> None:

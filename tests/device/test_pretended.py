@@ -1,5 +1,6 @@
 """Every study from start to figures on a pretended device: what CUDA refuses is refused here."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,7 @@ def test_a_study_runs_on_a_device_that_is_not_the_cpu(entry: Entry, tmp_path: Pa
     study = study_of(entry)
     config = config_of(entry.slug, study)
     train = replace(config.train, device=DEVICE, precision="float32")
-    config = replace(config, train=train, seeds=(0, 1), **FEW.get(entry.slug, {}))
+    config = replace(config, train=train, **FEW.get(entry.slug, {}))
     store = open_store(f"folder:{tmp_path}")
     with patched(study, halves=halves, Copying=few_copies), pretended():
         id = launch(entry, config, Options("sample"), store)
@@ -68,15 +69,18 @@ def test_the_pretended_device_answers_and_refuses_as_cuda_does() -> None:
         assert torch.equal(there.cpu(), here) and there.tolist() == here.tolist()
         assert there[torch.tensor([1, 2])].tolist() == [1, 2]
         assert (there + torch.tensor(1.0))[0] == 1
+        assert there[[3, 4]].tolist() == there[np.array([3, 4])].tolist() == [3, 4]
         assert np.array_equal(there.numpy(force=True), here.numpy())
-        for take in (lambda: there.numpy(), lambda: np.asarray(there)):
+        takes: list[Callable[[], Any]] = [lambda: there.numpy(), lambda: np.asarray(there)]
+        for take in takes:
             with pytest.raises(TypeError, match="can't convert"):
                 take()
-        for meet in (
+        meets: list[Callable[[], Any]] = [
             lambda: here + there,
             lambda: here[there.long()],
             lambda: torch.cat([here, there]),
             lambda: torch.rand(2, device=DEVICE, generator=torch.Generator()),
-        ):
+        ]
+        for meet in meets:
             with pytest.raises(MixedDevicesError):
                 meet()

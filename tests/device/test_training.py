@@ -108,7 +108,7 @@ def test_every_optimiser_steps_as_on_the_cpu(
             optimiser.zero_grad()
             F.cross_entropy(model(images), labels).backward()  # type: ignore[no-untyped-call]
             optimiser.step()
-    assert same(*models, 2e-4)
+    assert same(models[0], models[1], 2e-4)
 
 
 def test_the_loss_that_autocast_refuses_is_trained_with_rounding(
@@ -120,7 +120,7 @@ def test_the_loss_that_autocast_refuses_is_trained_with_rounding(
     losses = {}
     for precision in ("float32", "bfloat16"):
         torch.manual_seed(0)
-        settings = Train(epochs=4, batch=16, device=device, precision=precision)  # type: ignore[arg-type]
+        settings = Train(epochs=4, batch=16, device=device, precision=precision)
         model = placed(ConvAutoencoder(), settings)
         adam = torch.optim.Adam(model.parameters(), lr=3e-3, fused=True)
         run = fit(model, pictures.to(device), objective, adam, settings, seed=0)

@@ -218,6 +218,14 @@ def test_attention_of_pairs_is_cut_to_each_sentence(model: Translator) -> None:
     assert all(np.allclose(one.sum(1), 1) for one in found)
 
 
+def test_whoever_looks_at_attention_is_in_no_mode_of_the_network_s(model: Translator) -> None:
+    pairs = Pairs(torch.tensor([[5, EOS], [6, EOS]]), torch.tensor([[SOS, 4, EOS]] * 2))
+    model.train()
+    both = (translation.attention(model, pairs, 1) for _ in range(2))
+    for _ in zip(*both, strict=True):
+        assert model.training and not torch.is_inference_mode_enabled()
+
+
 def test_bleu_is_sacrebleu_s() -> None:
     ours = ["the cat sat on the mat .", "a dog", "no match here"]
     theirs = ["the cat sat on a mat .", "a dog barks", "something else"]
