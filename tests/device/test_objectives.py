@@ -227,7 +227,8 @@ def test_an_objective_of_the_device_is_that_of_the_cpu(slug: str, name: str, dev
     [whole] = step(training, "float32").losses
     # dropout and noise are others on another device
     assert found["float32"] == pytest.approx(whole.item(), rel=0.3, abs=0.02)
-    assert found["bfloat16"] == pytest.approx(found["float32"], rel=0.02, abs=0.002)
+    # dropout draws other masks in another type, on a GPU
+    assert found["bfloat16"] == pytest.approx(found["float32"], rel=0.06, abs=0.002)
 
 
 def training_objective(training: Training, device: str) -> Objective:
