@@ -14,6 +14,8 @@ DatasetName = Literal[
 ]
 
 
+Tokeniser = Literal["words", "13a", "intl", "zh", "ja-mecab", "char"]
+
 GIVEN = "given"
 """Name of the one model of a study that looks at a network of the user's."""
 
@@ -53,6 +55,9 @@ class Text:
     """Pairs of files with more words on either side are left out."""
     min_count: int = 5
     """How often a word must occur in the training set to be in the vocabulary."""
+    tokenise: Tokeniser = "words"
+    """What is a word of the files: words (runs of letters and digits, and single other signs), or
+    sacrebleu's 13a, intl, zh, ja-mecab or char; zh and char are for scripts without spaces."""
 
     @property
     def title(self) -> str:

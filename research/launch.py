@@ -18,6 +18,7 @@ from research.errors import UserError
 from research.records import sha256
 from research.studies import Entry
 from research.tracking import Log, Opening, OpenRun, Store, Summary, staleness
+from research.tracking.ending import Terminated
 from research.training import loop
 from research.training.ensemble import train_beforehand
 
@@ -87,15 +88,32 @@ def launch(entry: Entry, config: Any, options: Options, store: Store) -> str:
     former = interrupted(opening, store.runs(entry.slug)).id if options.resume else None
     # measured in float32 proper: PyTorch lets cuDNN's convolutions round to TF32 unless told not to
     with store.start(opening, resume=former, pretrained=pretrained) as log, loop.tf32(False):
-        with remembered():
-            own = [name for name in study.children(config) if name not in pretrained]
-            train_beforehand(study.study, config, own, log)
-            study.study(config, log)
+        measured(study, config, pretrained, log)
         with log.part("figures"):
             draw(study, log)
         # a finished run is never resumed, and its weights are stored
         shutil.rmtree(log.folder / "checkpoints", ignore_errors=True)
         return log.id
+
+
+def measured(study: Study, config: Any, pretrained: Mapping[str, Path], log: Log) -> None:
+    """Trains what the study needs and runs it.
+
+    Raises:
+        UserError: something in it ends the process.
+    """
+    try:
+        with remembered():
+            own = [name for name in study.children(config) if name not in pretrained]
+            train_beforehand(study.study, config, own, log)
+            study.study(config, log)
+    except Terminated:
+        raise
+    except SystemExit as error:
+        raise UserError(
+            f"a study must come to its end, something in it ended the process with exit code "
+            f"{error.code!r}; take sys.exit() out of it"
+        ) from None
 
 
 def check(config: Any) -> None:
@@ -205,8 +223,8 @@ def _own_file(given: Sequence[str]) -> Path:
     """The one file of weights of the user's own network. Raises UserError for another number."""
     if len(given) > 1 or not Path(given[0]).is_file():
         raise UserError(
-            "--weights must be the one safetensors file of the network that --model names, given "
-            f"was {' '.join(given)}"
+            "--weights must be the one safetensors file of the network that --model names, got "
+            f"{' '.join(given)}"
         )
     return Path(given[0])
 

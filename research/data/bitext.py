@@ -1,16 +1,24 @@
 """Pairs of sentences to learn translation from: two text files, or generated numerals."""
 
 import random
-import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from research.config import Text
 from research.data.numerals import LEAST, MOST, numerals
 from research.data.sequences import Bitext, Pairs, Vocabulary, Words, digest
+from research.data.tokens import tokeniser, words
 from research.errors import UserError
+from research.text import lines, read
+
+__all__ = ["MOST_UNKNOWN", "corpus", "fits", "generated", "load", "words"]
 
 Pair = tuple[Words, Words]
+
+MOST_UNKNOWN = 0.5
+"""Share of <unk> among the words of a side up to which a run makes sense: beyond it <unk> is the
+right answer more often than not, and perplexity and BLEU only measure how often it is guessed."""
 
 
 def load(config: Text) -> Bitext:
@@ -18,7 +26,8 @@ def load(config: Text) -> Bitext:
 
     Raises:
         UserError: sizes that cannot be, one file without the other, a file that is missing, empty
-            or not UTF-8, files of different numbers of lines, or too few sentences.
+            or not Unicode text, files of different numbers of lines, too few sentences, or a
+            side of which most words are not in its vocabulary.
     """
     _check(config)
     if config.source is None and config.target is None:
@@ -69,28 +78,55 @@ def corpus(config: Text, source: Path, target: Path) -> Bitext:
             f"the two files must have a translation on each line, {source} has {counts[0]} lines "
             f"and {target} {counts[1]}; give files that belong together"
         )
-    both = ((words(a), words(b)) for a, b in zip(*sides, strict=True))
-    kept = [pair for pair in dict.fromkeys(both) if fits(pair, config.max_length)]
+    split = tokeniser(config.tokenise)
+    both = dict.fromkeys((split(a), split(b)) for a, b in zip(*sides, strict=True))
+    kept = [pair for pair in both if fits(pair, config.max_length)]
+    if len(kept) < len(both):
+        print(
+            f"{len(both) - len(kept):,} of {len(both):,} different pairs have a side that is empty "
+            f"or longer than {config.max_length} words, and are left out",
+            file=sys.stderr,
+        )
     held = config.valid + config.test
     if len(kept) <= held:
         raise UserError(
             f"{source.name} and {target.name} have {len(kept)} different pairs of at most "
-            f"{config.max_length} words, --data.valid and --data.test hold out {held}; lower them "
-            "or give more text"
+            f"{config.max_length} words, --data.valid and --data.test hold out {held}; lower them, "
+            "raise --data.max-length or give more text"
         )
     random.Random(0).shuffle(kept)
-    return _split(
+    made = _split(
         kept,
         config,
         name=config.title,
         origin="two text files of the reader's",
         licence="the reader's",
     )
+    for side, path in enumerate((source, target)):
+        for use, pairs in {"training": kept[held:], "testing": kept[: config.test]}.items():
+            spelt = [word for pair in pairs for word in pair[side] if _spelt(word)]
+            _check_known(spelt, use, made.vocabularies[side], path, config)
+    return made
 
 
-def words(line: str) -> tuple[str, ...]:
-    """Runs of letters and digits, and single other signs, in lower case."""
-    return tuple(re.findall(r"\w+|[^\w\s]", line.lower()))
+def _spelt(word: str) -> bool:
+    """Whether it has a letter or digit; full stops are known in any corpus."""
+    return any(letter.isalnum() for letter in word)
+
+
+def _check_known(
+    words: Sequence[str], use: str, known: Vocabulary, path: Path, config: Text
+) -> None:
+    """Raises UserError where most words of a side are `<unk>`."""
+    unknown = sum(word not in known.numbers for word in words)
+    if unknown > MOST_UNKNOWN * len(words):
+        raise UserError(
+            f"at most {MOST_UNKNOWN:.0%} of the words may be unknown (<unk>), got "
+            f"{unknown / len(words):.0%} of those of {path.name} for {use}: they occur fewer "
+            f"than {config.min_count} times in training; give --data.tokenise char, or zh, for "
+            "a script without spaces, else a larger vocabulary by a lower --data.min-count or "
+            "more text"
+        )
 
 
 def fits(pair: Pair, longest: int) -> bool:
@@ -99,16 +135,15 @@ def fits(pair: Pair, longest: int) -> bool:
 
 def _lines(path: Path) -> list[str]:
     try:
-        text = path.expanduser().read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else error.strerror
+        text = read(path.expanduser())
+    except OSError as error:
         raise UserError(
-            f"a side of the corpus must be a text file, {path} cannot be read ({reason}); give "
-            "--data.source and --data.target"
+            f"a side of the corpus must be a text file, {path} cannot be read ({error.strerror}); "
+            "give --data.source and --data.target"
         ) from None
     if not text.strip():
         raise UserError(f"a side of the corpus must hold sentences, {path} is empty; give another")
-    return text.removesuffix("\n").split("\n")
+    return lines(text)
 
 
 def _split(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from research.errors import UserError
 
-REPORT = ("jinja2", "markdown_it", "pikepdf", "pybtex", "pypdfium2", "weasyprint", "ziamath")
+REPORT = ("jinja2", "markdown_it", "pikepdf", "pypandoc", "pypdfium2", "weasyprint", "ziamath")
 TRACK = ("mlflow",)
 PARTS = {"report": REPORT, "track": TRACK}
 """optional part of the project -> the modules that it brings"""

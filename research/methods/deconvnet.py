@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from research.errors import ArgumentError
-from research.methods.chain import MIXED, PASSED, SCALES, Chain, Passage, Scale
+from research.methods.chain import Chain, Passage
+from research.methods.reversible import MIXED, PASSED, SCALES, Scale
 from research.models.layers import CentredPixels, Normalise
 
 

@@ -22,8 +22,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from research.errors import ArgumentError
-from research.methods.chain import PASSED, Scale, apply
+from research.methods.chain import apply
 from research.methods.deconvnet import pair
+from research.methods.reversible import PASSED, Scale
 from research.models.inference import evaluation
 from research.models.layers import CentredPixels, Normalise
 

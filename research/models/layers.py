@@ -44,3 +44,10 @@ class CentredPixels(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return 255 * (images - self.mean)
+
+
+class LogOf(nn.Module):
+    """The logarithm of probabilities, which are logits of the same probabilities; finite for 0."""
+
+    def forward(self, probabilities: Tensor) -> Tensor:
+        return probabilities.clamp_min(torch.finfo(torch.float32).tiny).log()

@@ -7,6 +7,7 @@ The trail is one JSON document, embedded in the PDF and in the HTML:
     sources       write-up and templates -> sha256
     numbers       {id, kind, run, name, value, half_width, low, high, n, format, printed, page, …}
     figures       {name, artifact, sha256, page, rectangle, data: [{path, sha256, attachment}]}
+    pictures      {name, sha256, page, rectangle}: the author's own, where there are any
     tables        {name, artifact, sha256, page, rectangle, attachment}
     claims        {id, run, name, outcome, effect, low, high, unit, values, p, n, test, direction,
                   threshold, printed, page, rectangle}: what a sentence rests on
@@ -77,6 +78,15 @@ class Exhibit:
     data: tuple[File, ...]
 
 
+@dataclass(frozen=True)
+class OwnPicture:
+    """A printed picture of the author's: its element, file and digest."""
+
+    id: str
+    name: str
+    sha256: str
+
+
 @dataclass
 class Ledger:
     """Collects what a write-up prints, in the order in which it stands there."""
@@ -88,6 +98,7 @@ class Ledger:
     numbers: list[dict[str, Any]] = field(default_factory=list)
     figures: list[Exhibit] = field(default_factory=list)
     tables: list[Exhibit] = field(default_factory=list)
+    pictures: list[OwnPicture] = field(default_factory=list)
     claims: list[dict[str, Any]] = field(default_factory=list)
     comparisons: list[dict[str, str | float]] = field(default_factory=list)
     lone: bool = False
@@ -214,7 +225,11 @@ def trail(
 ) -> dict[str, Any]:
     """The provenance of a laid-out write-up as plain data, without paths of this machine."""
     attached = set(ledger.attached())
-    return {
+    own = [
+        {"name": one.name, "sha256": one.sha256, **_place(one.id, places)}
+        for one in ledger.pictures
+    ]
+    return ({"pictures": own} if own else {}) | {
         "format": 2,
         "title": title,
         "author": dict(author),

@@ -21,7 +21,7 @@ from research.provenance import trail as provenance
 from research.provenance.cohort import History, Past
 from research.records import Results
 from research.report import anonymous as hidden
-from research.report import markdown, pdf, render
+from research.report import markdown, pdf, pictures, render
 from research.report.citations import Citations
 from research.report.layout import Plan, Sheet
 from research.report.words import Words
@@ -124,7 +124,8 @@ def _build(
     clock, sheet, results = _Clock(), Sheet(), ledger.results
     ended = results.run.ended
     with clock.part("text"):
-        words = Words(ledger, Citations(templates / "references.bib"), sheet, draft=draft)
+        citations = Citations(templates / "references.bib")
+        words = Words(ledger, citations, sheet, draft=draft, folder=text.path.parent)
         env = render.environment(templates)
         paper = render.paper(env, text, words, signed)
     with clock.part("layout"):
@@ -205,7 +206,16 @@ def differences(
 def _sources(source: Path, author: Path, templates: Path) -> list[Path]:
     """What a write-up is made of, beside the record."""
     looks = [path for path in templates.iterdir() if path.is_file() and path.suffix != ".md"]
-    return [source, author, *sorted(looks)]
+    return [source, author, *_pictures(source), *sorted(looks)]
+
+
+def _pictures(source: Path) -> list[Path]:
+    """The author's pictures, as far as they are there; a build tells of the others."""
+    try:
+        named = pictures.named(markdown.read(source).text)
+    except UserError:
+        return []
+    return sorted({path for name in named if (path := source.parent / name).is_file()})
 
 
 def _record(trail: dict[str, Any]) -> pdf.Attached:

@@ -31,6 +31,7 @@ class Source:
 
     path: Path
     title: str
+    """as Markdown, in which formulas may stand; so are the keywords"""
     keywords: tuple[str, ...]
     text: str
     reads: tuple[str, ...] = ()
@@ -58,7 +59,8 @@ def read(path: Path) -> Source:
         raise UserError(
             f"no write-up at {path.name}: a study's text is a Markdown file of that name"
         )
-    text = text_of(path)
+    # a lone carriage return ends no line, and Markdown would take it for the end of one
+    text = text_of(path).replace("\r", " ")
     front = _FRONT.match(text)
     if not front:
         raise at(path, 1, "a write-up begins with '---', a line 'title: …' and '---'")
@@ -71,18 +73,33 @@ def read(path: Path) -> Source:
 
 
 def _listed(text: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in text.split(",") if word.strip())
+    """Words between commas, in brackets or not, each in quotes or not."""
+    inner = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    return tuple(_unquoted(word) for word in inner.split(",") if word.strip())
+
+
+def _unquoted(value: str) -> str:
+    """A value without the quotes around it, and what they protect as YAML reads it."""
+    value = value.strip()
+    if len(value) < 2 or value[0] != value[-1] or value[0] not in "\"'":
+        return value
+    inner = value[1:-1]
+    if value[0] == "'":
+        return inner.replace("''", "'")
+    return re.sub(r'\\([\\"])', r"\1", inner)
 
 
 def _front_matter(path: Path, text: str) -> dict[str, str]:
     facts: dict[str, str] = {}
-    for number, line in enumerate(text.splitlines(), start=2):
+    for number, line in enumerate(text.split("\n"), start=2):
         key, colon, value = line.partition(":")
+        if not line.strip() or line.startswith("#"):
+            continue
         if not colon:
             raise at(path, number, f"front matter is 'key: value', got '{line}'")
         if key.strip() not in _KEYS:
             raise at(path, number, str(miss("front matter has no key", key.strip(), _KEYS)))
-        facts[key.strip()] = value.strip()
+        facts[key.strip()] = _unquoted(value)
     return facts
 
 
@@ -91,7 +108,14 @@ def _parser() -> MarkdownIt:
     options = {"html": False, "typographer": True}
     parser = MarkdownIt("commonmark", options).enable(["table", "replacements", "smartquotes"])
     parser.options["maxNesting"] = _NESTING
+    parser.add_render_rule("image", _stray_picture)
     return parser
+
+
+def _stray_picture(renderer: object, tokens: list[Token], index: int, *_: object) -> str:
+    """Those that stand alone were taken out before."""
+    path = tokens[index].attrGet("src")
+    raise UserError(f"a picture is a paragraph of its own, got '{path}' within another's line")
 
 
 def inline(text: str) -> str:

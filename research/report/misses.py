@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
+from research import text as texts
 from research.errors import GapError, UserError
 
 
@@ -18,14 +19,9 @@ def miss(complaint: str, name: str, known: Iterable[str]) -> GapError:
 
 
 def text_of(path: Path) -> str:
-    """A source's text. Raises UserError where it cannot be read, or is not UTF-8, with the line."""
+    """A source's text, see `research.text`. Raises UserError where it cannot be read."""
     try:
-        content = path.read_bytes()
-        return content.decode().replace("\r\n", "\n")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        found = f"byte {content[error.start]:#04x}"
-        raise at(path, line, f"text is UTF-8, got {found}: save the file as UTF-8") from None
+        return texts.read(path)
     except OSError as error:
         raise at(path, None, f"it cannot be read: {error.strerror}") from None
 
@@ -38,7 +34,7 @@ def at(path: Path, line: int | None, message: str) -> UserError:
 
 def line_of(text: str, needle: str) -> int | None:
     """The first line that holds `needle`, counted from 1."""
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if needle in line:
             return number
     return None

@@ -122,7 +122,7 @@ def _rehearse(text: markdown.Source, templates: Path, found: _Found) -> None:
         words.speak(env, way, {name: Whatever() for _, name in unknown})
     _gather(spoken, found)
     with found.told():
-        _check_references(citations, templates)
+        _check_references(citations)
 
 
 def _gather(spoken: Sequence[Rehearsed], found: _Found) -> None:
@@ -154,13 +154,6 @@ def _gather_typed(spoken: Sequence[Rehearsed], found: _Found) -> None:
             found.place(source.path, left[number][0], render.typed(number, context))
 
 
-def _check_references(citations: Citations, templates: Path) -> None:
-    try:
-        citations.references()
-    except UserError:
-        raise
-    except Exception as error:  # pybtex raises whatever an entry lacks
-        raise UserError(
-            f"references.bib in {templates.name}/: the works that are cited cannot be listed: "
-            f"{type(error).__name__} {error}"
-        ) from None
+def _check_references(citations: Citations) -> None:
+    """Raises UserError where the works that are cited cannot be listed."""
+    citations.references(lambda tex: formulas.image(tex, False, 1000.0))

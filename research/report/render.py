@@ -1,5 +1,6 @@
 """Rendering: a write-up's words are spoken over a run, its blocks put into the page template."""
 
+import html
 import re
 import tomllib
 import traceback
@@ -13,7 +14,7 @@ from markupsafe import Markup
 
 from research.errors import UserError
 from research.provenance import literals
-from research.report import formulas, markdown
+from research.report import formulas, markdown, pictures
 from research.report.layout import Plan, Sheet
 from research.report.markdown import Block, Source
 from research.report.misses import at, line_of, miss, text_of
@@ -95,7 +96,7 @@ def author_of(path: Path) -> dict[str, str]:
 def evaluate(env: SandboxedEnvironment, source: Source, words: Words) -> str:
     """The write-up with its words replaced. Raises UserError with the line at fault."""
     try:
-        text = formulas.set_aside(source.text, words.formula)
+        text = formulas.set_aside(pictures.as_words(source.text), words.formula)
         code = env.compile(text, filename=str(source.path))
         vocabulary = env.make_globals(words.vocabulary())
         return Template.from_code(env, code, vocabulary).render()
@@ -142,6 +143,8 @@ def paper(
         run = words.ledger.results.run
         given = {
             "source": source,
+            "title": Markup(_line_of_words(source.title, words)),
+            "keywords": Markup(", ".join(_line_of_words(one, words) for one in source.keywords)),
             "author": author,
             "abstract": Markup("\n".join(filled)),
             "run": run,
@@ -158,13 +161,27 @@ def paper(
         _check(piece, source)
     named |= _references(words, len(named))
     head = {
-        "title": source.title,
+        "title": _bare(source.title),
         "author": author["name"],
-        "keywords": source.keywords,
+        "keywords": [_bare(one) for one in source.keywords],
         "run": run,
     }
     gaps = tuple(words.draft.gaps) if words.draft else ()
     return Paper(title, named, foot, head, compute.strip(), gaps)
+
+
+def _line_of_words(text: str, words: Words) -> str:
+    """A title or keyword as HTML: emphasis, code and formulas are drawn."""
+    try:
+        return words.slots.fill(markdown.inline(formulas.set_aside(text, words.formula)))
+    except formulas.FormulaError as error:
+        raise UserError(f"front matter: {error}") from None
+
+
+def _bare(text: str) -> str:
+    """The same as plain text, for what tells of the document."""
+    shown = markdown.inline(formulas.set_aside(text, lambda tex, display: formulas.spoken(tex)))
+    return html.unescape(re.sub("<[^>]*>", "", shown))
 
 
 def arrange(

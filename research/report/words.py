@@ -4,14 +4,15 @@ import dataclasses
 import html
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from research.errors import GapError, UserError
 from research.provenance import literals
 from research.provenance.formats import DAGGER, measured, outcome, plain
-from research.provenance.trail import Exhibit, Ledger, facts, portable
+from research.provenance.trail import Exhibit, Ledger, OwnPicture, facts, portable
 from research.records import Cell, Claim, Number, Outcome, Results
-from research.report import alternatives, formulas, markdown, tables
+from research.report import alternatives, formulas, markdown, pictures, tables
 from research.report.citations import Citations
 from research.report.gaps import Draft
 from research.report.layout import PX, Sheet
@@ -34,9 +35,12 @@ class Words:
     """
 
     def __init__(
-        self, ledger: Ledger, citations: Citations, sheet: Sheet, *, draft: bool = False
-    ) -> None:
+        self, ledger: Ledger, citations: Citations, sheet: Sheet, *, draft: bool = False,
+        folder: Path = Path(),
+    ) -> None:  # fmt: skip
+        """`folder` is that of the write-up, where its pictures lie."""
         self.ledger = ledger
+        self._folder = folder
         self.slots = Slots()
         self.sections: dict[str, str] = {}
         self.draft = Draft(self.slots) if draft else None
@@ -52,7 +56,7 @@ class Words:
     def vocabulary(self) -> dict[str, Callable[..., Any]]:
         numbers = (self.number, self.value, self.setting, self.fact, self.quoted, self.stated)
         others = (self.claim, self.compare, self.figure, self.table, self.col, self.ref, self.cite)
-        words = {word.__name__: word for word in (*numbers, *others)}
+        words = {word.__name__: word for word in (*numbers, *others, self.picture)}
         return self.draft.forgiving(words) if self.draft else words
 
     # --- numbers ---------------------------------------------------------------------------------
@@ -198,6 +202,25 @@ class Words:
 
         return self.slots.put_block(render, "wide" if wide else "float")
 
+    def picture(self, path: str, caller: Callable[[], str], alt: str, attributes: str) -> str:
+        """A picture of the author's, no wider than its place; written `![…](…)`, not as a word.
+
+        Raises UserError where there is no such file, or one that cannot be printed.
+        """
+        wide, share = pictures.attributes_of(attributes)
+        room = self._sheet.text if wide else self._sheet.column
+        picture = pictures.read(self._folder, path)
+        label = self._label("fig", picture.name, "Figure")
+        caption = str(caller())
+
+        def render() -> str:
+            self.ledger.pictures.append(OwnPicture(f"i-{picture.name}", path, picture.sha256))
+            told = alt or self.slots.plain(caption).strip()
+            width = share * room or min(room, picture.width_mm)
+            return picture.figure(width, wide, told, f"{label}. {self._inline(caption)}")
+
+        return self.slots.put_block(render, "wide" if wide else "float")
+
     def table(
         self, name: str, *, caption: str, columns: Wanted,
         rows: Mapping[str, Sequence[Cell]] | None = None, wide: bool = False,
@@ -251,14 +274,15 @@ class Words:
 
     def formula(self, tex: str, display: bool) -> str:
         """A formula; written `$…$` or `$$…$$`, not as a word."""
-        room = self._sheet.column * PX
+        made = formulas.image(tex, display, self._sheet.column * PX)
         if display:
-            return self.slots.put_block(lambda: formulas.image(tex, display, room), "formula")
-        return self.slots.put(lambda: formulas.image(tex, display, room), tex)
+            return self.slots.put_block(lambda: made, "formula")
+        return self.slots.put(lambda: made, tex)
 
     def references(self) -> list[tuple[int, str, str]]:
         """(number, key, HTML) of the works that were cited."""
-        return self._citations.references()
+        room = self._sheet.column * PX
+        return self._citations.references(lambda tex: formulas.image(tex, False, room))
 
     # --- parts -----------------------------------------------------------------------------------
 

@@ -222,6 +222,11 @@ def _changes(former: str, now: str) -> Iterator[str]:
 
 def _text(trail: Trail, pages: Sequence[Page], headings: Sequence[str]) -> Iterator[Problem]:
     """Comes after `_numbers`, which marks what is vouched for."""
+    own = trail.get("pictures", [])  # what stands in a picture of the author's is the author's
+    for one in own:
+        if 1 <= one["page"] <= len(pages):
+            page = pages[one["page"] - 1]
+            page.vouched[page.within(one["rectangle"])] = True
     for number, found, line in accounting.unaccounted(pages, headings, trail["author"]):
         message = f"the number {found} stands in '{line[:80]}', and nothing vouches for it"
         yield Problem("text", f"page {number}", message)

@@ -1,15 +1,21 @@
 """Vocabularies, pairs of sentences, generated numerals, and corpora of two files."""
 
+import sys
+import unicodedata
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from sacrebleu.metrics.bleu import BLEU
 
-from research.config import Text
+from research.config import Text, Tokeniser
 from research.data.bitext import load, words
 from research.data.numerals import numeral, numerals
 from research.data.sequences import EOS, PAD, SOS, UNK, Copying, Pairs, Vocabulary
+from research.data.tokens import tokeniser
 from research.errors import UserError
+from research.methods.translation import bleu
 
 SENTENCES = [("b", "a", "c"), ("c", "a", "d"), ("a", "</s>")]
 
@@ -156,6 +162,57 @@ def test_a_corpus_is_split_and_each_pair_stays_together(tmp_path: Path) -> None:
         assert source[:3] == ("das", "ist", "satz") and source[3:] == (target[3], ".")
 
 
+@pytest.mark.parametrize("sign", ["\r", "\x0b", "\x0c", "\x1c", "\x1e", "\x85", "\u2028", "\u2029"])
+def test_only_a_line_feed_ends_a_line(tmp_path: Path, sign: str) -> None:
+    """One such sign in each file, on different lines, moves every pair between them."""
+    german = GERMAN.replace("Satz 2", f"Satz{sign}2")
+    english = ENGLISH.replace("sentence 9", f"sentence{sign}9").replace("\n", "\r\n")
+    made = corpus(tmp_path, "", "")
+    (tmp_path / "de.txt").write_bytes(german.encode())
+    (tmp_path / "en.txt").write_bytes(english.encode())
+    text = load(made)
+    assert len(text.train) + len(text.valid) + len(text.test) == 12
+    for source, target in text.sentences:
+        assert (source[:3], target[:3]) == (("das", "ist", "satz"), ("this", "is", "sentence"))
+        assert source[3] == target[3]
+
+
+def test_a_corpus_of_other_unicode_encodings(tmp_path: Path) -> None:
+    made = corpus(tmp_path, GERMAN, ENGLISH)
+    (tmp_path / "de.txt").write_text(GERMAN, encoding="utf-16")
+    (tmp_path / "en.txt").write_text(ENGLISH, encoding="utf-8-sig")
+    assert load(made).sha256 == load(corpus(tmp_path, GERMAN, ENGLISH)).sha256
+
+
+NUMBERS = range(20)
+CHINESE = "".join(f"我{'买卖看爱'[i % 4]}{'狗猫书马鸟'[i // 4]}{'。，'[i % 2]}\n" for i in NUMBERS)
+CHINESE_ENGLISH = "".join(f"I {('do', 'see', 'use')[i % 3]} {i // 4} .\n" for i in NUMBERS)
+
+
+@pytest.mark.parametrize("least", [1, 2])
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_side_that_is_mostly_unknown_stops(tmp_path: Path, least: int, swapped: bool) -> None:
+    """Also where every word of training is known, and where each second word is a full stop."""
+    sides = (CHINESE, CHINESE_ENGLISH)[:: -1 if swapped else 1]
+    made = replace(corpus(tmp_path, *sides), min_count=least)
+    use = "training" if least == 2 else "testing"
+    side = "en" if swapped else "de"
+    with pytest.raises(UserError, match=f"50% .*got 100% .*{side}.txt for {use}.*tokenise char"):
+        load(made)
+    names: tuple[Tokeniser, ...] = ("char", "zh")
+    for name in names:
+        text = load(replace(made, tokenise=name))
+        chinese = text.sentences[0][1 if swapped else 0]
+        assert len(chinese) == 4 and all(len(one) == 1 for one in chinese)
+
+
+def test_long_pairs_are_counted_aloud(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    load(replace(corpus(tmp_path, GERMAN + "lang " * 30 + "\n", ENGLISH + "long\n"), valid=1))
+    assert "1 of 13 different pairs have a side that is empty or longer than 25" in (
+        capsys.readouterr().err
+    )
+
+
 def test_words_are_runs_of_letters_and_single_signs() -> None:
     assert words("Über »uns«: don't, 2.5 €!") == (
         "über", "»", "uns", "«", ":", "don", "'", "t", ",", "2", ".", "5", "€", "!",
@@ -185,7 +242,7 @@ def test_a_missing_file_and_one_side_alone(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"got only --data.target; give --data.source too"):
         load(Text(target=made.target))
     (tmp_path / "en.txt").write_bytes(b"\xff\xfe\xfa")
-    with pytest.raises(UserError, match=r"en.txt cannot be read .it is not UTF-8"):
+    with pytest.raises(UserError, match=r"en.txt:1: text must be UTF-16-LE, got the byte 0xFA"):
         load(made)
 
 
@@ -200,3 +257,40 @@ def test_a_missing_file_and_one_side_alone(tmp_path: Path) -> None:
 def test_sizes_that_cannot_be(config: Text, message: str) -> None:
     with pytest.raises(UserError, match=message):
         load(config)
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("हिन्दी में किताब", ("हिन्दी", "में", "किताब")),  # vowel signs and a virama
+        ("เก้าอี้ ที่", ("เก้าอี้", "ที่")),  # Thai
+        ("מַלְכּוּת, שָׁלוֹם", ("מַלְכּוּת", ",", "שָׁלוֹם")),  # pointed Hebrew
+        ("مُحَمَّد می\u200cروم", ("مُحَمَّد", "می\u200cروم")),
+        ("Nguye\u0302\u0303n cafe\u0301", ("nguyễn", "café")),
+        ("q\u0307 İ", ("q\u0307", "i\u0307")),  # without a composed form
+    ],
+)
+def test_marks_stay_with_their_base(line: str, found: tuple[str, ...]) -> None:
+    assert words(line) == tuple(unicodedata.normalize("NFC", one) for one in found)
+    joined = tokeniser("char")(line)
+    assert not any(unicodedata.category(one[0]).startswith("M") for one in joined)
+    assert "".join(joined) == "".join(words(line))
+
+
+LINES = ["Hello, world! It's 3.5 % of A-B.", "我喜欢狗，不喜欢2只猫。", "Über »uns«: a&b?"]
+
+
+@pytest.mark.parametrize("name", ["13a", "intl", "zh", "char"])
+def test_bleu_of_the_words_is_that_of_sacrebleu_s_tokeniser(name: Tokeniser) -> None:
+    split = tokeniser(name)
+    others = ["Hello world, it's 3.5 % A-B!", "我喜欢狗。", "»uns«: Über a&b"]
+    ours = bleu([" ".join(split(one)) for one in others], [" ".join(split(one)) for one in LINES])
+    metric = BLEU(tokenize=name, lowercase=True, smooth_method="floor", effective_order=True)
+    assert ours == pytest.approx(metric.corpus_score(others, [LINES]).score)
+    assert 10 < ours < 99
+
+
+def test_a_tokeniser_that_is_not_installed_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "MeCab", None)
+    with pytest.raises(UserError, match=r"ja-mecab needs .* pip install 'sacrebleu\[ja\]'"):
+        tokeniser("ja-mecab")

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from research.errors import UserError
-from research.methods.chain import Chain, Passage, Scale
+from research.methods.chain import Chain, Passage
 from research.methods.deconvnet import Units, Window, cut, pasted, project, strongest_positions
 from research.methods.receptive_fields import fields
+from research.methods.reversible import Scale
 from research.models.layers import CentredPixels, Normalise
 
 TOLERANCE = 1e-12

@@ -57,7 +57,7 @@ SOURCES = {
     "deep heading": (HEAD + "#### Deep\n", "'## Section' or '### Subsection'"),
     "same heading": (HEAD + "## Body\n", "two headings are called 'Body'"),
     "syntax": (HEAD + "{{ number( }}\n", "ae.md:11: "),
-    "lone dollar": (HEAD + "It costs $ much.\n", "line 11: a lone $"),
+    "lone dollar": (HEAD + "It costs $ much.\n", "ae.md:11: a lone $"),
     "bad formula": (HEAD + "A $\\frac{a$ b.\n", "cannot be set"),
     "wide formula": (HEAD + "$$" + "a + b = " * 30 + "c$$\n", "wider than its column"),
     "typed number": (

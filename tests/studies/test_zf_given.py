@@ -12,6 +12,8 @@ from torchvision.models import AlexNet_Weights
 
 from research.data import Dataset
 from research.methods.crops import cropped
+from research.models.given import built
+from research.models.weights import fill
 from research.studies import zf
 from research.studies.zf import features, measures, networks, occlusion, transformations
 
@@ -58,6 +60,24 @@ def test_a_network_of_the_user_s_with_other_classes(
     assert "nets.py:Functional" in text and str(zf_own.parent) not in text
     assert "as the network itself names it" in text and "network's own answer" in text
     assert "untrained network" not in text and "Evolution." not in text
+
+
+def test_what_lies_behind_the_last_relu_may_be_anything(
+    zf_own: Path, stripes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    zf_images: Tensor, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """A tanh, a branch and a softmax: the probabilities are those that the network gives."""
+    monkeypatch.setattr(zf, "FIGURES", {})
+    assert run(tmp_path, stripes, *flags(zf_own, "Ending")) == 0
+    assert "answers with probabilities: their logarithms are the logits" in capsys.readouterr().err
+    [record] = parents(tmp_path)
+    assert record.table("layers").column("layer") == ("relu", "relu:2")
+    model = built(f"{zf_own}:Ending").eval()
+    fill(model, zf_own.with_name("Ending.safetensors"))
+    with torch.no_grad():
+        chances = model(zf_images[[i * 60 // 8 for i in range(8)]].float())
+    expected = chances.amax(1).mean().item()
+    assert record.numbers["unmoved_probability"].value == pytest.approx(expected, 1e-4)
 
 
 def test_with_as_many_classes_as_the_data_the_true_one_is_followed(
@@ -121,8 +141,8 @@ def test_outputs_have_imagenet_s_names_only_where_there_are_as_many() -> None:
 
 
 def test_the_network_is_left_as_it_was(zf_own: Path, zf_data: Dataset) -> None:
-    model, _ = networks.loaded(networks.built(f"{zf_own}:Functional"),
-                               zf_own.with_name("Functional.safetensors"))  # fmt: skip
+    model = built(f"{zf_own}:Functional")
+    fill(model, zf_own.with_name("Functional.safetensors"))
     model.train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     config = dataclasses.replace(
@@ -137,7 +157,7 @@ def test_the_network_is_left_as_it_was(zf_own: Path, zf_data: Dataset) -> None:
     occlusion.measure_occlusion([view], 0.5, config, log)
     transformations.measure_invariance([view], 0.5, config, log)
     transformations.deltas_of(view, {"last": view.last}, test.floats(), 0.5, config)
-    networks.check_answers(model, zf_data, config)
+    networks.with_logits(model, zf_data, config)
     assert all(module.training for module in model.modules())
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert not any(module._forward_hooks or module._backward_hooks for module in model.modules())

@@ -1,6 +1,7 @@
 """What the study `zf` says to mistakes: one line, before anything is trained."""
 
 import dataclasses
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from PIL import Image
 from research import __main__ as command
 from research.data import Dataset
 from research.errors import UserError
+from research.records import load as read
 from research.studies import zf
 from research.studies.zf import networks
 
@@ -80,12 +82,13 @@ def test_a_mistake_costs_one_line_before_anything_is_trained(
         ("Missing", "three", "cannot be made (AttributeError: "),
         ("NeedsMore", "three", "must be a class or function of that file that needs no arguments"),
         ("failing", "three", "cannot be made (ValueError: first line second line)"),
-        ("number", "three", "must make a torch.nn.Module, not a int"),
+        ("number", "three", "must make a torch.nn.Module, got a int"),
         ("Functional", "three", "--weights"),
         ("Branching", "", "a chain of layers does not branch"),
         ("unsupported", "", "layer '2' (3 of 5) is a Tanh"),
         ("no_relu", "", "must have a ReLU behind a convolution"),
         ("plane", "", "with logits (images, classes), it returned (2, 4, 44, 44)"),
+        ("rows", "", "with a row of logits for each, got 4 rows for 2: a view() in its forward()"),
         ("too_large", "", "must answer images of 3 × 48 × 48 (RuntimeError: "),
     ],
 )  # fmt: skip
@@ -110,6 +113,42 @@ def test_a_network_needs_its_own_weights_and_no_others(
         ("--model", "torchvision:alexnet", "--weights", two): "comes with ImageNet's weights",
     }.items():
         assert message in refused(tmp_path / "s", stripes, list(flags), capsys)
+
+
+SCRIPTS = {
+    "exits": ("import sys\nsys.exit(0)", "the file ends the process when it is imported"),
+    "main": ("def main(): return 0\nraise SystemExit(main())", "the file ends the process"),
+    "constructor": ("def Net(): exit()", "the file ends the process"),
+    "flags": ("import argparse\nargparse.ArgumentParser().parse_args()", "reads the command line"),
+    "length": ("import sys\nn = len(sys.argv)", "reads the command line"),
+    "fails": ("raise KeyError('x')", "cannot be made (KeyError: 'x')"),
+    "syntax": ("def Net(:", "cannot be made (SyntaxError: "),
+}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_script_is_no_network_and_its_run_has_failed(
+    name: str, stripes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, message = SCRIPTS[name]
+    (tmp_path / f"{name}.py").write_text(code)
+    (tmp_path / f"{name}.safetensors").write_bytes(b"")
+    before, argv = [*sys.path], sys.argv
+    own = [f"{tmp_path / name}.py:Net", "--weights", f"{tmp_path / name}.safetensors"]
+    assert message in refused(tmp_path / "s", stripes, ["--model", *own], capsys)
+    assert sys.path == before and sys.argv is argv
+    records = [read(path.parent).run for path in (tmp_path / "s").glob("*/run.json")]
+    assert {run.status for run in records} == {"FAILED"} and len(records) == 2
+
+
+def test_a_study_that_exits_has_failed(
+    stripes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(zf, "study", lambda config, log: sys.exit(0))
+    assert "ended the process with exit code 0" in refused(tmp_path, stripes, [], capsys)
+    [path] = tmp_path.glob("*/run.json")
+    assert read(path.parent).run.status == "FAILED"
 
 
 def test_few_images_or_classes_are_told(

@@ -34,8 +34,28 @@ class Branching(Functional):
         return self.last(torch.flatten(x + F.relu(x), 1))
 
 def unsupported():
-    layers = nn.Conv2d(3, 4, 5), nn.ReLU(), nn.Tanh(), nn.Flatten(), nn.Linear(4 * 44 * 44, 4)
+    layers = nn.Conv2d(3, 4, 5), nn.ReLU(), nn.Tanh(), nn.Conv2d(4, 4, 44), nn.Flatten()
     return nn.Sequential(*layers)
+
+class Ending(Functional):
+    def __init__(self):
+        super().__init__()
+        self.soft = nn.Softmax(1)
+
+    def forward(self, x):
+        n, c, h, w = x.shape
+        assert c == 3
+        x = F.max_pool2d(F.relu(self.norm(self.early((x - 0.5) / 0.25))), 2)
+        x = torch.tanh(F.relu(self.late(x)))
+        flat = x.contiguous().view(n, -1)
+        return self.soft(self.last(flat) + 0.1 * self.last(flat.clamp_(min=0)))
+
+def rows():
+    return nn.Sequential(nn.Conv2d(3, 4, 5), nn.ReLU(), nn.Flatten(), Rows())
+
+class Rows(nn.Module):
+    def forward(self, x):
+        return x.view(-1, 2 * 44 * 44)[:, :4]
 
 def no_relu():
     return nn.Sequential(nn.Conv2d(3, 4, 5), nn.Flatten(), nn.Linear(4 * 44 * 44, 4))
@@ -65,7 +85,7 @@ def written(folder: Path) -> Path:
     file.write_text(OWN)
     spaces: dict[str, Any] = {}
     exec(OWN, spaces)
-    names = "Functional three Branching unsupported no_relu plane too_large"
+    names = "Functional Ending rows three Branching unsupported no_relu plane too_large"
     for name in names.split():
         torch.manual_seed(3)
         save_file(spaces[name]().state_dict(), file.with_name(f"{name}.safetensors"))

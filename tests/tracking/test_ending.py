@@ -12,8 +12,8 @@ from research.tracking.ending import Terminated, status_of, terminable, undistur
     ("error", "status"),
     [
         (None, "FINISHED"),
-        (SystemExit(0), "FINISHED"),
-        (SystemExit(None), "FINISHED"),
+        (SystemExit(0), "FAILED"),
+        (SystemExit(None), "FAILED"),
         (SystemExit(3), "FAILED"),
         (SystemExit("a message"), "FAILED"),
         (ValueError(), "FAILED"),

@@ -53,7 +53,7 @@ tiny.main("folder:{tmp_path}/a b", "run")
 
 @pytest.mark.parametrize(
     ("error", "status"),
-    [(ValueError("x"), "FAILED"), (KeyboardInterrupt(), "KILLED"), (SystemExit(0), "FINISHED")],
+    [(ValueError("x"), "FAILED"), (KeyboardInterrupt(), "KILLED"), (SystemExit(0), "FAILED")],
 )
 def test_a_run_that_ends_early_keeps_what_it_logged(
     store: FolderStore, error: BaseException, status: str

@@ -63,7 +63,7 @@ def viewed(model: nn.Module, test: Split, classes: tuple[str, ...], config: Conf
     Raises:
         UserError: it is no chain, or has no ReLU behind a convolution.
     """
-    chain = Chain(model, test.images[:2].float() / 255)
+    chain = Chain(model, test.images[:2].float() / 255, open_end=True)
     layers, last = shown_layers(chain)
     logits = predict(model, Split(test.images[:1], test.labels[:1]))
     if logits.shape[1] == len(classes):

@@ -1,6 +1,5 @@
 """The networks of the study `zf`: trained as the paper trains, or given by the user."""
 
-import importlib.util
 import sys
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -9,8 +8,6 @@ from pathlib import Path
 from typing import cast
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import MultiStepLR
 
@@ -20,8 +17,11 @@ from research.errors import UserError
 from research.methods.classification import scores
 from research.methods.crops import centre, crop_loss, cropped, mean_image
 from research.models import FilterSgd, Normalise, ZFNet, parameter_groups
+from research.models.given import built, told
 from research.models.inference import evaluation, predict
+from research.models.layers import LogOf
 from research.models.pretrained import IMAGENET, TORCHVISION, imagenet_file, imagenet_weights
+from research.models.weights import fill
 from research.models.zeiler import First, milestones
 from research.records import sha256
 from research.studies.zf.settings import ARMS, Config, name_of
@@ -107,11 +107,16 @@ def given(data: Dataset, config: Config, log: Log) -> nn.Module:
         if config.model.startswith("torchvision:"):
             model, file = of_torchvision(config, child.pretrained)
         else:
-            model, file = loaded(built(config.model), child.pretrained)
+            model, file = built(config.model), file_of(child.pretrained)
+            for line in fill(model, file):
+                print(f"zf  {line}", file=sys.stderr)
     log.model(GIVEN, {"origin": "given", "sha256": sha256(file)})
-    model = model.to(config.train.device).eval()  # in its own layout: forward() may rely on it
-    check_answers(model, data, config)
-    return model
+    odd = {str(one.dtype)[6:] for one in model.parameters() if one.dtype != torch.float32}
+    if odd:
+        print(f"zf  weights in {', '.join(sorted(odd))} are used in float32", file=sys.stderr)
+    # in its own layout: forward() may rely on it; images are float32
+    model = model.to(config.train.device).float().eval()
+    return with_logits(model, data, config)
 
 
 def of_torchvision(config: Config, weights: Path | None) -> tuple[nn.Module, Path]:
@@ -148,58 +153,19 @@ def class_names(outputs: int, config: Config) -> tuple[str, ...]:
     return tuple(map(str, range(outputs)))
 
 
-def built(where: str) -> nn.Module:
-    """The network that a class or function without arguments makes: FILE.py:NAME.
-
-    Raises:
-        UserError: no such file or name, or it does not make a network.
-    """
-    file, _, name = where.rpartition(":")
-    path = Path(file).expanduser()
-    if path.suffix != ".py" or not path.is_file():
-        raise UserError(
-            f"--model must be zfnet, torchvision:NAME or FILE.py:NAME, got '{where}'"
-            + (f"; there is no file {path}" if path.suffix == ".py" else "")
-        )
-    spec = importlib.util.spec_from_file_location(f"_given_{path.stem}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    try:
-        spec.loader.exec_module(module)
-        model = getattr(module, name)()
-    except Exception as error:  # it is the user's code: whatever happens there is told in one line
-        raise UserError(
-            f"--model {where} cannot be made ({told(error)}); "
-            f"'{name}' must be a class or function of that file that needs no arguments"
-        ) from None
-    if not isinstance(model, nn.Module):
-        raise UserError(
-            f"--model {where} must make a torch.nn.Module, not a {type(model).__name__}"
-        )
-    return model
-
-
-def loaded(model: nn.Module, path: Path | None) -> tuple[nn.Module, Path]:
-    """The network with the weights of a safetensors file, and the file.
-
-    Raises:
-        UserError: no file was given, it cannot be read, or it holds the weights of another network.
-    """
-    if path is None:
+def file_of(weights: Path | None) -> Path:
+    """The file of weights. Raises UserError if none was given."""
+    if weights is None:
         raise UserError("--model FILE.py:NAME needs its weights: add --weights FILE.safetensors")
-    try:
-        model.load_state_dict(load_file(path))
-    except (OSError, SafetensorError, RuntimeError) as error:
-        raise UserError(
-            f"--weights {path} must be a safetensors file of the model's weights ({told(error)})"
-        ) from None
-    return model, path
+    return weights
 
 
-def check_answers(model: nn.Module, data: Dataset, config: Config) -> None:
-    """Raises UserError unless images of this size are answered with logits (N, K)."""
+def with_logits(model: nn.Module, data: Dataset, config: Config) -> nn.Module:
+    """The network; one that answers with probabilities with their logarithms behind it.
+
+    Raises:
+        UserError: images of this size are not answered with logits (N, K).
+    """
     images = centre(data.test.images[:2], config.side).float() / 255
     wanted = f"--model {config.model} must answer images of 3 × {config.side} × {config.side}"
     try:
@@ -210,8 +176,15 @@ def check_answers(model: nn.Module, data: Dataset, config: Config) -> None:
     found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
     if not (isinstance(found, tuple) and len(found) == 2 and found[1] > 1):
         raise UserError(f"{wanted} with logits (images, classes), it returned {found}")
-
-
-def told(error: Exception) -> str:
-    """What happened, in a line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
+    if found[0] != len(images):
+        raise UserError(
+            f"{wanted} with a row of logits for each, got {found[0]} rows for {len(images)}: a "
+            "view() in its forward() is made for another size; try another --side and --data.size"
+        )
+    if not logits.isfinite().all():
+        raise UserError(f"{wanted} with finite logits, it returned NaN or infinity")
+    if bool((logits >= 0).all()) and torch.allclose(logits.sum(1), torch.ones(len(images))):
+        print("zf  the network answers with probabilities: their logarithms are the logits",
+              file=sys.stderr)  # fmt: skip
+        return nn.Sequential(OrderedDict(network=model, log=LogOf()))
+    return model

@@ -1,0 +1,219 @@
+"""Pictures of the author's, beside the write-up: `![caption](file.svg)` as a paragraph of its own.
+
+SVG, PNG and JPEG. A picture must hold all that it shows: what an SVG would load or run is refused.
+"""
+
+import base64
+import html
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+from research import text as texts
+from research.errors import UserError
+from research.provenance.trail import sha256_of
+from research.report.markdown import slug
+
+KINDS = {".svg": "image/svg+xml", ".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg"}
+LIMIT = 8_000_000
+"""Bytes of a picture at most, which stands in the PDF and in the HTML."""
+
+_PICTURE = re.compile(
+    r"""[ ]{0,3}!\[(?P<caption>.*)\]
+        \((?:<(?P<quoted>[^<>]+)>|(?P<path>[^\s()]+))(?:\s+"(?P<alt>[^"]*)")?\)
+        (?:\{(?P<attributes>[^{}%]*%?\s*)\})?\s*""",
+    re.VERBOSE,
+)
+_FENCE = re.compile(r" {0,3}(```+|~~~+)")
+_LENGTH = re.compile(r"\s*(\d*\.?\d+)\s*(px|mm|cm|in|pt|pc|em|ex|)\s*")
+_UNITS = {"px": 25.4 / 96, "": 25.4 / 96, "mm": 1.0, "cm": 10.0, "in": 25.4, "pt": 25.4 / 72,
+          "pc": 25.4 / 6, "em": 25.4 / 6, "ex": 25.4 / 12}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture that was read.
+
+    Attributes:
+        path: as the write-up calls it.
+        source: the picture as an address that holds it.
+        width_mm, height_mm: its own size.
+    """
+
+    path: str
+    sha256: str
+    source: str
+    width_mm: float
+    height_mm: float
+
+    @property
+    def name(self) -> str:
+        """By which the text refers to it."""
+        return slug(Path(self.path).stem) or "picture"
+
+    def figure(self, width: float, wide: bool, told: str, caption: str) -> str:
+        """It as HTML, so many millimetres wide, with an alternative text and a caption in HTML."""
+        size = f"width:{width:.2f}mm;height:{width * self.height_mm / self.width_mm:.2f}mm"
+        described = html.escape(told or f"picture {self.name}")
+        return (
+            f'<figure class="{"wide" if wide else "float"}" id="fig-{self.name}">'
+            f'<img id="i-{self.name}" alt="{described}" src="{self.source}" style="{size}">'
+            f"<figcaption>{caption}</figcaption></figure>"
+        )
+
+
+# --- in the write-up -----------------------------------------------------------------------------
+
+
+def as_words(text: str) -> str:
+    """Turns each picture of a write-up into a call of the word `picture`, in the same line."""
+    return "\n".join(_called(match) if match else line for line, match in _lines(text))
+
+
+def named(text: str) -> list[str]:
+    """The files of a write-up's pictures, as it calls them."""
+    return [match["quoted"] or match["path"] for _, match in _lines(text) if match]
+
+
+def _lines(text: str) -> Iterator[tuple[str, "re.Match[str] | None"]]:
+    """Each line, and its picture where it is one; code shows pictures and has none."""
+    fence = ""
+    for line in text.split("\n"):
+        mark = _FENCE.match(line)
+        if mark and (not fence or mark[1].startswith(fence)):
+            fence = "" if fence else mark[1]
+        yield line, None if fence or mark else _PICTURE.fullmatch(line)
+
+
+def _called(match: "re.Match[str]") -> str:
+    given = {"path": match["quoted"] or match["path"], "alt": match["alt"] or ""}
+    said = ", ".join(f"{name}={_literal(value)}" for name, value in given.items())
+    attributes = _literal(match["attributes"] or "")
+    return f"{{% call picture({said}, attributes={attributes}) %}}{match['caption']}{{% endcall %}}"
+
+
+def _literal(value: str) -> str:
+    """As a string of the template language."""
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def attributes_of(given: str) -> tuple[bool, float]:
+    """Whether a picture spans the page, and its share of the width there: `.wide width=50%`.
+
+    Raises:
+        UserError: another attribute.
+    """
+    wide, share = False, 0.0
+    for word in given.split():
+        number = re.fullmatch(r"width=(\d+(?:\.\d+)?)%", word)
+        if word == ".wide":
+            wide = True
+        elif number and 0 < float(number[1]) <= 100:
+            share = float(number[1]) / 100
+        else:
+            raise UserError(f"a picture takes {{.wide}} and {{width=50%}}, got '{word}'")
+    return wide, share
+
+
+# --- files ---------------------------------------------------------------------------------------
+
+
+def read(folder: Path, path: str) -> Picture:
+    """A picture beside a write-up.
+
+    Raises:
+        UserError: no such file, of another kind or too large, one that cannot be read, or one that
+            would load something or run.
+    """
+    if re.match(r"[a-z][a-z0-9+.-]*:|//", path, re.IGNORECASE):
+        raise UserError(f"a picture lies beside the write-up, got the address '{path}'; save it")
+    file = folder / path
+    kind = KINDS.get(file.suffix.lower())
+    if kind is None:
+        raise UserError(f"a picture is {', '.join(KINDS)}, got '{path}'; convert it")
+    if not file.is_file():
+        raise UserError(f"there is no picture '{path}' beside the write-up")
+    content = file.read_bytes()
+    if len(content) > LIMIT:
+        raise UserError(f"a picture has at most {LIMIT // 10**6} MB, '{path}' has more")
+    if kind == "image/svg+xml":
+        size = _of_svg(content, path)
+    else:
+        size, content, kind = _of_pixels(content, path, kind)
+    source = f"data:{kind};base64,{base64.b64encode(content).decode()}"
+    return Picture(path, sha256_of(file.read_bytes()), source, *size)
+
+
+def _of_pixels(content: bytes, path: str, kind: str) -> tuple[tuple[float, float], bytes, str]:
+    """Size in millimetres at 96 pixels an inch, and the picture as the PDF can hold it."""
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            upright = ImageOps.exif_transpose(image)
+            odd = image.mode not in ("1", "L", "LA", "P", "RGB", "RGBA")
+            if odd or upright.size != image.size or image.getexif():
+                upright.convert("RGB").save(out := io.BytesIO(), "png")
+                content, kind = out.getvalue(), "image/png"
+            upright.load()
+            width, height = upright.size
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UserError(f"the picture '{path}' cannot be read ({error}); save it anew") from None
+    return (width * _UNITS["px"], height * _UNITS["px"]), content, kind
+
+
+def _of_svg(content: bytes, path: str) -> tuple[float, float]:
+    """Size in millimetres. Raises UserError for what is no SVG, or more than a drawing."""
+    text = texts.decoded(content, path)
+    if re.search(r"<!(?:DOCTYPE[^>]*\[|ENTITY)", text):
+        raise UserError(f"the picture '{path}' declares entities; save it as plain SVG")
+    try:
+        root = ElementTree.fromstring(text.encode() if "encoding" not in text[:100] else content)
+    except ElementTree.ParseError as error:
+        raise UserError(f"the picture '{path}' is not SVG: {error}") from None
+    if root.tag.rpartition("}")[2] != "svg":
+        raise UserError(f"the picture '{path}' is not SVG: its root is <{root.tag}>")
+    for element in root.iter():
+        _check(element, path)
+    return _size(root, path)
+
+
+_ACTIVE = ("script", "foreignObject", "iframe", "audio", "video", "handler", "set", "animate",
+           "animateMotion", "animateTransform")  # fmt: skip
+_LOADED = re.compile(r"@import|url\(\s*['\"]?\s*(?!#|data:image/|['\"])", re.IGNORECASE)
+
+
+def _check(element: ElementTree.Element, path: str) -> None:
+    kind = str(element.tag).rpartition("}")[2]
+    if kind in _ACTIVE:
+        raise UserError(f"the picture '{path}' holds a <{kind}>; save it as plain SVG")
+    for key, value in element.attrib.items():
+        name = key.rpartition("}")[2].lower()
+        if name.startswith("on"):
+            raise UserError(f"the picture '{path}' runs something ({name}); save it as plain SVG")
+        outside = name == "href" and not re.match(r"#|data:image/(?!svg)", value.strip())
+        if (kind != "a" and outside) or _LOADED.search(value):
+            raise UserError(f"the picture '{path}' loads '{value[:60]}'; put it into the file")
+    if kind == "style" and _LOADED.search(element.text or ""):
+        raise UserError(f"the picture '{path}' loads something in its <style>; put it in the file")
+
+
+def _size(root: ElementTree.Element, path: str) -> tuple[float, float]:
+    """By its width and height, else by its viewBox in pixels."""
+    sides = [_LENGTH.fullmatch(root.get(side, "")) for side in ("width", "height")]
+    if all(sides):
+        found = [float(side[1]) * _UNITS[side[2]] for side in sides if side]
+    else:
+        box = re.split(r"[\s,]+", root.get("viewBox", "").strip())
+        try:
+            found = [float(side) * _UNITS["px"] for side in box[2:4]]
+        except ValueError:
+            found = []
+    if len(found) != 2 or min(found) <= 0:
+        raise UserError(
+            f"the picture '{path}' has no size: give it a width and height or a viewBox"
+        )
+    return found[0], found[1]
