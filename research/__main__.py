@@ -1,4 +1,4 @@
-"""The command line: run, report, verify, audit, reproduce, diff, redraw, studies, sync, ui.
+"""The command line: run, report, verify, sign, audit, reproduce, diff, redraw, studies, sync, ui.
 
 What a verb does not need is not imported: a write-up is built without torch or MLflow.
 """
@@ -251,6 +251,8 @@ class HandedIn:
     """Also whether the run in the store is still what each PDF was built from."""
     log: str | None = None
     """Which store, as for `research run`; implies --store."""
+    signers: Path | None = None
+    """Who has to have signed each: a file of lines `who@where ssh-ed25519 KEY`, as ssh has it."""
 
 
 H = TypeVar("H", bound=HandedIn)
@@ -273,9 +275,24 @@ def verify(args: list[str]) -> int:
         """One JSON document instead of lines, for scripts."""
 
     given, store = _handed_in(args, "verify", Verify)
-    verdicts = {str(path): checking.checked(path, store) for path in given.pdfs}
+    found = checking.batch(given.pdfs, store, given.signers)
+    verdicts = dict(zip(map(str, given.pdfs), found, strict=True))
     print(checking.as_json(verdicts) if given.json else checking.as_text(verdicts))
     return int(not all(verdict.ok for verdict in verdicts.values()))
+
+
+def sign(args: list[str]) -> None:
+    """Signs a PDF's record with an SSH key: research sign paper/ae.pdf --key ~/.ssh/id_ed25519"""
+    from research.report import signing
+
+    @dataclass(frozen=True)
+    class Sign:
+        key: Path | None = None
+        """File of the key, or of its public half where an agent holds it; else one of ~/.ssh."""
+
+    pdf = Path(_positional(args, "research sign FILE.pdf"))
+    given: Sign = _parse(Sign, args[1:], "research sign FILE.pdf")
+    print(f"{pdf}: signed with key {signing.sign(pdf, given.key)}")
 
 
 def audit(args: list[str]) -> int:
@@ -289,7 +306,7 @@ def audit(args: list[str]) -> int:
 
     given, store = _handed_in(args, "audit", Audit)
     asked = view.assignments()
-    audits = view.compared([view.audit(path, asked, store) for path in given.pdfs])
+    audits = view.compared(view.audits(given.pdfs, asked, store, given.signers))
     for one, page in zip(audits, view.write(audits, given.out), strict=True):
         print(view.line(one, page))
     return int(not all(one.verdict.ok for one in audits))
@@ -387,12 +404,12 @@ def ui(args: list[str]) -> None:
 def reproduce(args: list[str]) -> int:
     """Runs a PDF's experiment again and compares its numbers: research reproduce ae.pdf"""
     from research import reproduce as replay
+    from research.report.checking import record
     from research.report.difference import printable
-    from research.report.verify import read_trail
 
     pdf = Path(_positional(args, "research reproduce PDF"))
     given = _parse(replay.Reproduce, args[1:], "research reproduce PDF")
-    trail = read_trail(pdf)
+    trail = record(pdf)
     with _sound(pdf):
         outcome = replay.reproduce(trail, given)
         shown = replay.drawn(outcome.compared, trail, given)
@@ -403,8 +420,8 @@ def reproduce(args: list[str]) -> int:
 
 def diff(args: list[str]) -> int:
     """What differs between two PDFs and why: research diff old.pdf new.pdf"""
+    from research.report.checking import record
     from research.report.difference import difference, lines, printable
-    from research.report.verify import read_trail
 
     @dataclass(frozen=True)
     class Diff:
@@ -414,7 +431,7 @@ def diff(args: list[str]) -> int:
         """One JSON document instead of lines, for scripts."""
 
     given: Diff = _parse(Diff, args, "research diff OLD.pdf NEW.pdf")
-    old, new = map(read_trail, given.pdfs)
+    old, new = map(record, given.pdfs)
     with _sound(given.pdfs[1]):
         found = difference(old, new)
         told = [json.dumps(found.plain(), indent=1)] if given.json else map(printable, lines(found))
@@ -436,6 +453,7 @@ VERBS: dict[str, Verb] = {
     "run": run,
     "report": report,
     "verify": verify,
+    "sign": sign,
     "audit": audit,
     "redraw": redraw,
     "studies": list_studies,

@@ -7,6 +7,7 @@ first line says.
 
 import base64
 import dataclasses
+import functools
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,12 +19,11 @@ from urllib.parse import quote
 from research import requirements, staleness, studies
 from research.errors import UserError
 from research.paths import ROOT, TEMPLATES
-from research.report import container, reading, render
-from research.report.checking import bounded, checked
+from research.report import apart, checking, container, reading, render, signatures
 from research.report.evidence import Trail, number_of, run_of
 from research.report.formats import plain
 from research.report.provenance import facts
-from research.report.verify import FORMLESS, Problem, Verdict, read_trail
+from research.report.verify import FORMLESS, Problem, Verdict, examined
 from research.requirements import Assignment, Judgement
 from research.results import Claim, Run, sha256
 from research.tracking import Store
@@ -82,19 +82,48 @@ def audit(path: Path, asked: Mapping[str, Assignment], store: Store | None = Non
 
     Arguments:
         asked: see `assignments`.
-        store: where the run is looked up too, see `research.report.checking.checked`.
+        store: where the run is looked up too, see `research.report.checking.told`.
 
     Raises:
         UserError: there is no such file.
     """
-    verdict = checked(path, store)
+    return audits([path], asked, store)[0]
+
+
+def audits(
+    paths: Sequence[Path],
+    asked: Mapping[str, Assignment],
+    store: Store | None = None,
+    signers: Path | None = None,
+) -> list[Audit]:
+    """Reads and judges many submissions, each in a process of its own; see `audit`.
+
+    Arguments:
+        signers: who may sign, see `research.report.verify.verify`.
+    """
+    signatures.require(signers)
+    outcomes = apart.each(functools.partial(_read, asked=asked, signers=signers), paths)
+    found = []
+    for path, outcome in zip(paths, outcomes, strict=True):
+        if outcome.mistaken:
+            raise UserError(outcome.reason)
+        one = outcome.result
+        if one is None:
+            refused = Verdict((Problem("refused", "", outcome.reason),))
+            one = Audit(path, refused, sha256(path))
+        verdict = checking.told((one.verdict, one.trail), store)
+        found.append(dataclasses.replace(one, verdict=verdict))
+    return found
+
+
+def _read(path: Path, asked: Mapping[str, Assignment], signers: Path | None) -> Audit:
+    verdict, trail = examined(path, signers)
     found = Audit(path, verdict, sha256(path))
-    if any(one.kind == "refused" for one in verdict.problems):
+    if trail is None:
         return found
     try:
-        with bounded():
-            return _judged(found, read_trail(path), asked)
-    except (*FORMLESS, MemoryError) as error:
+        return _judged(found, trail, asked)
+    except FORMLESS as error:
         reason = f"it cannot be judged ({type(error).__name__}: {str(error)[:80]})"
         problems = (*verdict.problems, Problem("record", "", reason))
         return dataclasses.replace(found, verdict=dataclasses.replace(verdict, problems=problems))

@@ -20,6 +20,7 @@ from research.report import anonymous as hidden
 from research.report import embedded, markdown, pdf, provenance, reading, render
 from research.report.citations import Citations
 from research.report.cohort import History, Past
+from research.report.embedded import Attached
 from research.report.layout import Plan, Sheet
 from research.report.words import Words
 from research.results import Results
@@ -141,7 +142,7 @@ def _build(
         written = pdf.write(laid.document, _attached(ledger), ended)
         trail = provenance.sealed(bare, reading.shown(written))
         page = render.arrange(env, paper, sheet, "screen", trail=_script(trail))
-        content = pdf.attach(written, _record(trail), ended)
+        content = embedded.attach(written, _record(trail), ended)
         if told := hidden.found(content, page.encode(), secrets) if secrets else []:
             raise UserError(f"the paper is not anonymous: {'; '.join(told[:5])}")
         _replace({out.with_suffix(".html"): page.encode(), out: content})
@@ -201,21 +202,22 @@ def _sources(source: Path, author: Path, templates: Path) -> list[Path]:
     return [source, author, *sorted(looks)]
 
 
-def _record(trail: dict[str, Any]) -> pdf.Attached:
-    description = "Where each number and figure of this paper comes from"
-    return pdf.Attached(embedded.NAME, description, provenance.as_json(trail).encode())
+def _record(trail: dict[str, Any]) -> Attached:
+    return Attached(embedded.NAME, provenance.TOLD, provenance.as_json(trail).encode())
 
 
-def _attached(ledger: provenance.Ledger) -> list[pdf.Attached]:
+def _attached(ledger: provenance.Ledger) -> list[Attached]:
     """All numbers of the runs, and the data behind figures and tables."""
     folder = ledger.results.folder
-    data = [
-        pdf.Attached(file.attachment, f"{file.path} of the run", (folder / file.path).read_bytes())
-        for file in ledger.attached()
-    ]
     numbers = [
-        pdf.Attached(facts["attachment"], f"{facts['path']} of run {facts['run'][:8]}", content)
+        Attached(facts["attachment"], f"{facts['path']} of run {facts['run'][:8]}", content)
         for facts, content in provenance.measured_of(ledger)
+    ]
+    names = {one.name for one in numbers}  # a figure may be drawn from the run's numbers
+    data = [
+        Attached(file.attachment, f"{file.path} of the run", (folder / file.path).read_bytes())
+        for file in ledger.attached()
+        if file.attachment not in names
     ]
     return [*numbers, *data]
 

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from research.errors import UserError
+from research.report import embedded
+from research.report.embedded import Attached
 from research.report.layout import PX, Piece, Plan, Sheet, anchor, plan
 from research.report.markdown import Block
 from research.report.provenance import Place
@@ -39,15 +41,6 @@ class Typeset:
     plan: Plan
     complaints: tuple[str, ...] = ()
     """what a draft may be, and a paper may not"""
-
-
-@dataclass(frozen=True)
-class Attached:
-    """A file inside the PDF."""
-
-    name: str
-    description: str
-    content: bytes
 
 
 @cache
@@ -117,28 +110,7 @@ def write(document: Any, attached: Sequence[Attached], ended: str) -> bytes:
         for one in attached
     ]  # fmt: skip
     with _strict():
-        return bytes(document.write_pdf(pdf_variant="pdf/a-3a"))
-
-
-def attach(content: bytes, one: Attached, ended: str) -> bytes:
-    """A PDF with one more file in it, which tells of its pages and so comes after them.
-
-    WeasyPrint cannot write a document twice: it draws some figures otherwise the second time.
-    """
-    import pikepdf
-
-    date = datetime.fromisoformat(ended).strftime("D:%Y%m%d%H%M%SZ")
-    with pikepdf.open(io.BytesIO(content)) as document:
-        spec = pikepdf.AttachedFileSpec(
-            document, one.content, filename=one.name, description=one.description,
-            mime_type="application/json", creation_date=date, mod_date=date,
-        )  # fmt: skip
-        spec.relationship = pikepdf.Name.Data
-        document.attachments[one.name] = spec
-        document.Root.AF.append(document.attachments[one.name].obj)
-        out = io.BytesIO()
-        document.save(out, deterministic_id=True)
-        return out.getvalue()
+        return embedded.plain(bytes(document.write_pdf(pdf_variant="pdf/a-3a")))
 
 
 # --- layout --------------------------------------------------------------------------------------

@@ -14,8 +14,11 @@ The trail is one JSON document, embedded in the PDF and in the HTML:
     surroundings  run -> facts that are not its own: cohort, selection, what changed since
     files         {path, sha256, attachment, run}: all numbers and claims of the runs that are read
     author        name, affiliation, email and course as printed
-    pages         {text, drawing}: what a reader finds on each page, and the digest of how it looks
+    pages         {text, drawing, picture}: what a reader finds on each page, the digest of how it
+                  is drawn, and how it looks, see `research.report.raster`
     alternatives  the alternative texts
+    parts         outline, tags and the like -> digest, see `research.report.structure`
+    metadata      title, author, keywords and dates, as they stand in the file
     seal          sha256 of all of the above, see `sealed`
 
 `kind` is number, cell, count, setting, fact, quoted or stated. A rectangle is [left, bottom, right,
@@ -38,6 +41,13 @@ from research.report.cohort import History, cohort, differing, selection
 from research.report.formats import plain
 from research.report.misses import GapError
 from research.results import Claim, Results, Run, read_manifest, sha256
+
+FORMAT = 3
+READABLE = (2, 3)
+"""Formats of a record that `verify` reads; what 2 lacks is told by `research.report.former`."""
+
+TOLD = "Where each number and figure of this paper comes from"
+"""What the PDF says of its record."""
 
 LIMIT = 4_000_000
 """Bytes of data files that are attached at most; a larger rest is named by its sha256 alone."""
@@ -215,7 +225,7 @@ def trail(
     """The provenance of a laid-out write-up as plain data, without paths of this machine."""
     attached = set(ledger.attached())
     return {
-        "format": 2,
+        "format": FORMAT,
         "title": title,
         "author": dict(author),
         "run": portable(dataclasses.asdict(ledger.results.run)),
