@@ -43,7 +43,9 @@ def shown(trail: Trail, document: Any, pages: Sequence[Page]) -> Iterator[Proble
 
 def strange(document: Any) -> Iterator[Problem]:
     """What no build writes, see `structure.KEYS`."""
-    yield from (Problem("structure", where, what) for where, what in structure.strange(document))
+    with structure.readable():
+        found = [*structure.strange(document)]
+    yield from (Problem("structure", where, what) for where, what in found)
 
 
 def said(trail: Trail, document: Any, content: bytes, pages: Sequence[Page]) -> Iterator[Problem]:
@@ -53,11 +55,12 @@ def said(trail: Trail, document: Any, content: bytes, pages: Sequence[Page]) -> 
         for where, what in former.told(trail, found, titles, pages):
             yield Problem("structure" if where == "outline" else "record", where, what)
         return
-    now = structure.metadata(document)
+    with structure.readable():
+        now, parts = structure.metadata(document), structure.parts(document)
     for key in structure.differences(trail["metadata"], now):
         says, built = ("; ".join(told.get(key, []))[:60] for told in (now, trail["metadata"]))
         yield Problem("record", f"metadata {key}", f"is '{says}', built was '{built}'")
-    for name in structure.differences(trail["parts"], structure.parts(document)):
+    for name in structure.differences(trail["parts"], parts):
         yield Problem("structure", name, "are not those that were built")
     looked = [str(page["picture"]) for page in trail["pages"]]
     for number, what in raster.changes(looked, raster.pictures(content)):

@@ -8,6 +8,7 @@ hold is digested, part by part.
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 from xml.etree import ElementTree
 from xml.parsers import expat
@@ -63,6 +64,17 @@ _PREFIXES = {
 }
 _RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
 _LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
+
+
+@contextmanager
+def readable() -> Iterator[None]:
+    """Turns what comes of a thing that is another kind of thing than it should be into Refused."""
+    try:
+        yield
+    except (TypeError, AttributeError, KeyError, IndexError, RecursionError, RuntimeError,
+            pikepdf.PdfError) as error:  # fmt: skip
+        reason = f"{type(error).__name__}: {str(error)[:80]}"
+        raise Refused(f"its parts are not of the form that a build writes ({reason})") from None
 
 
 def strange(document: pikepdf.Pdf) -> Iterator[tuple[str, str]]:
@@ -135,7 +147,7 @@ def _nodes(tree: Any) -> Iterator[Any]:
     while pending:
         node = pending.pop()
         yield node
-        pending += node.get("/Kids", [])
+        pending.extend(node.get("/Kids", []))
 
 
 def tags(document: pikepdf.Pdf) -> Iterator[tuple[str, Any]]:
