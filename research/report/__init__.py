@@ -17,7 +17,7 @@ from typing import Any
 
 from research.errors import UserError
 from research.report import anonymous as hidden
-from research.report import embedded, markdown, pdf, provenance, reading, render
+from research.report import embedded, limits, markdown, pdf, provenance, reading, render
 from research.report.citations import Citations
 from research.report.cohort import History, Past
 from research.report.embedded import Attached
@@ -94,7 +94,7 @@ def build(
     Raises:
         UserError: anything in the sources, the record or the layout that is not fit to print.
     """
-    with _uncollected():
+    with _uncollected(), limits.within():
         text, told = markdown.read(source), render.author_of(author)
         beside = _beside(text, others)
         if anonymous:

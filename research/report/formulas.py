@@ -11,6 +11,9 @@ from research.errors import UserError
 SIZE = 12.6
 """Letter size in CSS pixels, that of the body's 9.5 pt."""
 
+LONGEST = 2000
+"""Letters of a formula."""
+
 _FORMULA = re.compile(
     r"""(?P<code>(`+).+?\2)
       | (?P<sign>\\\$)
@@ -62,12 +65,16 @@ def image(tex: str, display: bool, room: float) -> str:
     """
     import ziamath
 
+    if len(tex) > LONGEST:
+        raise UserError(
+            f"the formula '{tex[:60]}…' has {len(tex):,} letters, at most are {LONGEST:,}"
+        )
     try:
         drawn = ziamath.zmath.Latex(tex, size=SIZE, inline=not display)
         svg, drop = drawn.svg(), drawn.getyofst()
     except Exception as error:  # ziamath raises whatever its parser met
         raise UserError(
-            f"the formula '{tex}' cannot be set: {error or type(error).__name__}"
+            f"the formula '{tex[:200]}' cannot be set: {error or type(error).__name__}"
         ) from None
     width = float(drawn.svgxml().get("width", 0))
     if width > room:

@@ -6,6 +6,7 @@ import importlib.util
 import io
 import json
 import logging
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ PAGES = range(2, 4)
 
 _POINTS = 0.75
 """points per CSS pixel"""
+
+_EMBEDDED = re.compile(r"'?data:[\w/+.-]*;base64,[A-Za-z0-9+/=.…]*'?")
 
 _ROUNDS = 4
 """Layouts at most, in which a page-wide figure has to come to stand on its planned page."""
@@ -120,7 +123,7 @@ def _lay_out(html: str, images: dict[str, Any]) -> Any:
     """`images` keeps what was read for the next layout."""
     weasyprint = engine()
     fetcher = weasyprint.URLFetcher(allowed_protocols=("file", "data"))
-    with _strict():
+    with _strict(html):
         source = weasyprint.HTML(string=html, base_url=f"{fonts().as_uri()}/", url_fetcher=fetcher)
         return source.render(pdf_variant="pdf/a-3a", cache=images)
 
@@ -197,8 +200,8 @@ def _pieces(measured: Mapping[str, Any], blocks: Mapping[str, Block], sheet: She
 
 
 @contextmanager
-def _strict() -> Iterator[None]:
-    """Turns whatever WeasyPrint only logs into an error."""
+def _strict(html: str = "") -> Iterator[None]:
+    """Turns whatever WeasyPrint only logs into an error; pictures of `html` are told by name."""
     heard: list[str] = []
     handler = logging.Handler(logging.WARNING)
     handler.emit = lambda record: heard.append(record.getMessage())  # type: ignore[method-assign]
@@ -209,7 +212,17 @@ def _strict() -> Iterator[None]:
     finally:
         logger.removeHandler(handler)
     if heard:
-        raise UserError(f"the PDF is not fit to print: {'; '.join(dict.fromkeys(heard))[:400]}")
+        told = (
+            _EMBEDDED.sub(lambda match: _figure(match[0].strip("'"), html), line) for line in heard
+        )
+        raise UserError(f"the PDF is not fit to print: {'; '.join(dict.fromkeys(told))[:400]}")
+
+
+def _figure(source: str, html: str) -> str:
+    """What an embedded picture is called in messages, which name it by all of its content."""
+    place = html.find(source)
+    found = re.findall(r'<img id="i-([^"]+)"', html[:place]) if place >= 0 else []
+    return f"figure '{found[-1]}'" if found else "a picture"
 
 
 def _check_heights(measured: Mapping[str, Any], blocks: Mapping[str, Block], sheet: Sheet) -> None:

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from jinja2 import FileSystemLoader, StrictUndefined, Template, TemplateError
-from jinja2.sandbox import SandboxedEnvironment
 from markupsafe import Markup
 
 from research.errors import UserError
-from research.report import formulas, literals, markdown
+from research.report import formulas, limits, literals, markdown
 from research.report.layout import Plan, Sheet
+from research.report.limits import Bounded
 from research.report.markdown import Block, Source
 from research.report.misses import at, line_of, miss
 from research.report.words import Words
@@ -47,8 +47,8 @@ class Paper:
     gaps: tuple[str, ...] = ()
 
 
-def environment(templates: Path) -> SandboxedEnvironment:
-    return SandboxedEnvironment(
+def environment(templates: Path) -> Bounded:
+    return Bounded(
         loader=FileSystemLoader(templates),
         undefined=StrictUndefined,
         autoescape=True,
@@ -84,13 +84,20 @@ def author_of(path: Path) -> dict[str, str]:
     return {key: str(author.get(key, "")) for key in _AUTHOR}
 
 
-def speak(env: SandboxedEnvironment, source: Source, words: Words) -> str:
+def speak(env: Bounded, source: Source, words: Words) -> str:
     """The write-up with its words replaced. Raises UserError with the line at fault."""
     try:
         text = formulas.set_aside(source.text, words.formula)
-        code = env.compile(text, filename=str(source.path))
+        code = env.bounded(text, str(source.path))
         vocabulary = env.make_globals(words.vocabulary())
         return Template.from_code(env, code, vocabulary).render()
+    except (RecursionError, MemoryError) as error:
+        message = (
+            "an expression takes more memory than a build may have"
+            if isinstance(error, MemoryError)
+            else "brackets, or words that call themselves, lie too deep in each other"
+        )
+        raise at(source.path, _line(error, source.path), message) from None
     except (UserError, TemplateError, TypeError, ValueError, ArithmeticError) as error:
         raise at(source.path, _line(error, source.path), _message(error, words)) from None
 
@@ -109,7 +116,7 @@ def _message(error: Exception, words: Words) -> str:
 
 
 def paper(
-    env: SandboxedEnvironment,
+    env: Bounded,
     source: Source,
     words: Words,
     author: dict[str, str],
@@ -121,6 +128,7 @@ def paper(
     """
     spoken = speak(env, source, words)
     try:
+        limits.check_text(spoken)
         blocks, words.sections = markdown.blocks(spoken, words.slots)
         abstract, body = _abstract(source, blocks)
         fill = words.slots.fill
@@ -154,7 +162,7 @@ def paper(
 
 
 def arrange(
-    env: SandboxedEnvironment,
+    env: Bounded,
     paper: Paper,
     sheet: Sheet,
     medium: Medium,
@@ -185,7 +193,7 @@ def _filled(block: Block, fill: Any) -> Block:
     return Block(html, block.kind, block.section)
 
 
-def _furniture(env: SandboxedEnvironment, name: str, words: Words, given: dict[str, Any]) -> str:
+def _furniture(env: Bounded, name: str, words: Words, given: dict[str, Any]) -> str:
     return env.get_template(f"{name}.html.jinja", globals=words.vocabulary()).render(given)
 
 

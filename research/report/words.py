@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from research.errors import UserError
-from research.report import alternatives, formulas, literals, markdown, tables
+from research.report import alternatives, formulas, literals, markdown, tables, vectors
 from research.report.citations import Citations
 from research.report.drafts import Draft
 from research.report.formats import DAGGER, measured, outcome, plain
@@ -171,6 +171,7 @@ class Words:
                 f"more than the {'page' if wide else 'column'}: {hint}"
             )
         artifact = self.ledger.file(drawing.svg)
+        vectors.check(name, self._results.folder / drawing.svg)
         exhibit = Exhibit(f"i-{name}", name, artifact, tuple(map(self.ledger.file, drawing.data)))
         data = alternatives.sentence(self._results, drawing)
         if not (data if alt is None else alt.strip()):
