@@ -212,15 +212,13 @@ def _strict(html: str = "") -> Iterator[None]:
     finally:
         logger.removeHandler(handler)
     if heard:
-        told = (
-            _EMBEDDED.sub(lambda match: _figure(match[0].strip("'"), html), line) for line in heard
-        )
+        told = (_EMBEDDED.sub(lambda match: _figure(match[0], html), line) for line in heard)
         raise UserError(f"the PDF is not fit to print: {'; '.join(dict.fromkeys(told))[:400]}")
 
 
 def _figure(source: str, html: str) -> str:
     """What an embedded picture is called in messages, which name it by all of its content."""
-    place = html.find(source)
+    place = html.find(source.strip("'"))
     found = re.findall(r'<img id="i-([^"]+)"', html[:place]) if place >= 0 else []
     return f"figure '{found[-1]}'" if found else "a picture"
 
