@@ -38,7 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         verb = _choose(args)
         return verb(args[1:]) or 0
     except UserError as error:
-        print(f"research: {error}", file=sys.stderr)
+        told = f"research: {error}".encode(errors="backslashreplace").decode()  # names of any bytes
+        print(told, file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("research: stopped", file=sys.stderr)
@@ -276,7 +277,7 @@ def verify(args: list[str]) -> int:
 
     given, store = _handed_in(args, "verify", Verify)
     found = checking.batch(given.pdfs, store, given.signers)
-    verdicts = dict(zip(map(str, given.pdfs), found, strict=True))
+    verdicts = dict(zip(map(checking.shown, given.pdfs), found, strict=True))
     print(checking.as_json(verdicts) if given.json else checking.as_text(verdicts))
     return int(not all(verdict.ok for verdict in verdicts.values()))
 

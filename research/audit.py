@@ -202,10 +202,10 @@ def write(audits: Sequence[Audit], out: Path) -> list[Path]:
     try:
         out.mkdir(parents=True, exist_ok=True)
         for one, page in zip(audits, pages, strict=True):
-            page.write_text(_page(one, out), encoding="utf-8")
+            page.write_text(_page(one, out), encoding="utf-8", errors="backslashreplace")
         rows = [(page.name, _view(one, out)) for one, page in zip(audits, pages, strict=True)]
         index = render.page(LOOKS, "index.html.jinja", rows=rows)
-        (out / "index.html").write_text(index, encoding="utf-8")
+        (out / "index.html").write_text(index, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise UserError(f"required is a folder for the pages, {out}: {error.strerror}") from None
     return pages
@@ -233,7 +233,7 @@ def _view(one: Audit, out: Path) -> dict[str, Any]:
     source = os.path.relpath(one.path.absolute(), out.absolute())
     return {
         "one": one,
-        "link": quote(Path(source).as_posix()),
+        "link": quote(os.fsencode(Path(source).as_posix())),
         "title": trail.get("title", one.path.name),
         "author": dict(trail.get("author", {})),
         "facts": list(_facts(one)) if one.trail else [],
@@ -305,4 +305,4 @@ def line(one: Audit, page: Path) -> str:
     answered = f"{one.counts['answered']} of {one.demanded} requirements answered"
     judged = f"; {answered}" if one.judgements else ""
     alike = f"; {'; '.join(one.alike)}" if one.alike else ""
-    return f"{one.path}: {verified}{judged}{alike} → {page}"
+    return f"{checking.shown(one.path)}: {verified}{judged}{alike} → {checking.shown(page)}"

@@ -82,6 +82,11 @@ def _stored(trail: Trail, run: str, store: Store) -> Iterator[Problem]:
     yield from against(trail, kept)
 
 
+def shown(path: Path) -> str:
+    """A path as any terminal takes it: a name need not be in UTF-8."""
+    return str(path).encode(errors="backslashreplace").decode()
+
+
 def as_text(verdicts: Mapping[str, Verdict]) -> str:
     return "\n".join(line for path, verdict in verdicts.items() for line in _lines(path, verdict))
 
