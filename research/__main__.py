@@ -46,6 +46,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:  # whoever read our output, `head` say, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:  # a file that may not be read, a disk that is full
+        named = f"{str(error.filename)[:200]}: " if error.filename else ""
+        print(f"research: {named}{error.strerror or error}", file=sys.stderr)
+        return 2
     return 0
 
 
