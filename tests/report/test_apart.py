@@ -173,7 +173,7 @@ def damaged(content: bytes, rng: np.random.Generator) -> bytes:
     """A file as a disk, a mailer or somebody who tries things leaves it."""
     out = bytearray(content)
     for _ in range(rng.integers(1, 4)):
-        place, length = rng.integers(len(out)), int(rng.integers(1, 2000))
+        place, length = int(rng.integers(len(out))), int(rng.integers(1, 2000))
         match rng.integers(5):
             case 0:
                 out[place] ^= 1 << int(rng.integers(8))

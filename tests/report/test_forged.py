@@ -221,7 +221,8 @@ def spec(document: Pdf, name: str = "numbers.json") -> Any:
 
 
 def other_file(document: Pdf, name: str = "more.json") -> Any:
-    made = pikepdf.AttachedFileSpec(document, b"{}", filename=name).obj
+    made = pikepdf.AttachedFileSpec(document, b"{}", filename=name, description="", mime_type="",
+                                    creation_date="", mod_date="").obj  # fmt: skip
     return document.make_indirect(made)
 
 

@@ -242,8 +242,8 @@ def test_ssh_keygen_itself_checks_what_the_paper_carries(paper: Path, keys: Path
     with pikepdf.open(paper) as document:
         (paper.parent / "sig").write_bytes(of(document))
         seal = json.loads(of(document, "provenance.json"))["seal"]
-    verify_it = ["ssh-keygen", "-Y", "verify", "-f", keys / "signers", "-I", "ana@example.org",
-                 "-n", "research-report", "-s", paper.parent / "sig"]  # fmt: skip
+    verify_it = ["ssh-keygen", "-Y", "verify", "-f", str(keys / "signers"), "-I", "ana@example.org",
+                 "-n", "research-report", "-s", str(paper.parent / "sig")]  # fmt: skip
     done: Any = subprocess.run(verify_it, input=f"research-report {seal}\n".encode(),
                                capture_output=True)  # fmt: skip
     assert done.returncode == 0, done.stderr
