@@ -57,9 +57,12 @@ def said(trail: Trail, document: Any, content: bytes, pages: Sequence[Page]) -> 
         return
     with structure.readable():
         now, parts = structure.metadata(document), structure.parts(document)
-    for key in structure.differences(trail["metadata"], now):
-        says, built = ("; ".join(told.get(key, []))[:60] for told in (now, trail["metadata"]))
-        yield Problem("record", f"metadata {key}", f"is '{says}', built was '{built}'")
+    title, author = [trail["title"]], [trail["author"]["name"]]
+    was = dict(trail["metadata"]) | {"Title": title, "XMP dc:title": title}
+    was |= {"Author": author, "XMP dc:creator": author}
+    for key in structure.differences(was, now):
+        says, built = ("; ".join(told.get(key, []))[:60] for told in (now, was))
+        yield Problem("record", f"metadata {key}", f"is not the built '{built}', but '{says}'")
     for name in structure.differences(trail["parts"], parts):
         yield Problem("structure", name, "are not those that were built")
     looked = [str(page["picture"]) for page in trail["pages"]]

@@ -7,14 +7,10 @@ every other. What escapes the counting is caught by the computing time and the m
 import re
 import signal
 import threading
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
-
-from jinja2 import nodes
-from jinja2.sandbox import SandboxedEnvironment
-from jinja2.visitor import NodeTransformer
 
 from research.errors import UserError
 
@@ -38,98 +34,11 @@ class TooMuch(UserError):  # noqa: N818 - a user's mistake, told like any other
     """A write-up that asks for more than a paper can hold."""
 
 
-class Bounded(SandboxedEnvironment):
-    """Jinja's sandbox, in which everything that takes time or room is counted."""
-
-    intercepted_binops = frozenset({"*", "**", "%", "+"})
-    spent = 0
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        del self.globals["lipsum"]  # makes text without end, of which no write-up has a use
-
-    def spend(self, steps: int) -> None:
-        self.spent += steps
-        if self.spent > STEPS:
-            raise TooMuch(
-                f"loops and calls take more than {STEPS:,} steps: repeat less, or less often"
-            )
-
-    def counted(self, things: Iterable[Any]) -> Iterable[Any]:
-        """What a loop goes through."""
-        if isinstance(things, Sized):
-            self.spend(len(things))
-            return things
-        return self._counting(things)
-
-    def _counting(self, things: Iterable[Any]) -> Iterator[Any]:
-        for thing in things:
-            self.spend(1)
-            yield thing
-
-    def weighed(self, value: Any) -> Any:
-        """What an expression has made."""
-        if isinstance(value, str | bytes | list | tuple | dict):
-            _check_length(len(value))
-            self.spend(len(value) // 1000)
-        return value
-
-    def measured(self, value: Any) -> Any:
-        """What a filter is given beside what it changes."""
-        _check_widths([value])
-        return value
-
-    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-        _check_operation(operator, left, right)
-        return self.weighed(super().call_binop(context, operator, left, right))
-
-    def call(__self, __context: Any, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805
-        # the names are Jinja's, which no keyword of a word can be
-        __self.spend(1)
-        if isinstance(getattr(__obj, "__self__", None), str | bytes):  # their methods pad
-            _check_widths(args)
-        return __self.weighed(SandboxedEnvironment.call(__self, __context, __obj, *args, **kwargs))
-
-    def bounded(self, source: str, filename: str) -> Any:
-        """The code of a text, in which loops, filters and joined strings are counted."""
-        tree = self.parse(source, filename=filename)
-        return self.compile(_Counting().visit(tree), filename=filename)
-
-
-class _Counting(NodeTransformer):
-    def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802 - Jinja's way to name them
-        self.generic_visit(node)
-        node.iter = _through("counted", node.iter)
-        return node
-
-    def visit_FilterBlock(self, node: nodes.FilterBlock) -> nodes.Node:  # noqa: N802
-        node.body = [self.visit(one) for one in node.body]
-        return node
-
-    def visit_Filter(self, node: nodes.Filter) -> nodes.Node:  # noqa: N802
-        self.generic_visit(node)
-        if node.name not in ("d", "default"):
-            node.args = [_through("measured", one) for one in node.args]
-            for pair in node.kwargs:
-                pair.value = _through("measured", pair.value)
-        return _through("weighed", node)
-
-    def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802
-        self.generic_visit(node)
-        return _through("weighed", node)
-
-
-def _through(name: str, inner: Any) -> nodes.Expr:
-    given = nodes.Call(nodes.EnvironmentAttribute(name), [inner], [], None, None)
-    given.set_lineno(inner.lineno)
-    return given
-
-
-def _check_operation(operator: str, left: Any, right: Any) -> None:
+def check_operation(operator: str, left: Any, right: Any) -> None:
     """Refuses what would take long before it has a length."""
     for one, other in ((left, right), (right, left)):
         if operator == "*" and isinstance(one, str | bytes | list | tuple):
-            _check_length(len(one) * other if isinstance(other, int) else 0)
+            check_length(len(one) * other if isinstance(other, int) else 0)
     if operator == "%" and isinstance(left, str) and _WIDTH.search(left):
         raise TooMuch("a format is wider than a line")
     if isinstance(left, int) and isinstance(right, int) and operator in ("*", "**"):
@@ -138,14 +47,14 @@ def _check_operation(operator: str, left: Any, right: Any) -> None:
             raise TooMuch(f"a whole number has more than {BITS:,} bits")
 
 
-def _check_widths(given: Iterable[Any]) -> None:
+def check_widths(given: Iterable[Any]) -> None:
     """Methods of strings and filters pad and repeat to a length, which nothing of ours needs."""
     for one in given:
         if isinstance(one, int) and abs(one) > LENGTH:
             raise TooMuch(f"{one:.0e} is longer than a filter or method may make a text")
 
 
-def _check_length(length: int) -> None:
+def check_length(length: int) -> None:
     if length > LENGTH:
         raise TooMuch(f"an expression makes {length:,} letters or items, at most are {LENGTH:,}")
 

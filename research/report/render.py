@@ -3,17 +3,19 @@
 import re
 import tomllib
 import traceback
+from collections.abc import Iterable, Iterator, Sized
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from jinja2 import FileSystemLoader, StrictUndefined, Template, TemplateError
+from jinja2 import FileSystemLoader, StrictUndefined, Template, TemplateError, nodes
+from jinja2.sandbox import SandboxedEnvironment
+from jinja2.visitor import NodeTransformer
 from markupsafe import Markup
 
 from research.errors import UserError
 from research.report import formulas, limits, literals, markdown
 from research.report.layout import Plan, Sheet
-from research.report.limits import Bounded
 from research.report.markdown import Block, Source
 from research.report.misses import at, line_of, miss
 from research.report.words import Words
@@ -45,6 +47,93 @@ class Paper:
     head: dict[str, Any]
     compute: str = ""
     gaps: tuple[str, ...] = ()
+
+
+class Bounded(SandboxedEnvironment):
+    """Jinja's sandbox, in which everything that takes time or room is counted."""
+
+    intercepted_binops = frozenset({"*", "**", "%", "+"})
+    spent = 0
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        del self.globals["lipsum"]  # makes text without end, of which no write-up has a use
+
+    def spend(self, steps: int) -> None:
+        self.spent += steps
+        if self.spent > limits.STEPS:
+            raise limits.TooMuch(
+                f"loops and calls take more than {limits.STEPS:,} steps: repeat less, or less often"
+            )
+
+    def counted(self, things: Iterable[Any]) -> Iterable[Any]:
+        """What a loop goes through."""
+        if isinstance(things, Sized):
+            self.spend(len(things))
+            return things
+        return self._counting(things)
+
+    def _counting(self, things: Iterable[Any]) -> Iterator[Any]:
+        for thing in things:
+            self.spend(1)
+            yield thing
+
+    def weighed(self, value: Any) -> Any:
+        """What an expression has made."""
+        if isinstance(value, str | bytes | list | tuple | dict):
+            limits.check_length(len(value))
+            self.spend(len(value) // 1000)
+        return value
+
+    def measured(self, value: Any) -> Any:
+        """What a filter is given beside what it changes."""
+        limits.check_widths([value])
+        return value
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        limits.check_operation(operator, left, right)
+        return self.weighed(super().call_binop(context, operator, left, right))
+
+    def call(__self, __context: Any, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805
+        # the names are Jinja's, which no keyword of a word can be
+        __self.spend(1)
+        if isinstance(getattr(__obj, "__self__", None), str | bytes):  # their methods pad
+            limits.check_widths(args)
+        return __self.weighed(SandboxedEnvironment.call(__self, __context, __obj, *args, **kwargs))
+
+    def bounded(self, source: str, filename: str) -> Any:
+        """The code of a text, in which loops, filters and joined strings are counted."""
+        tree = self.parse(source, filename=filename)
+        return self.compile(_Counting().visit(tree), filename=filename)
+
+
+class _Counting(NodeTransformer):
+    def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802 - Jinja's way to name them
+        self.generic_visit(node)
+        node.iter = _through("counted", node.iter)
+        return node
+
+    def visit_FilterBlock(self, node: nodes.FilterBlock) -> nodes.Node:  # noqa: N802
+        node.body = [self.visit(one) for one in node.body]
+        return node
+
+    def visit_Filter(self, node: nodes.Filter) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node)
+        if node.name not in ("d", "default"):
+            node.args = [_through("measured", one) for one in node.args]
+            for pair in node.kwargs:
+                pair.value = _through("measured", pair.value)
+        return _through("weighed", node)
+
+    def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node)
+        return _through("weighed", node)
+
+
+def _through(name: str, inner: Any) -> nodes.Expr:
+    given = nodes.Call(nodes.EnvironmentAttribute(name), [inner], [], None, None)
+    given.set_lineno(inner.lineno)
+    return given
 
 
 def environment(templates: Path) -> Bounded:

@@ -214,7 +214,7 @@ def metadata(document: pikepdf.Pdf) -> dict[str, list[str]]:
         Refused: the metadata are no XML, or define entities.
     """
     info: Any = document.trailer.get("/Info", pikepdf.Dictionary())
-    found = {str(key)[1:]: [str(info[key])] for key in info.keys()}  # noqa: SIM118
+    found = {str(key)[1:]: [str(info[key])] for key in sorted(info.keys())}
     stream = document.Root.get("/Metadata")
     if stream is not None:
         for key, value in _xmp(bytes(stream.read_bytes())):

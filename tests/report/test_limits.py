@@ -9,7 +9,8 @@ from jinja2 import Template
 
 from research.errors import UserError
 from research.report import Built, limits, pdf, vectors
-from research.report.limits import Bounded, TooMuch
+from research.report.limits import TooMuch
+from research.report.render import Bounded
 from research.results import Results, write_manifest
 
 DOUBLING = "{% set n = namespace(x='abc') %}{% for i in range(60) %}{% set n.x = n.x ~ n.x %}"
