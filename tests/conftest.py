@@ -4,6 +4,8 @@ import pytest
 
 from research import paths
 
+pytest_plugins = ["tests.samples"]
+
 
 @pytest.fixture(scope="session", autouse=True)
 def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from research.data import mapped
+from research.data import memory_map
 from research.data.dataset import Split
 from research.data.pixels import Pixels, fit, read_rgb
 from research.errors import UserError
@@ -69,9 +69,9 @@ def _decode(paths: Sequence[Path], size: int | None, root: Path, damaged: str) -
                 pass
 
     shape = (len(paths), *first)
-    if mapped.needed(shape):
-        path = root / mapped.FOLDER / f"{_key(paths, size, root)}.uint8"
-        return mapped.array(shape, fill_all, path)
+    if memory_map.needed(shape):
+        path = root / memory_map.FOLDER / f"{_key(paths, size, root)}.uint8"
+        return memory_map.array(shape, fill_all, path)
     images = np.empty(shape, np.uint8)
     fill_all(images)
     return torch.from_numpy(images)

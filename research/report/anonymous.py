@@ -23,7 +23,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from research.paths import ROOT
-from research.results import Results, Run
+from research.records import Results, Run
 
 AUTHOR = {"name": "Anonymous", "affiliation": "", "email": "", "course": ""}
 

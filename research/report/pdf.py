@@ -6,7 +6,9 @@ import importlib.util
 import io
 import json
 import logging
+import os
 import re
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,11 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from research.errors import UserError
-from research.report import embedded
-from research.report.embedded import Attached
+from research.machine import libraries
+from research.provenance import attachment
+from research.provenance.attachment import Attached
+from research.provenance.trail import Place
 from research.report.layout import PX, Piece, Plan, Sheet, anchor, plan
 from research.report.markdown import Block
-from research.report.provenance import Place
 
 PAGES = range(2, 4)
 """How many pages a paper may have."""
@@ -31,8 +34,9 @@ _POINTS = 0.75
 
 _EMBEDDED = re.compile(r"'?data:[\w/+.-]*;base64,[A-Za-z0-9+/=.…]*'?")
 
-_ROUNDS = 4
-"""Layouts at most, in which a page-wide figure has to come to stand on its planned page."""
+_ROUNDS = 5
+"""Layouts at most: a paper may turn out to be of one page, and a page-wide figure has to come to
+stand on its planned page."""
 
 
 @dataclass(frozen=True)
@@ -50,13 +54,11 @@ class Typeset:
 def engine() -> Any:
     """WeasyPrint. Raises UserError where the system libraries that it draws with are missing."""
     try:
-        import weasyprint
+        with warnings.catch_warnings():  # the command line tells of a missing HarfBuzz-subset
+            warnings.filterwarnings("ignore", "HarfBuzz-Subset", DeprecationWarning)
+            import weasyprint
     except OSError as error:
-        library = str(error).split("'")[1] if "'" in str(error) else str(error)
-        raise UserError(
-            f"a PDF needs the system library {library}: install libpango-1.0-0, libpangoft2-1.0-0 "
-            "and libharfbuzz-subset0 (Debian's names), then try again"
-        ) from None
+        raise UserError(libraries.missing() or libraries.without(str(error))) from None
     return weasyprint
 
 
@@ -90,7 +92,7 @@ def typeset(
     """
     images: dict[str, Any] = {}
     galley_html = arrange(None)
-    _check_glyphs(galley_html)
+    check_glyphs(galley_html)
     pieces, head, complaints = _galley(galley_html, images, blocks, sheet, memory)
     made = plan(pieces, sheet, head)
     document, places = _settle(arrange, made, images)
@@ -112,8 +114,21 @@ def write(document: Any, attached: Sequence[Attached], ended: str) -> bytes:
         )
         for one in attached
     ]  # fmt: skip
-    with _strict():
-        return embedded.plain(bytes(document.write_pdf(pdf_variant="pdf/a-3a")))
+    with _strict(), _dated(date):
+        return attachment.plain(bytes(document.write_pdf(pdf_variant="pdf/a-3a")))
+
+
+@contextmanager
+def _dated(date: datetime) -> Iterator[None]:
+    """Fonts that fontTools cuts carry the time at which it did so, unless it is told one."""
+    former = os.environ.get("SOURCE_DATE_EPOCH")
+    os.environ["SOURCE_DATE_EPOCH"] = f"{date.timestamp():.0f}"
+    try:
+        yield
+    finally:
+        del os.environ["SOURCE_DATE_EPOCH"]
+        if former is not None:
+            os.environ["SOURCE_DATE_EPOCH"] = former
 
 
 # --- layout --------------------------------------------------------------------------------------
@@ -157,6 +172,9 @@ def _settle(
     for _ in range(_ROUNDS):
         document = _lay_out(arrange(made), images)
         places = _places(document)
+        if len(document.pages) == 1 and not made.lone:
+            made.lone = True  # what stands at the foot of the second page moves to the first
+            continue
         strayed = [wide for wide in made.wides if places[wide.id].page != wide.page]
         if made.turn and not _turned(document, places[made.turn]):
             made.turn = None  # the heights were not quite right: the engine balances the columns
@@ -164,8 +182,9 @@ def _settle(
             return document, places
         for wide in strayed:
             anchor(made, wide, {name: place.page for name, place in places.items()})
+    where = strayed[0] if strayed else made.wides[0]
     raise UserError(
-        f"no room found on page {strayed[0].page} for a page-wide figure or table: put it elsewhere"
+        f"no room found on page {where.page} for a page-wide figure or table: put it elsewhere"
     )
 
 
@@ -201,16 +220,21 @@ def _pieces(measured: Mapping[str, Any], blocks: Mapping[str, Block], sheet: She
 
 @contextmanager
 def _strict(html: str = "") -> Iterator[None]:
-    """Turns whatever WeasyPrint only logs into an error; pictures of `html` are told by name."""
+    """Turns whatever WeasyPrint only logs into an error, but for the choice of who cuts fonts;
+    pictures of `html` are told by name."""
     heard: list[str] = []
     handler = logging.Handler(logging.WARNING)
     handler.emit = lambda record: heard.append(record.getMessage())  # type: ignore[method-assign]
     logger = logging.getLogger("weasyprint")
     logger.addHandler(handler)
+    logger.addFilter(_unlike_the_cut_of_fonts)
     try:
-        yield
+        with warnings.catch_warnings():  # the fonts come with matplotlib and not from the system
+            warnings.filterwarnings("ignore", ".*Expect ugly output", UserWarning)
+            yield
     finally:
         logger.removeHandler(handler)
+        logger.removeFilter(_unlike_the_cut_of_fonts)
     if heard:
         told = (_EMBEDDED.sub(lambda match: _figure(match[0], html), line) for line in heard)
         raise UserError(f"the PDF is not fit to print: {'; '.join(dict.fromkeys(told))[:400]}")
@@ -221,6 +245,11 @@ def _figure(source: str, html: str) -> str:
     place = html.find(source.strip("'"))
     found = re.findall(r'<img id="i-([^"]+)"', html[:place]) if place >= 0 else []
     return f"figure '{found[-1]}'" if found else "a picture"
+
+
+def _unlike_the_cut_of_fonts(record: logging.LogRecord) -> bool:
+    """fontTools cuts fonts as well as HarfBuzz-subset does; `libraries.subsets` tells which."""
+    return not record.getMessage().startswith("Using fontTools instead of HarfBuzz-Subset")
 
 
 def _check_heights(measured: Mapping[str, Any], blocks: Mapping[str, Block], sheet: Sheet) -> None:
@@ -320,8 +349,8 @@ def _glyphs() -> frozenset[int]:
         return frozenset([*font.getBestCmap(), *map(ord, "\n\t")])
 
 
-def _check_glyphs(html: str) -> None:
-    """A glyph that the paper's font lacks would come from whatever font this machine has."""
+def check_glyphs(html: str) -> None:
+    """Raises UserError for a glyph that the paper's font lacks: it would come from any other."""
     reader = _Text()
     reader.feed(html)
     for line in reader.text:

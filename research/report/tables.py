@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from research.errors import UserError
-from research.report.formats import DAGGER, measured, plain, told_apart
+from research.provenance.formats import DAGGER, measured, plain, told_apart
+from research.records import Cell, Number, Table
 from research.report.misses import miss
-from research.results import Cell, Number, Table
 
 
 @dataclass(frozen=True)

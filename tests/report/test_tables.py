@@ -1,8 +1,8 @@
 import pytest
 
 from research.errors import UserError
+from research.records import Number, Table
 from research.report.tables import Column, best, body, common_unit, printed, repetitions, select
-from research.results import Number, Table
 
 TABLE = Table(
     ("arm", "mse", "n"),

@@ -11,13 +11,13 @@ from research import report
 from research.config import Data
 from research.data import Dataset, load
 from research.paths import PAPER, TEMPLATES
+from research.provenance.trail import Ledger
+from research.records import Claim, Results
 from research.report import markdown, render
 from research.report.citations import Citations
 from research.report.layout import Sheet
-from research.report.provenance import Ledger
-from research.report.verify import verify
 from research.report.words import Words
-from research.results import Claim, Results
+from research.verification.verify import verify
 
 from . import zf_own as own
 from . import zf_tiny

@@ -16,16 +16,17 @@ from scipy import stats
 from torch.nn import functional as F
 
 from research import __main__ as command
-from research import studies, trained
+from research import studies
 from research.config import Data
 from research.data import load
 from research.paths import PAPER
-from research.report.embedded import trail
-from research.results import Results
-from research.results import load as read
+from research.provenance.attachment import trail
+from research.records import Results
+from research.records import load as read
 from research.studies import ae
 from research.tracking import open_store
-from research.train import Epoch
+from research.training import cache
+from research.training.loop import Epoch
 
 FLAGS = ["--data.name", "mnist-sample", "--sample", "3", "--sample-index", "2"]
 FLAGS += ["--train.epochs", "2", "--train.batch", "100", "--seeds", "0", "1"]
@@ -239,7 +240,7 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, child: str, after: int) -> None:
             if (label, epoch.number) == (child, after):
                 raise KeyboardInterrupt
 
-    monkeypatch.setattr(trained, "shown", stop)
+    monkeypatch.setattr(cache, "shown", stop)
 
 
 def test_an_interrupted_run_goes_on_to_the_same_numbers(
