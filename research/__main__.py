@@ -1,4 +1,4 @@
-"""The command line: run, report, verify, audit, reproduce, diff, redraw, studies, sync, ui.
+"""The command line: run, report, verify, sign, audit, reproduce, diff, redraw, studies, sync, ui.
 
 What a verb does not need is not imported: a write-up is built without torch or MLflow.
 """
@@ -41,13 +41,18 @@ def main(argv: Sequence[str] | None = None) -> int:
             needs.reading()
         return verb(args[1:]) or 0
     except UserError as error:
-        print(f"research: {error}", file=sys.stderr)
+        told = f"research: {error}".encode(errors="backslashreplace").decode()  # names of any bytes
+        print(told, file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("research: stopped", file=sys.stderr)
         return 130
     except BrokenPipeError:  # whoever read our output, `head` say, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:  # a file that may not be read, a disk that is full
+        named = f"{str(error.filename)[:200]}: " if error.filename else ""
+        print(f"research: {named}{error.strerror or error}", file=sys.stderr)
+        return 2
     return 0
 
 
@@ -269,6 +274,8 @@ class HandedIn:
     """Also whether the run in the store is still what each PDF was built from."""
     log: str | None = None
     """Which store, as for `research run`; implies --store."""
+    signers: Path | None = None
+    """Who has to have signed each: a file of lines `who@where ssh-ed25519 KEY`, as ssh has it."""
 
 
 H = TypeVar("H", bound=HandedIn)
@@ -291,9 +298,24 @@ def verify(args: list[str]) -> int:
         """One JSON document instead of lines, for scripts."""
 
     given, store = _handed_in(args, "verify", Verify)
-    verdicts = {str(path): checking.checked(path, store) for path in given.pdfs}
+    found = checking.batch(given.pdfs, store, given.signers)
+    verdicts = dict(zip(map(checking.shown, given.pdfs), found, strict=True))
     print(checking.as_json(verdicts) if given.json else checking.as_text(verdicts))
     return int(not all(verdict.ok for verdict in verdicts.values()))
+
+
+def sign(args: list[str]) -> None:
+    """Signs a PDF's record with an SSH key: research sign paper/ae.pdf --key ~/.ssh/id_ed25519"""
+    from research.verification import signing
+
+    @dataclass(frozen=True)
+    class Sign:
+        key: Path | None = None
+        """File of the key, or of its public half where an agent holds it; else one of ~/.ssh."""
+
+    pdf = Path(_positional(args, "research sign FILE.pdf"))
+    given: Sign = _parse(Sign, args[1:], "research sign FILE.pdf")
+    print(f"{pdf}: signed with key {signing.sign(pdf, given.key)}")
 
 
 def audit(args: list[str]) -> int:
@@ -307,7 +329,7 @@ def audit(args: list[str]) -> int:
 
     given, store = _handed_in(args, "audit", Audit)
     asked = view.assignments()
-    audits = view.compared([view.audit(path, asked, store) for path in given.pdfs])
+    audits = view.compared(view.audits(given.pdfs, asked, store, given.signers))
     for one, page in zip(audits, view.write(audits, given.out), strict=True):
         print(view.line(one, page))
     return int(not all(one.verdict.ok for one in audits))
@@ -410,11 +432,11 @@ def reproduce(args: list[str]) -> int:
     """Runs a PDF's experiment again and compares its numbers: research reproduce ae.pdf"""
     from research.verification import reproduction as replay
     from research.verification.difference import printable
-    from research.verification.verify import read_trail
+    from research.verification.verdicts import record
 
     pdf = Path(_positional(args, "research reproduce PDF"))
     given = _parse(replay.Reproduce, args[1:], "research reproduce PDF")
-    trail = read_trail(pdf)
+    trail = record(pdf)
     with _sound(pdf):
         outcome = replay.reproduce(trail, given)
         shown = replay.drawn(outcome.compared, trail, given)
@@ -426,7 +448,7 @@ def reproduce(args: list[str]) -> int:
 def diff(args: list[str]) -> int:
     """What differs between two PDFs and why: research diff old.pdf new.pdf"""
     from research.verification.difference import difference, lines, printable
-    from research.verification.verify import read_trail
+    from research.verification.verdicts import record
 
     @dataclass(frozen=True)
     class Diff:
@@ -436,7 +458,7 @@ def diff(args: list[str]) -> int:
         """One JSON document instead of lines, for scripts."""
 
     given: Diff = _parse(Diff, args, "research diff OLD.pdf NEW.pdf")
-    old, new = map(read_trail, given.pdfs)
+    old, new = map(record, given.pdfs)
     with _sound(given.pdfs[1]):
         found = difference(old, new)
         told = [json.dumps(found.plain(), indent=1)] if given.json else map(printable, lines(found))
@@ -458,6 +480,7 @@ VERBS: dict[str, Verb] = {
     "run": run,
     "report": report,
     "verify": verify,
+    "sign": sign,
     "audit": audit,
     "redraw": redraw,
     "studies": list_studies,
@@ -466,7 +489,7 @@ VERBS: dict[str, Verb] = {
     "reproduce": reproduce,
     "diff": diff,
 }
-PAPERS = ("report", "verify", "audit", "studies", "reproduce", "diff")
+PAPERS = ("report", "verify", "sign", "audit", "studies", "reproduce", "diff")
 """the verbs that read or write papers"""
 
 

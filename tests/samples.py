@@ -1,5 +1,6 @@
 """A synthetic record, made by the writers that a run uses, and a paper of real length from it."""
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -183,6 +184,22 @@ def built(_record: Path, tmp_path_factory: pytest.TempPathFactory) -> "Built":
     return build(
         load(_record), SAMPLE / "ae.md", out, author=SAMPLE / "author.toml", templates=TEMPLATES
     )
+
+
+@pytest.fixture(scope="session")
+def light(_record: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sample paper with a single figure, which is verified faster; none writes to it."""
+    from research.report import build
+
+    text = (SAMPLE / "ae.md").read_text()
+    text = re.sub(r'^\{\{ figure\("(?!maps).*$', "", text, flags=re.MULTILINE)
+    text = re.sub(r'\{\{ ref\("fig:(?!maps)\w+"\) \}\}', "The text", text)
+    folder = tmp_path_factory.mktemp("light")
+    (folder / "ae.md").write_text(text)
+    out = folder / "ae.pdf"
+    return build(
+        load(_record), folder / "ae.md", out, author=SAMPLE / "author.toml", templates=TEMPLATES
+    ).pdf
 
 
 Speak = Callable[..., "Built"]

@@ -7,6 +7,7 @@ first line says.
 
 import base64
 import dataclasses
+import functools
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,9 +27,9 @@ from research.provenance.trail import facts
 from research.records import Claim, Run, sha256
 from research.report import render
 from research.tracking import Store, staleness
+from research.verification import apart, signatures, verdicts
 from research.verification.evidence import Trail, number_of, run_of
-from research.verification.verdicts import bounded, checked
-from research.verification.verify import FORMLESS, Problem, Verdict, read_trail
+from research.verification.verify import FORMLESS, Problem, Verdict, examined
 
 LOOKS = TEMPLATES / "audit"
 ALIKE = 10
@@ -84,19 +85,48 @@ def audit(path: Path, asked: Mapping[str, Assignment], store: Store | None = Non
 
     Arguments:
         asked: see `assignments`.
-        store: where the run is looked up too, see `research.verification.verdicts.checked`.
+        store: where the run is looked up too, see `research.verification.verdicts.told`.
 
     Raises:
         UserError: there is no such file.
     """
-    verdict = checked(path, store)
+    return audits([path], asked, store)[0]
+
+
+def audits(
+    paths: Sequence[Path],
+    asked: Mapping[str, Assignment],
+    store: Store | None = None,
+    signers: Path | None = None,
+) -> list[Audit]:
+    """Reads and judges many submissions, each in a process of its own; see `audit`.
+
+    Arguments:
+        signers: who may sign, see `research.verification.verify.verify`.
+    """
+    signatures.require(signers)
+    outcomes = apart.each(functools.partial(_read, asked=asked, signers=signers), paths)
+    found = []
+    for path, outcome in zip(paths, outcomes, strict=True):
+        if outcome.mistaken:
+            raise UserError(outcome.reason)
+        one = outcome.result
+        if one is None:
+            refused = Verdict((Problem("refused", "", outcome.reason),))
+            one = Audit(path, refused, sha256(path))
+        verdict = verdicts.told((one.verdict, one.trail), store)
+        found.append(dataclasses.replace(one, verdict=verdict))
+    return found
+
+
+def _read(path: Path, asked: Mapping[str, Assignment], signers: Path | None) -> Audit:
+    verdict, trail = examined(path, signers)
     found = Audit(path, verdict, sha256(path))
-    if any(one.kind == "refused" for one in verdict.problems):
+    if trail is None:
         return found
     try:
-        with bounded():
-            return _judged(found, read_trail(path), asked)
-    except (*FORMLESS, MemoryError) as error:
+        return _judged(found, trail, asked)
+    except FORMLESS as error:
         reason = f"it cannot be judged ({type(error).__name__}: {str(error)[:80]})"
         problems = (*verdict.problems, Problem("record", "", reason))
         return dataclasses.replace(found, verdict=dataclasses.replace(verdict, problems=problems))
@@ -175,10 +205,10 @@ def write(audits: Sequence[Audit], out: Path) -> list[Path]:
     try:
         out.mkdir(parents=True, exist_ok=True)
         for one, page in zip(audits, pages, strict=True):
-            page.write_text(_page(one, out), encoding="utf-8")
+            page.write_text(_page(one, out), encoding="utf-8", errors="backslashreplace")
         rows = [(page.name, _view(one, out)) for one, page in zip(audits, pages, strict=True)]
         index = render.page(LOOKS, "index.html.jinja", rows=rows)
-        (out / "index.html").write_text(index, encoding="utf-8")
+        (out / "index.html").write_text(index, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise UserError(f"required is a folder for the pages, {out}: {error.strerror}") from None
     return pages
@@ -206,7 +236,7 @@ def _view(one: Audit, out: Path) -> dict[str, Any]:
     source = os.path.relpath(one.path.absolute(), out.absolute())
     return {
         "one": one,
-        "link": quote(Path(source).as_posix()),
+        "link": quote(os.fsencode(Path(source).as_posix())),
         "title": trail.get("title", one.path.name),
         "author": dict(trail.get("author", {})),
         "facts": list(_facts(one)) if one.trail else [],
@@ -278,4 +308,4 @@ def line(one: Audit, page: Path) -> str:
     answered = f"{one.counts['answered']} of {one.demanded} requirements answered"
     judged = f"; {answered}" if one.judgements else ""
     alike = f"; {'; '.join(one.alike)}" if one.alike else ""
-    return f"{one.path}: {verified}{judged}{alike} → {page}"
+    return f"{verdicts.shown(one.path)}: {verified}{judged}{alike} → {verdicts.shown(page)}"

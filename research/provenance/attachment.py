@@ -1,15 +1,92 @@
-"""Reads a finished PDF back: the trail it carries, and whether its sources have changed since."""
+"""What a finished PDF carries: files are put into it, and the trail is read back."""
 
+import io
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from research.errors import UserError
+from research.provenance.drawing import DIGITS
 from research.provenance.trail import digests
 from research.records import sha256
 
 NAME = "provenance.json"
+
+
+@dataclass(frozen=True)
+class Attached:
+    """A file inside the PDF."""
+
+    name: str
+    description: str
+    content: bytes
+    kind: str = "application/json"
+
+
+def plain(content: bytes) -> bytes:
+    """A PDF as WeasyPrint wrote it, in a form that other programs keep as it is.
+
+    Coordinates outside of the drawings have as many digits as 32-bit floats hold, in which some
+    programs read them; and no file is named twice among those that belong to the document.
+    """
+    import pikepdf
+
+    with pikepdf.open(io.BytesIO(content)) as document:
+        for one in document.objects:
+            _round(one)
+        if "/AF" in document.Root:
+            once = {one.objgen: one for one in document.Root.AF}
+            document.Root.AF = pikepdf.Array(once.values())
+        return _saved(document)
+
+
+def _round(value: Any) -> None:
+    """Rounds the numbers in a thing, in place, and in what lies in it itself."""
+    import pikepdf
+
+    if isinstance(value, pikepdf.Array):
+        places: Any = range(len(value))
+    elif isinstance(value, pikepdf.Dictionary | pikepdf.Stream):
+        places = list(value.keys())
+    else:
+        return
+    for place in places:
+        inner = value[place]
+        if isinstance(inner, Decimal):
+            value[place] = Decimal(f"{Decimal(f'{inner:.{DIGITS}g}'):f}")
+        elif not getattr(inner, "is_indirect", False):
+            _round(inner)
+
+
+def attach(content: bytes, one: Attached, ended: str) -> bytes:
+    """A PDF with one more file in it, or another in the place of the one of that name.
+
+    The record tells of the pages and so comes after them; WeasyPrint cannot write a document twice:
+    it draws some figures otherwise the second time.
+    """
+    import pikepdf
+
+    date = datetime.fromisoformat(ended).strftime("D:%Y%m%d%H%M%SZ")
+    with pikepdf.open(io.BytesIO(content)) as document:
+        kept = [spec for spec in document.Root.get("/AF", []) if str(spec.get("/F")) != one.name]
+        spec = pikepdf.AttachedFileSpec(
+            document, one.content, filename=one.name, description=one.description,
+            mime_type=one.kind, creation_date=date, mod_date=date,
+        )  # fmt: skip
+        spec.relationship = pikepdf.Name.Data
+        document.attachments[one.name] = spec
+        document.Root.AF = pikepdf.Array([*kept, document.attachments[one.name].obj])
+        return _saved(document)
+
+
+def _saved(document: Any) -> bytes:
+    out = io.BytesIO()
+    document.save(out, deterministic_id=True)
+    return out.getvalue()
 
 
 def trail(pdf: Path) -> dict[str, Any]:

@@ -1,16 +1,10 @@
-"""The PDF as a container: opened as if a stranger had made it, and digested as what it shows.
+"""The PDF as a container: opened as if a stranger had made it, and what is packed into it."""
 
-A page's *drawing* is the digest of everything that decides how it looks: its operators, fonts,
-images, colours, boxes and annotations, decoded and without object numbers. Another compression,
-another order of objects or a linearised file leave it alone; a moved glyph does not.
-"""
-
-import hashlib
 import io
 import re
 import zlib
-from collections.abc import Iterator, Mapping
-from decimal import Decimal
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +19,7 @@ STREAM_LIMIT = 64_000_000
 TOTAL_LIMIT = 256_000_000
 """Bytes of all decompressed streams at most."""
 OBJECT_LIMIT = 200_000
+OUTLINE_LIMIT = 1000
 
 _CHUNK = 1 << 20
 _STREAM = re.compile(rb"stream\r?\n")
@@ -32,9 +27,10 @@ _CHAINED = re.compile(rb"/Filter\s*\[\s*/[^\s/\]]+\s*/")
 _ACTIVE = ("/JavaScript", "/JS", "/Launch", "/SubmitForm", "/ImportData", "/GoToR", "/GoToE",
            "/Rendition", "/RichMedia", "/Movie", "/Sound", "/XFA")  # fmt: skip
 _ACTIVE_KEYS = ("/OpenAction", "/AA", "/AcroForm", "/OCProperties", "/XFA", "/JS")
-_PASSING = {"/Length", "/Filter", "/DecodeParms", "/DL", "/Parent", "/P", "/StructParent",
-            "/StructParents", "/Type", "/Metadata", "/PieceInfo", "/LastModified"}  # fmt: skip
-"""Keys that say how something is stored or where it belongs, not what it looks like."""
+_FILTERS = frozenset({"/FlateDecode", "/DCTDecode", "/JPXDecode", "/ASCIIHexDecode",
+                      "/ASCII85Decode"})  # fmt: skip
+"""What a stream may be packed with: deflate, whose size is looked at first, what makes data longer,
+and the two kinds of photographs. None of the others is ever written by a build."""
 
 
 class Refused(UserError):  # noqa: N818 - a verdict, which callers report like any other
@@ -54,16 +50,17 @@ def read(path: Path) -> bytes:
         raise Refused("it does not begin as a PDF does")
     if _CHAINED.search(content):
         raise Refused("a stream in it is compressed more than once, which may hide its size")
-    _weigh(content)
+    whole = memoryview(content)
+    _weigh(whole[match.end() :] for match in _STREAM.finditer(content))
     return content
 
 
-def _weigh(content: bytes) -> None:
+def _weigh(packed: Iterable[memoryview]) -> None:
     """Decompresses every stream a piece at a time, only to see how large it is."""
     total = 0
-    for match in _STREAM.finditer(content):
+    for stream in packed:
         size = 0
-        for piece in _inflated(memoryview(content)[match.end() :]):
+        for piece in _inflated(stream):
             size += piece
             if size > STREAM_LIMIT or total + size > TOTAL_LIMIT:
                 raise Refused(f"a stream in it unpacks to more than {STREAM_LIMIT // 10**6} MB")
@@ -91,7 +88,8 @@ def _inflated(packed: memoryview) -> Iterator[int]:
 def open_safely(content: bytes) -> pikepdf.Pdf:
     """The document. Raises Refused where it is damaged, locked, huge or would act on its reader."""
     try:
-        document = pikepdf.open(io.BytesIO(content), suppress_warnings=True)
+        # what has to be repaired first is read otherwise by every program
+        document = pikepdf.open(io.BytesIO(content), suppress_warnings=True, attempt_recovery=False)
     except pikepdf.PasswordError:
         raise Refused("it is locked with a password") from None
     except (pikepdf.PdfError, ValueError) as error:
@@ -100,8 +98,34 @@ def open_safely(content: bytes) -> pikepdf.Pdf:
         raise Refused("it is encrypted")
     if len(document.objects) > OBJECT_LIMIT:
         raise Refused(f"it has more than {OBJECT_LIMIT:,} objects")
-    _check_inert(document)
+    try:
+        _check_packing(document)
+        _check_inert(document)
+    except (pikepdf.PdfError, RuntimeError, ValueError, TypeError) as error:
+        raise Refused(f"it is damaged ({str(error)[:80]})") from None
     return document
+
+
+def _check_packing(document: pikepdf.Pdf) -> None:
+    """Every stream is packed once, in a known way, and not too large; wherever that is written."""
+    streams = [one for one in document.objects if isinstance(one, pikepdf.Stream)]
+    for one in streams:
+        if any(key in one for key in ("/F", "/FFilter", "/FDecodeParms")):
+            raise Refused("a stream in it lies in another file")
+        packed = filters(one)
+        if len(packed) > 1:
+            raise Refused("a stream in it is compressed more than once, which may hide its size")
+        if not _FILTERS.issuperset(packed):
+            raise Refused(f"a stream in it is packed as {packed[0][1:41]}, which no build writes")
+    _weigh(memoryview(one.read_raw_bytes()) for one in streams if "/FlateDecode" in filters(one))
+
+
+def filters(stream: Any) -> list[str]:
+    """The names of a stream's filters, in the order in which they are undone."""
+    named = stream.get("/Filter")
+    if named is None:
+        return []
+    return [str(one) for one in named] if isinstance(named, pikepdf.Array) else [str(named)]
 
 
 def _check_inert(document: pikepdf.Pdf) -> None:
@@ -121,14 +145,82 @@ def _check_inert(document: pikepdf.Pdf) -> None:
             raise Refused(f"it carries an action {str(kind)[1:]}")
 
 
+@dataclass(frozen=True)
+class Packed:
+    """A file inside a PDF; `told` is what a reader shows of it beside its name."""
+
+    content: bytes
+    told: str
+
+
+def packed(document: pikepdf.Pdf) -> dict[str, Packed]:
+    """Name -> the files inside. Raises Refused where one has two names, two contents or none."""
+    found: dict[str, Packed] = {}
+    try:
+        for name, spec in named(under(document.Root, "/Names", "/EmbeddedFiles")):
+            if name in found:
+                raise Refused(f"two files inside it are called {name[:80]}")
+            found[name] = _packed(name, spec)
+    except (pikepdf.PdfError, KeyError, ValueError, RuntimeError, AttributeError,
+            TypeError) as error:  # fmt: skip
+        raise Refused(f"an attachment cannot be read ({str(error)[:80]})") from None
+    return found
+
+
+def _packed(name: str, spec: Any) -> Packed:
+    if _names(spec) != {name}:
+        raise Refused(f"the file {name[:80]} inside it has another name too")
+    contents = {bytes(spec.EF[key].read_bytes()) for key in spec.EF.keys()}  # noqa: SIM118
+    if len(contents) != 1:
+        raise Refused(f"the file {name[:80]} inside it has more than one content, or none")
+    [content] = contents
+    return Packed(content, str(spec.get("/Desc", "")))
+
+
+def _names(spec: Any) -> set[str]:
+    return {str(spec[key]) for key in ("/F", "/UF") if key in spec}
+
+
+def associated(document: pikepdf.Pdf) -> Iterator[tuple[str, Packed]]:
+    """(name, file) of those that are said to belong to the whole document.
+
+    Raises:
+        Refused: one that cannot be read.
+    """
+    try:
+        for spec in document.Root.get("/AF", []):
+            if spec is not None:
+                name = min(_names(spec), default="")
+                yield name, _packed(name, spec)
+    except (pikepdf.PdfError, KeyError, ValueError, RuntimeError, AttributeError,
+            TypeError) as error:  # fmt: skip
+        raise Refused(f"an associated file cannot be read ({str(error)[:80]})") from None
+
+
+def under(value: Any, *keys: str) -> Any:
+    """What lies under some keys, one below the other; None where one is missing."""
+    for key in keys:
+        value = None if value is None else value.get(key)
+    return value
+
+
+def named(tree: Any) -> list[tuple[str, Any]]:
+    """(name, value) of a name tree, or (number, value) of a number tree, in order."""
+    found: list[tuple[str, Any]] = []
+    pending = [] if tree is None else [tree]
+    for _ in range(OBJECT_LIMIT):
+        if not pending:
+            return found
+        node = pending.pop(0)
+        pending = [*node.get("/Kids", []), *pending]
+        flat = list(node.get("/Names", node.get("/Nums", [])))
+        found += [(str(key), value) for key, value in zip(flat[::2], flat[1::2], strict=True)]
+    raise Refused("a tree of names in it has no end")
+
+
 def attachments(document: pikepdf.Pdf) -> dict[str, bytes]:
     """Name -> content of the files inside."""
-    try:
-        return {
-            name: bytes(one.get_file().read_bytes()) for name, one in document.attachments.items()
-        }
-    except (pikepdf.PdfError, KeyError, ValueError, RuntimeError) as error:
-        raise Refused(f"an attachment cannot be read ({str(error)[:80]})") from None
+    return {name: one.content for name, one in packed(document).items()}
 
 
 def alternatives(document: pikepdf.Pdf) -> list[str]:
@@ -141,87 +233,21 @@ def alternatives(document: pikepdf.Pdf) -> list[str]:
 
 
 def headings(document: pikepdf.Pdf) -> list[str]:
-    """Titles of the outline, in order."""
-    found: list[str] = []
+    """Titles of the outline, in order. Raises Refused where it has no end."""
+    return [str(item.get("/Title", "")) for _, item in outline(document)]
 
-    def walk(items: Any, depth: int) -> None:
-        for item in items:
-            found.append(str(item.title))
-            if depth < 6:
-                walk(item.children, depth + 1)
 
-    with document.open_outline() as outline:
-        walk(outline.root, 0)
+def outline(document: pikepdf.Pdf) -> list[tuple[int, Any]]:
+    """(depth, item) of the outline, in the order in which it is read."""
+    found: list[tuple[int, Any]] = []
+    root = document.Root.get("/Outlines")
+    pending = [] if root is None else [(0, root.get("/First"))]
+    while pending:
+        depth, item = pending.pop()
+        if item is None:
+            continue
+        found.append((depth, item))
+        if len(found) > OUTLINE_LIMIT:
+            raise Refused("its outline has no end")
+        pending += [(depth, item.get("/Next")), (depth + 1, item.get("/First"))]
     return found
-
-
-# --- what pages look like ------------------------------------------------------------------------
-
-
-def drawings(document: pikepdf.Pdf) -> list[str]:
-    """A sha256 for each page of everything that decides how it looks."""
-    walk = _Walk({page.obj.objgen: number for number, page in enumerate(document.pages)})
-    return [walk.page(page) for page in document.pages]
-
-
-class _Walk:
-    """Digests of objects by what they hold, each shared one computed once."""
-
-    def __init__(self, pages: Mapping[tuple[int, int], int]) -> None:
-        self._pages = pages
-        self._known: dict[tuple[int, int], bytes] = {}
-
-    def page(self, page: pikepdf.Page) -> str:
-        hashed = hashlib.sha256()
-        self._content(pikepdf.parse_content_stream(page), hashed)
-        for key in ("/MediaBox", "/CropBox", "/Rotate", "/UserUnit", "/Resources", "/Annots"):
-            value = page.obj.get(key, page.get(key))
-            hashed.update(key.encode())
-            if value is not None:
-                hashed.update(self._of(value))
-        return hashed.hexdigest()
-
-    def _content(self, operations: Any, hashed: Any) -> None:
-        for operands, operator in operations:
-            for operand in operands:
-                hashed.update(self._of(operand))
-            hashed.update(bytes(operator))
-
-    def _of(self, value: Any) -> bytes:
-        """A digest of a value; of an indirect one remembered."""
-        number = getattr(value, "objgen", (0, 0))
-        if number == (0, 0):
-            return self._made(value)
-        if number in self._pages:
-            return b"page %d" % self._pages[number]
-        if number not in self._known:
-            self._known[number] = b"itself"  # what points back to it from inside
-            self._known[number] = self._made(value)
-        return self._known[number]
-
-    def _made(self, value: Any) -> bytes:
-        if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
-            return b"%.5f " % float(value)
-        if isinstance(value, pikepdf.Stream):
-            inner = hashlib.sha256(self._pairs(value))
-            inner.update(value.read_bytes() if _is_plain(value) else value.read_raw_bytes())
-            return inner.digest()
-        if isinstance(value, pikepdf.Dictionary):
-            return hashlib.sha256(self._pairs(value)).digest()
-        if isinstance(value, pikepdf.Array):
-            return hashlib.sha256(b"[" + b"".join(map(self._of, value))).digest()
-        if isinstance(value, pikepdf.String):
-            return b"(" + bytes(value) + b")"
-        if isinstance(value, pikepdf.PdfInlineImage):
-            return hashlib.sha256(bytes(value.unparse())).digest()
-        return str(value).encode() + b" "
-
-    def _pairs(self, value: Any) -> bytes:
-        keys = sorted(key for key in value.keys() if key not in _PASSING)  # noqa: SIM118
-        return b"".join(key.encode() + self._of(value[key]) for key in keys)
-
-
-def _is_plain(stream: Any) -> bool:
-    """Whether it is stored without loss, so that decoding it is independent of how."""
-    filters = stream.get("/Filter")
-    return filters is None or str(filters) not in ("/DCTDecode", "/JPXDecode")

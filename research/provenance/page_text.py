@@ -14,14 +14,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from research.provenance import container
+from research.provenance import container, drawing, raster, structure
 from research.provenance.container import Refused
 
 LETTERS_LIMIT = 200_000
 """letters of a page at most"""
 PAGES_LIMIT = 50
-POINTS_LIMIT = 72 * 40
-"""width and height of a page that is drawn at most"""
 _PLACEHOLDER = "…"
 _AT_LINE_END = "\x02"
 """What PDFium makes of a hyphen at which it sees a line end."""
@@ -91,15 +89,18 @@ def bare(text: str) -> str:
 
 
 def shown(content: bytes) -> dict[str, Any]:
-    """What a PDF of our own shows, as its trail keeps it: text and drawing of each page."""
+    """What a PDF of our own shows, as its trail keeps it: of each page text, drawing and picture;
+    and what it says beside its pages."""
     document = container.open_safely(content)
-    looks = container.drawings(document)
+    looks = zip(pages(content), drawing.drawings(document), raster.pictures(content), strict=True)
     return {
         "pages": [
-            {"text": page.text, "drawing": look}
-            for page, look in zip(pages(content), looks, strict=True)
+            {"text": page.text, "drawing": look, "picture": raster.packed(cells)}
+            for page, look, cells in looks
         ],
         "alternatives": container.alternatives(document),
+        "parts": structure.parts(document),
+        "metadata": structure.metadata(document),
     }
 
 
@@ -142,8 +143,8 @@ def pictures(
                 continue
             page = document[number - 1]
             width, height = page.get_size()
-            if max(width, height) > POINTS_LIMIT:
-                raise Refused(f"page {number} is larger than {POINTS_LIMIT / 72:.0f} inches")
+            if max(width, height) > raster.POINTS_LIMIT:
+                raise Refused(f"page {number} is larger than {raster.POINTS_LIMIT / 72:.0f} inches")
             image = page.render(scale=scale).to_pil()
             for name, (on, (left, bottom, right, top)) in places.items():
                 box = (max(left, 0), max(height - top, 0),

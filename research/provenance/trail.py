@@ -15,8 +15,11 @@ The trail is one JSON document, embedded in the PDF and in the HTML:
     surroundings  run -> facts that are not its own: cohort, selection, what changed since
     files         {path, sha256, attachment, run}: all numbers and claims of the runs that are read
     author        name, affiliation, email and course as printed
-    pages         {text, drawing}: what a reader finds on each page, and the digest of how it looks
+    pages         {text, drawing, picture}: what a reader finds on each page, the digest of how it
+                  is drawn, and how it looks, see `research.provenance.raster`
     alternatives  the alternative texts
+    parts         outline, tags and the like -> digest, see `research.provenance.structure`
+    metadata      title, author, keywords and dates, as they stand in the file
     seal          sha256 of all of the above, see `sealed`
 
 `kind` is number, cell, count, setting, fact, quoted or stated. A rectangle is [left, bottom, right,
@@ -39,6 +42,13 @@ from research.errors import GapError
 from research.provenance.cohort import History, cohort, differing, selection
 from research.provenance.formats import plain
 from research.records import Claim, Results, Run, read_manifest, sha256
+
+FORMAT = 3
+READABLE = (2, 3)
+"""Formats of a record that `verify` reads; what 2 lacks is told by `research.provenance.former`."""
+
+TOLD = "Where each number and figure of this paper comes from"
+"""What the PDF says of its record."""
 
 LIMIT = 4_000_000
 """Bytes of data files that are attached at most; a larger rest is named by its sha256 alone."""
@@ -230,7 +240,7 @@ def trail(
         for one in ledger.pictures
     ]
     return ({"pictures": own} if own else {}) | {
-        "format": 2,
+        "format": FORMAT,
         "title": title,
         "author": dict(author),
         "run": portable(dataclasses.asdict(ledger.results.run)),

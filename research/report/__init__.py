@@ -18,10 +18,11 @@ from typing import Any
 from research.errors import UserError
 from research.provenance import attachment, page_text
 from research.provenance import trail as provenance
+from research.provenance.attachment import Attached
 from research.provenance.cohort import History, Past
 from research.records import Results
 from research.report import anonymous as hidden
-from research.report import markdown, pdf, pictures, render
+from research.report import limits, markdown, pdf, pictures, render
 from research.report.citations import Citations
 from research.report.layout import Plan, Sheet
 from research.report.words import Words
@@ -95,7 +96,7 @@ def build(
     Raises:
         UserError: anything in the sources, the record or the layout that is not fit to print.
     """
-    with _uncollected():
+    with _uncollected(), limits.within():
         text, told = markdown.read(source), render.author_of(author)
         beside = _beside(text, others)
         if anonymous:
@@ -149,7 +150,7 @@ def _build(
         written = pdf.write(laid.document, _attached(ledger), ended)
         trail = provenance.sealed(bare, page_text.shown(written))
         page = render.arrange(env, paper, sheet, "screen", trail=_script(trail))
-        content = pdf.attach(written, _record(trail), ended)
+        content = attachment.attach(written, _record(trail), ended)
         if told := hidden.found(content, page.encode(), secrets) if secrets else []:
             raise UserError(f"the paper is not anonymous: {'; '.join(told[:5])}")
         _replace({out.with_suffix(".html"): page.encode(), out: content})
@@ -218,21 +219,22 @@ def _pictures(source: Path) -> list[Path]:
     return sorted({path for name in named if (path := source.parent / name).is_file()})
 
 
-def _record(trail: dict[str, Any]) -> pdf.Attached:
-    description = "Where each number and figure of this paper comes from"
-    return pdf.Attached(attachment.NAME, description, provenance.as_json(trail).encode())
+def _record(trail: dict[str, Any]) -> Attached:
+    return Attached(attachment.NAME, provenance.TOLD, provenance.as_json(trail).encode())
 
 
-def _attached(ledger: provenance.Ledger) -> list[pdf.Attached]:
+def _attached(ledger: provenance.Ledger) -> list[Attached]:
     """All numbers of the runs, and the data behind figures and tables."""
     folder = ledger.results.folder
-    data = [
-        pdf.Attached(file.attachment, f"{file.path} of the run", (folder / file.path).read_bytes())
-        for file in ledger.attached()
-    ]
     numbers = [
-        pdf.Attached(facts["attachment"], f"{facts['path']} of run {facts['run'][:8]}", content)
+        Attached(facts["attachment"], f"{facts['path']} of run {facts['run'][:8]}", content)
         for facts, content in provenance.measured_of(ledger)
+    ]
+    names = {one.name for one in numbers}  # a figure may be drawn from the run's numbers
+    data = [
+        Attached(file.attachment, f"{file.path} of the run", (folder / file.path).read_bytes())
+        for file in ledger.attached()
+        if file.attachment not in names
     ]
     return [*numbers, *data]
 

@@ -1,21 +1,26 @@
 """Anonymous papers: what names a person or a machine is taken out, and then looked for.
 
 The search opens everything that a reader could open: the strings and decompressed streams of the
-PDF, its text, metadata and attachments, archives among them, and the pictures inside the HTML.
+PDF, its text, metadata and attachments, archives among them, and the pictures inside the HTML. It
+takes letters for the same that differ in case, accent or width: `MÜLLER` is `Müller`, `Muller` and
+`Mueller`.
 """
 
 import base64
 import dataclasses
 import getpass
+import html
 import io
 import re
 import socket
 import subprocess
+import unicodedata
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from research.paths import ROOT
 from research.records import Results, Run
@@ -28,8 +33,26 @@ COMMON = frozenset(
 )
 """Names of users and machines that name nobody; most are words of the paper too."""
 
+_WORDS = (
+    "author best book cell chance check claim class code count course data device drawing factor "
+    "field figure file format half hand head image key kind label light line link list long low "
+    "machine main mark mean media median mode model name noise number order page parts path pool "
+    "power price print rank rate read rest result root rose row run score seed short size small "
+    "sold source stand state step stone store style table task test text title tool train true "
+    "unit value weight white wide width word work young"
+)
+OWN = frozenset(_WORDS.split())
+"""Surnames that are words of every paper or record, and say nothing when they stand alone."""
+
 SHORTEST = 3
 """Letters of a name that is looked for."""
+
+_PLAIN = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe",
+                        "ı": "i", "ħ": "h", "’": "'", "‐": "-", "‑": "-"})  # fmt: skip
+"""Letters that are no others with a mark."""
+_UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ø": "oe"})
+_ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
+_WORD = r"[^\W_]"
 
 _DATA = re.compile(rb"data:[\w/+.-]+;base64,([A-Za-z0-9+/=]+)")
 
@@ -61,23 +84,73 @@ def secrets(author: Mapping[str, str], root: Path = ROOT) -> dict[str, str]:
         "git's user.email": _git(root, "config", "user.email"),
         **{f"author.toml's {key}": value for key, value in author.items()},
     }
+    told |= {f"the author's {what}": value for what, value in _alone(author)}
     remotes = {line.split()[1] for line in _git(root, "remote", "-v").splitlines() if line.split()}
     told |= {f"git's remote {number}": url for number, url in enumerate(sorted(remotes), 1)}
     known = {value: what for what, value in reversed(told.items())}
     return {value: what for value, what in known.items() if _is_telling(value)}
 
 
-def found(pdf: bytes, html: bytes, wanted: Mapping[str, str]) -> list[str]:
+def found(pdf: bytes, page: bytes, wanted: Mapping[str, str]) -> list[str]:
     """One line for each thing that a file tells and must not, with its place."""
     lines: dict[str, None] = {}
-    for place, content in (*_of_pdf(pdf), *_of_html(html)):
-        for value, what in wanted.items():
-            if _holds(content, value):
-                lines[f"{what} ('{value}') is in {place}"] = None
+    patterns = {value: _pattern(value) for value in wanted}
+    for place, content in (*_of_pdf(pdf), *_of_html(page)):
+        text = _text_of(content)
+        here = [
+            value for value in wanted
+            if _holds(content, value) or (text and patterns[value].search(text))
+        ]  # fmt: skip
+        for value in here:  # a surname within a name that is told says nothing more
+            if not any(value != other and value in other for other in here):
+                lines[f"{wanted[value]} ('{value}') is in {place}"] = None
     return list(lines)
 
 
 # --- what to look for ----------------------------------------------------------------------------
+
+
+def _alone(author: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """(what, value) of those parts of the author's facts that name a person by themselves."""
+    name = author.get("name", "")
+    family, comma, _ = name.partition(",")
+    words = family.split() if comma else name.split()[-1:]
+    if len(name.split()) > 1 and words and folded(" ".join(words)) not in OWN:
+        yield "surname", " ".join(words)
+    for word in re.split(r"[\s<>(),;]+", author.get("email", "")):
+        if "@" in word:
+            yield "address", word.removeprefix("mailto:")
+
+
+def folded(text: str) -> str:
+    """Text without case, accents, width and ligatures, spaces as one."""
+    wide = unicodedata.normalize("NFKC", text).casefold()
+    apart = unicodedata.normalize("NFKD", wide)
+    bare = "".join(letter for letter in apart if not unicodedata.combining(letter))
+    return " ".join(bare.translate(_PLAIN).replace("\u00ad", "").split())
+
+
+def _pattern(value: str) -> re.Pattern[str]:
+    """A value as a word of its own in folded text, umlauts as one letter or as two."""
+    composed = unicodedata.normalize("NFC", value).casefold()
+    ways = dict.fromkeys([folded(value), folded(composed.translate(_UMLAUTS))])
+    either = "|".join(re.escape(way).replace(r"\ ", r"[\s._+-]*") for way in ways if way)
+    if any(unicodedata.category(letter) == "Lo" for letter in value):  # no spaces between words
+        return re.compile(either)
+    return re.compile(rf"(?<!{_WORD})(?:{either})(?!{_WORD})")
+
+
+def _text_of(content: bytes) -> str:
+    """What is text in some bytes, folded; none where they are no text, in which a short word may
+    stand by chance."""
+    try:
+        encoding = "utf-16" if content[:2] in (b"\xfe\xff", b"\xff\xfe") else "utf-8"
+        text = content.decode(encoding)
+    except UnicodeDecodeError:
+        return ""
+    if "\\u" in text:
+        text = _ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)
+    return folded(unquote(html.unescape(text)))
 
 
 def _is_telling(value: str) -> bool:

@@ -16,6 +16,9 @@ SIZE = 12.6
 EM = 9.5 * 96 / 72
 """The body's letter size in CSS pixels, against which a formula is as large as the text around."""
 
+LONGEST = 2000
+"""Letters of a formula."""
+
 _FORMULA = re.compile(
     r"""(?P<code>(`+).+?\2)
       | (?P<sign>\\\$)
@@ -82,6 +85,10 @@ def image(tex: str, display: bool, room: float) -> str:
     """
     import ziamath
 
+    if len(tex) > LONGEST:
+        raise UserError(
+            f"the formula '{tex[:60]}…' has {len(tex):,} letters, at most are {LONGEST:,}"
+        )
     shown = " ".join(tex.split())
     try:
         _check(tex, display)
@@ -91,7 +98,7 @@ def image(tex: str, display: bool, room: float) -> str:
         raise UserError(f"the formula '{shown}' cannot be set: {error}") from None
     except Exception as error:  # ziamath raises whatever its parser met
         raise UserError(
-            f"the formula '{shown}' cannot be set: {error or type(error).__name__}"
+            f"the formula '{shown[:200]}' cannot be set: {error or type(error).__name__}"
         ) from None
     width, height = (float(drawn.svgxml().get(side, 0)) for side in ("width", "height"))
     if width > room:

@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import os
+import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,8 @@ from typing import Any
 
 from research.errors import UserError
 from research.machine import libraries
+from research.provenance import attachment
+from research.provenance.attachment import Attached
 from research.provenance.trail import Place
 from research.report.layout import PX, Piece, Plan, Sheet, anchor, plan
 from research.report.markdown import Block
@@ -28,6 +31,8 @@ PAGES = range(2, 4)
 
 _POINTS = 0.75
 """points per CSS pixel"""
+
+_EMBEDDED = re.compile(r"'?data:[\w/+.-]*;base64,[A-Za-z0-9+/=.…]*'?")
 
 _ROUNDS = 5
 """Layouts at most: a paper may turn out to be of one page, and a page-wide figure has to come to
@@ -43,15 +48,6 @@ class Typeset:
     plan: Plan
     complaints: tuple[str, ...] = ()
     """what a draft may be, and a paper may not"""
-
-
-@dataclass(frozen=True)
-class Attached:
-    """A file inside the PDF."""
-
-    name: str
-    description: str
-    content: bytes
 
 
 @cache
@@ -119,7 +115,7 @@ def write(document: Any, attached: Sequence[Attached], ended: str) -> bytes:
         for one in attached
     ]  # fmt: skip
     with _strict(), _dated(date):
-        return bytes(document.write_pdf(pdf_variant="pdf/a-3a"))
+        return attachment.plain(bytes(document.write_pdf(pdf_variant="pdf/a-3a")))
 
 
 @contextmanager
@@ -135,27 +131,6 @@ def _dated(date: datetime) -> Iterator[None]:
             os.environ["SOURCE_DATE_EPOCH"] = former
 
 
-def attach(content: bytes, one: Attached, ended: str) -> bytes:
-    """A PDF with one more file in it, which tells of its pages and so comes after them.
-
-    WeasyPrint cannot write a document twice: it draws some figures otherwise the second time.
-    """
-    import pikepdf
-
-    date = datetime.fromisoformat(ended).strftime("D:%Y%m%d%H%M%SZ")
-    with pikepdf.open(io.BytesIO(content)) as document:
-        spec = pikepdf.AttachedFileSpec(
-            document, one.content, filename=one.name, description=one.description,
-            mime_type="application/json", creation_date=date, mod_date=date,
-        )  # fmt: skip
-        spec.relationship = pikepdf.Name.Data
-        document.attachments[one.name] = spec
-        document.Root.AF.append(document.attachments[one.name].obj)
-        out = io.BytesIO()
-        document.save(out, deterministic_id=True)
-        return out.getvalue()
-
-
 # --- layout --------------------------------------------------------------------------------------
 
 
@@ -163,7 +138,7 @@ def _lay_out(html: str, images: dict[str, Any]) -> Any:
     """`images` keeps what was read for the next layout."""
     weasyprint = engine()
     fetcher = weasyprint.URLFetcher(allowed_protocols=("file", "data"))
-    with _strict():
+    with _strict(html):
         source = weasyprint.HTML(string=html, base_url=f"{fonts().as_uri()}/", url_fetcher=fetcher)
         return source.render(pdf_variant="pdf/a-3a", cache=images)
 
@@ -244,8 +219,9 @@ def _pieces(measured: Mapping[str, Any], blocks: Mapping[str, Block], sheet: She
 
 
 @contextmanager
-def _strict() -> Iterator[None]:
-    """Turns whatever WeasyPrint only logs into an error, but for the choice of who cuts fonts."""
+def _strict(html: str = "") -> Iterator[None]:
+    """Turns whatever WeasyPrint only logs into an error, but for the choice of who cuts fonts;
+    pictures of `html` are told by name."""
     heard: list[str] = []
     handler = logging.Handler(logging.WARNING)
     handler.emit = lambda record: heard.append(record.getMessage())  # type: ignore[method-assign]
@@ -260,7 +236,15 @@ def _strict() -> Iterator[None]:
         logger.removeHandler(handler)
         logger.removeFilter(_unlike_the_cut_of_fonts)
     if heard:
-        raise UserError(f"the PDF is not fit to print: {'; '.join(dict.fromkeys(heard))[:400]}")
+        told = (_EMBEDDED.sub(lambda match: _figure(match[0], html), line) for line in heard)
+        raise UserError(f"the PDF is not fit to print: {'; '.join(dict.fromkeys(told))[:400]}")
+
+
+def _figure(source: str, html: str) -> str:
+    """What an embedded picture is called in messages, which name it by all of its content."""
+    place = html.find(source.strip("'"))
+    found = re.findall(r'<img id="i-([^"]+)"', html[:place]) if place >= 0 else []
+    return f"figure '{found[-1]}'" if found else "a picture"
 
 
 def _unlike_the_cut_of_fonts(record: logging.LogRecord) -> bool:

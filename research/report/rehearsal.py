@@ -11,7 +11,7 @@ from pathlib import Path
 
 from research.errors import UserError
 from research.provenance import literals
-from research.report import formulas, markdown, pdf, render, ways
+from research.report import formulas, markdown, pdf, pictures, render, ways
 from research.report.citations import Citations
 from research.report.misses import at, line_of, miss, text_of
 from research.report.stand_ins import Rehearsed, Whatever
@@ -107,12 +107,11 @@ def _rehearse(text: markdown.Source, templates: Path, found: _Found) -> None:
     env, citations = render.environment(templates), Citations(templates / "references.bib")
     first = Rehearsed(text, citations)
     try:
-        code = formulas.set_aside(text.text, first.formula)
+        code = formulas.set_aside(pictures.as_words(text.text), first.formula)
         several = min(ways.count(env, code), MOST_WAYS)
         unknown = ways.unknown(env, code, first.vocabulary())
     except render.FAULTS as error:
-        message = str(getattr(error, "message", error))
-        found.place(text.path, getattr(error, "lineno", None), message)
+        found.place(text.path, getattr(error, "lineno", None), render.told(error))
         return
     for line, name in unknown:
         message = str(miss("a write-up knows no word", name, first.vocabulary()))

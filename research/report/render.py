@@ -4,17 +4,19 @@ import html
 import re
 import tomllib
 import traceback
+from collections.abc import Iterable, Iterator, Sized
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from jinja2 import FileSystemLoader, StrictUndefined, Template, TemplateError
+from jinja2 import FileSystemLoader, StrictUndefined, Template, TemplateError, nodes
 from jinja2.sandbox import SandboxedEnvironment
+from jinja2.visitor import NodeTransformer
 from markupsafe import Markup
 
 from research.errors import UserError
 from research.provenance import literals
-from research.report import formulas, markdown, pictures
+from research.report import formulas, limits, markdown, pictures
 from research.report.layout import Plan, Sheet
 from research.report.markdown import Block, Source
 from research.report.misses import at, line_of, miss, text_of
@@ -25,7 +27,8 @@ Medium = Literal["galley", "print", "screen"]
 # WeasyPrint 70 breaks a line far too early where its last text just fills it and ends in a space
 # before an element; with the space in an element of its own it finds the right place.
 _BEFORE_ELEMENT = re.compile("([ \u00a0])(<[a-z])")
-FAULTS = (UserError, TemplateError, TypeError, ValueError, ArithmeticError)
+FAULTS = (UserError, TemplateError, TypeError, ValueError, ArithmeticError, RecursionError,
+          MemoryError)  # fmt: skip
 """what a template raises for a mistake in it"""
 
 _NO_PROSE = re.compile(
@@ -56,8 +59,97 @@ class Paper:
     gaps: tuple[str, ...] = ()
 
 
-def environment(templates: Path) -> SandboxedEnvironment:
-    return SandboxedEnvironment(
+class Bounded(SandboxedEnvironment):
+    """Jinja's sandbox, in which everything that takes time or room is counted."""
+
+    intercepted_binops = frozenset({"*", "**", "%", "+"})
+    spent = 0
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        del self.globals["lipsum"]  # makes text without end, of which no write-up has a use
+
+    def spend(self, steps: int) -> None:
+        self.spent += steps
+        if self.spent > limits.STEPS:
+            raise limits.TooMuch(
+                f"loops and calls take more than {limits.STEPS:,} steps: repeat less, or less often"
+            )
+
+    def counted(self, things: Iterable[Any]) -> Iterable[Any]:
+        """What a loop goes through."""
+        if isinstance(things, Sized):
+            self.spend(len(things))
+            return things
+        return self._counting(things)
+
+    def _counting(self, things: Iterable[Any]) -> Iterator[Any]:
+        for thing in things:
+            self.spend(1)
+            yield thing
+
+    def weighed(self, value: Any) -> Any:
+        """What an expression has made."""
+        if isinstance(value, str | bytes | list | tuple | dict):
+            limits.check_length(len(value))
+            self.spend(len(value) // 1000)
+        return value
+
+    def measured(self, value: Any) -> Any:
+        """What a filter is given beside what it changes."""
+        limits.check_widths([value])
+        return value
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        limits.check_operation(operator, left, right)
+        return self.weighed(super().call_binop(context, operator, left, right))
+
+    def call(__self, __context: Any, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805
+        # the names are Jinja's, which no keyword of a word can be
+        __self.spend(1)
+        if isinstance(getattr(__obj, "__self__", None), str | bytes):  # their methods pad
+            limits.check_widths(args)
+        return __self.weighed(SandboxedEnvironment.call(__self, __context, __obj, *args, **kwargs))
+
+    def compile(self, source: Any, *args: Any, **more: Any) -> Any:
+        """The code; of a tree, which a write-up is given as, loops and filters are counted."""
+        if isinstance(source, nodes.Template):
+            self.spent = 0
+            source = _Counting().visit(source)
+        return super().compile(source, *args, **more)
+
+
+class _Counting(NodeTransformer):
+    def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802 - Jinja's way to name them
+        self.generic_visit(node)
+        node.iter = _through("counted", node.iter)
+        return node
+
+    def visit_FilterBlock(self, node: nodes.FilterBlock) -> nodes.Node:  # noqa: N802
+        node.body = [self.visit(one) for one in node.body]
+        return node
+
+    def visit_Filter(self, node: nodes.Filter) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node)
+        if node.name not in ("d", "default"):
+            node.args = [_through("measured", one) for one in node.args]
+            for pair in node.kwargs:
+                pair.value = _through("measured", pair.value)
+        return _through("weighed", node)
+
+    def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node)
+        return _through("weighed", node)
+
+
+def _through(name: str, inner: Any) -> nodes.Expr:
+    given = nodes.Call(nodes.EnvironmentAttribute(name), [inner], [], None, None)
+    given.set_lineno(inner.lineno)
+    return given
+
+
+def environment(templates: Path) -> Bounded:
+    return Bounded(
         loader=FileSystemLoader(templates),
         undefined=StrictUndefined,
         autoescape=True,
@@ -93,11 +185,12 @@ def author_of(path: Path) -> dict[str, str]:
     return {key: str(author.get(key, "")) for key in _AUTHOR}
 
 
-def evaluate(env: SandboxedEnvironment, source: Source, words: Words) -> str:
+def evaluate(env: Bounded, source: Source, words: Words) -> str:
     """The write-up with its words replaced. Raises UserError with the line at fault."""
     try:
         text = formulas.set_aside(pictures.as_words(source.text), words.formula)
-        code = env.compile(text, filename=str(source.path))
+        tree = env.parse(text, filename=str(source.path))
+        code = env.compile(tree, filename=str(source.path))
         vocabulary = env.make_globals(words.vocabulary())
         return Template.from_code(env, code, vocabulary).render()
     except FAULTS as error:
@@ -114,9 +207,17 @@ def line_at(error: Exception, source: Source) -> int | None:
     return _line(error, source.path) or _line_of_quoted(str(error), source)
 
 
+def told(error: Exception) -> str:
+    """What a fault is in words; jinja2 adds a line with the place to what it says."""
+    if isinstance(error, RecursionError):
+        return "brackets, or words that call themselves, lie too deep in each other"
+    if isinstance(error, MemoryError):
+        return "an expression takes more memory than a build may have"
+    return str(getattr(error, "message", error)).replace("Words.", "")
+
+
 def _message(error: Exception, words: Words) -> str:
-    # jinja2 adds a line with the place to what it says
-    message = str(getattr(error, "message", error)).replace("Words.", "")
+    message = told(error)
     unknown = message.removesuffix(" is undefined").strip("'")
     if message.endswith(" is undefined") and unknown.isidentifier():
         return str(miss("a write-up knows no word", unknown, words.vocabulary()))
@@ -124,7 +225,7 @@ def _message(error: Exception, words: Words) -> str:
 
 
 def paper(
-    env: SandboxedEnvironment,
+    env: Bounded,
     source: Source,
     words: Words,
     author: dict[str, str],
@@ -136,6 +237,7 @@ def paper(
     """
     spoken = evaluate(env, source, words)
     try:
+        limits.check_text(spoken)
         blocks, words.sections = markdown.blocks(spoken, words.slots)
         abstract, body = _abstract(source, blocks)
         fill = words.slots.fill
@@ -185,7 +287,7 @@ def _bare(text: str) -> str:
 
 
 def arrange(
-    env: SandboxedEnvironment,
+    env: Bounded,
     paper: Paper,
     sheet: Sheet,
     medium: Medium,
@@ -221,7 +323,7 @@ def _filled(block: Block, fill: Any) -> Block:
     return Block(html, block.kind, block.section)
 
 
-def _furniture(env: SandboxedEnvironment, name: str, words: Words, given: dict[str, Any]) -> str:
+def _furniture(env: Bounded, name: str, words: Words, given: dict[str, Any]) -> str:
     return env.get_template(f"{name}.html.jinja", globals=words.vocabulary()).render(given)
 
 

@@ -13,7 +13,7 @@ from research.provenance import literals
 from research.provenance.formats import measured, plain
 from research.provenance.trail import Ledger
 from research.records import Cell, Number, Results, Run
-from research.report import formulas, markdown, pdf, render, ways
+from research.report import formulas, limits, markdown, pdf, pictures, render, ways
 from research.report.citations import Citations
 from research.report.layout import PX, Sheet
 from research.report.misses import line_of
@@ -88,10 +88,11 @@ class Rehearsed(Words):
 
     def speak(self, env: Any, way: int, unknown: Mapping[str, Whatever]) -> None:
         """Takes one way through the text."""
-        code = formulas.set_aside(self.source.text, self.formula)
+        code = formulas.set_aside(pictures.as_words(self.source.text), self.formula)
         self._template = ways.template(env, code, way, self.source.path)
         try:
             text = self._template.render({**unknown, **self.vocabulary()})
+            limits.check_text(text)
             blocks, self.sections = markdown.blocks(text, self.slots)
             render.check_abstract(blocks)
         except render.FAULTS as error:
@@ -167,6 +168,16 @@ class Rehearsed(Words):
         heads = [one.heading if isinstance(one, Column) else one for one in columns.values()]
         return self._block(f"tab-{name}", label, caption, *heads, wide=wide)
 
+    def picture(self, path: str, caller: Callable[[], str], alt: str, attributes: str) -> str:
+        wide, _ = pictures.attributes_of(attributes)
+        caption = str(caller())
+        try:
+            name = pictures.read(self.source.path.parent, path).name
+        except UserError as error:
+            self._fault(line_of(self.source.text, path), error)
+            return ""
+        return self._block(f"fig-{name}", self._labelled("fig", name, "Figure"), caption, wide=wide)
+
     def formula(self, tex: str, display: bool) -> str:
         try:
             formulas.image(tex, display, self._sheet.column * PX)
@@ -223,7 +234,7 @@ class Rehearsed(Words):
 
     def _placed(self, error: Exception) -> tuple[int | None, str]:
         line = render.line_at(error, self.source)
-        return line, str(error)
+        return line, render.told(error)
 
     def _line(self) -> int | None:
         """The line of the write-up that is being spoken."""

@@ -12,7 +12,7 @@ from research.provenance import literals
 from research.provenance.formats import DAGGER, measured, outcome, plain
 from research.provenance.trail import Exhibit, Ledger, OwnPicture, facts, portable
 from research.records import Cell, Claim, Number, Outcome, Results
-from research.report import alternatives, formulas, markdown, pictures, tables
+from research.report import alternatives, formulas, markdown, pictures, tables, vectors
 from research.report.citations import Citations
 from research.report.gaps import Draft
 from research.report.layout import PX, Sheet
@@ -176,6 +176,7 @@ class Words:
                 f"more than the {'page' if wide else 'column'}: {hint}"
             )
         artifact = self.ledger.file(drawing.svg)
+        vectors.check(name, self._results.folder / drawing.svg)
         exhibit = Exhibit(f"i-{name}", name, artifact, tuple(map(self.ledger.file, drawing.data)))
         data = alternatives.sentence(self._results, drawing)
         if not (data if alt is None else alt.strip()):

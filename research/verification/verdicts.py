@@ -1,70 +1,90 @@
-"""`research verify`: the verdict on each file, within bounded memory, as lines or as JSON."""
+"""`research verify`: the verdict on each file, within bounded time and memory, as lines or JSON."""
 
 import dataclasses
+import functools
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+
+import pypdfium2  # noqa: F401 - loaded once, before processes are forked
 
 from research.errors import UserError
 from research.records import load
 from research.tracking import Store
 from research.tracking.mutations import mutations
-from research.verification.verify import Problem, Verdict, against, read_trail, verify
+from research.verification import apart, signatures
+from research.verification.apart import Outcome
+from research.verification.evidence import Trail
+from research.verification.verify import Problem, Verdict, against, read_trail
+from research.verification.verify import examined as _examined
 
-MEMORY = 4 << 30
-"""Bytes of address space that reading a stranger's file may take beyond what is in use."""
+Examined = tuple[Verdict, Trail | None]
 
 
-def checked(path: Path, store: Store | None) -> Verdict:
+def checked(path: Path, store: Store | None, signers: Path | None = None) -> Verdict:
     """The verdict on a PDF by itself and, where a store is given, on the run that it names."""
-    with bounded():
-        try:
-            verdict = verify(path)
-        except MemoryError:
-            return Verdict(
-                (Problem("refused", "", f"reading it takes more than {MEMORY >> 30} GiB"),)
-            )
-    if store is None or not verdict.run:
+    return batch([path], store, signers)[0]
+
+
+def batch(
+    paths: Sequence[Path], store: Store | None = None, signers: Path | None = None
+) -> list[Verdict]:
+    """The verdicts on many PDFs, each read in a process of its own.
+
+    Raises:
+        UserError: there is no such file, or `signers` cannot be used.
+    """
+    signatures.require(signers)
+    outcomes = apart.each(functools.partial(_examined, signers=signers), paths)
+    return [told(_known(outcome), store) for outcome in outcomes]
+
+
+def examined(path: Path) -> Examined:
+    """The verdict on a PDF by itself, and its record."""
+    return _known(apart.one(_examined, path))
+
+
+def record(path: Path) -> Trail:
+    """The record of a PDF that may be anyone's. Raises UserError where there is none."""
+    outcome = apart.one(read_trail, path)
+    if outcome.result is None:
+        begin = "" if outcome.mistaken else f"{path.name} must be a PDF that was built here, but "
+        raise UserError(f"{begin}{outcome.reason}")
+    return outcome.result
+
+
+def _known(outcome: Outcome[Examined]) -> Examined:
+    if outcome.result is not None:
+        return outcome.result
+    if outcome.mistaken:
+        raise UserError(outcome.reason)
+    return Verdict((Problem("refused", "", outcome.reason),)), None
+
+
+def told(found: Examined, store: Store | None) -> Verdict:
+    """A verdict with what the store says of the run: whether it is still what it was, and what the
+    PDF names."""
+    verdict, trail = found
+    if store is None or not verdict.run or trail is None:
         return verdict
-    found = _stored(path, verdict.run, store)
-    return dataclasses.replace(verdict, problems=(*verdict.problems, *found))
+    problems = (*verdict.problems, *_stored(trail, verdict.run, store))
+    return dataclasses.replace(verdict, problems=problems)
 
 
-def _stored(path: Path, run: str, store: Store) -> Iterator[Problem]:
-    """What the store says: whether the run is still what it was, and what the PDF names."""
-    trail = read_trail(path)
+def _stored(trail: Trail, run: str, store: Store) -> Iterator[Problem]:
     try:
         summary = store.find(run)
-        record = load(summary.folder)
+        kept = load(summary.folder)
     except (UserError, FileNotFoundError):
         yield from against(trail, None)
         return
     yield from (Problem("store", run[:8], line) for line in mutations(summary, store))
-    yield from against(trail, record)
+    yield from against(trail, kept)
 
 
-@contextmanager
-def bounded() -> Iterator[None]:
-    """Less memory than the machine has, where the system can promise that."""
-    try:
-        import resource
-    except ImportError:  # not on Windows
-        yield
-        return
-    import psutil
-
-    former = resource.getrlimit(resource.RLIMIT_AS)
-    # libraries that are loaded take gigabytes of it; at less than that nothing more can be had,
-    # which C code answers by a crash
-    ceiling = psutil.Process().memory_info().vms + MEMORY
-    if former[1] != resource.RLIM_INFINITY:
-        ceiling = min(ceiling, former[1])
-    resource.setrlimit(resource.RLIMIT_AS, (ceiling, former[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, former)
+def shown(path: Path) -> str:
+    """A path as any terminal takes it: a name need not be in UTF-8."""
+    return str(path).encode(errors="backslashreplace").decode()
 
 
 def as_text(verdicts: Mapping[str, Verdict]) -> str:
@@ -75,18 +95,19 @@ def _lines(path: str, verdict: Verdict) -> Iterator[str]:
     if verdict.ok:
         counts = ", ".join(f"{count} {name}" for name, count in verdict.counts.items())
         yield f"{path}: verified: {counts}; run {verdict.run}"
-        return
-    yield f"{path}: NOT verified, {len(verdict.problems)} found"
-    yield from (f"  {problem}" for problem in verdict.problems)
+    else:
+        yield f"{path}: NOT verified, {len(verdict.problems)} found"
+        yield from (f"  {problem}" for problem in verdict.problems)
+    yield from (f"  {note}" for note in verdict.notes)
 
 
 def as_json(verdicts: Mapping[str, Verdict]) -> str:
-    """path -> {ok, run, counts, problems: [{kind, where, message}]}"""
+    """path -> {ok, run, counts, problems: [{kind, where, message}], notes}"""
     content = {
         path: {
             "ok": verdict.ok, "run": verdict.run, "counts": dict(verdict.counts),
             "problems": [dataclasses.asdict(problem) for problem in verdict.problems],
-        }
+        } | ({"notes": list(verdict.notes)} if verdict.notes else {})
         for path, verdict in verdicts.items()
     }  # fmt: skip
     return json.dumps(content, indent=1, ensure_ascii=False)

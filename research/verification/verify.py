@@ -5,8 +5,10 @@ how; the attached data hold the raw values; the pages are read by another librar
 
     container   nothing in the file acts, hides or unpacks without end
     record      the trail is whole and sealed
+    signature   where there is one, it is of this record
     attachments each is the file that the record names, none is missing or added
-    pages       text and drawing of each page are those that were written
+    structure   nothing is in the file that no build writes; outline, tags and metadata are as built
+    pages       text, drawing and picture of each page are those that were written
     numbers     each is printed at its place as its value and format demand, and is that of the data
     text        no number stands in the text that nothing vouches for
 
@@ -17,104 +19,86 @@ Blind spots: those of `provenance.literals` and of the rules in `verification.ac
 a formula's digits, which are drawn.
 """
 
-import difflib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import pikepdf
 
 from research.errors import UserError
 from research.provenance import container, literals, page_text
 from research.provenance import trail as provenance
 from research.provenance.attachment import NAME
-from research.provenance.container import Refused
+from research.provenance.container import Packed, Refused
 from research.provenance.formats import outcome
 from research.provenance.page_text import Page, bare, collapsed
 from research.records import Claim, Number, Results, read_manifest
-from research.verification import accounting
+from research.verification import accounting, appearance, signatures
 from research.verification.evidence import Evidence, Files, Trail, number_of, reprinted
+from research.verification.problems import Problem, Verdict
+
+__all__ = ["Problem", "Verdict", "against", "examined", "read_trail", "verify"]
 
 NUMBERS_LIMIT = 20_000
 """printed values at most"""
-WORDS_LIMIT = 5000
-"""words of a page whose changes are named; a page of ours has about a thousand"""
-NAMED = 12
-"""changes of a page's text that are named one by one"""
-
 
 FORMLESS = (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError,
              RecursionError, UserError)  # fmt: skip
 """What comes of a record that is written as no build writes it."""
 
 
-@dataclass(frozen=True)
-class Problem:
-    """One thing that is not as it was built.
-
-    Attributes:
-        kind: refused, record, attachments, pages, numbers, text or store.
-        where: a page, a number's id, a file's name; empty for the whole.
-        message: what was found and what was expected.
-    """
-
-    kind: str
-    where: str
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.kind}: {self.where + ': ' if self.where else ''}{self.message}"
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What verification found.
-
-    Attributes:
-        run: id of the run, empty where it is not known.
-        counts: how many pages, numbers, figures, tables and attachments were looked at.
-    """
-
-    problems: tuple[Problem, ...]
-    run: str = ""
-    counts: Mapping[str, int] = ()  # type: ignore[assignment]
-
-    @property
-    def ok(self) -> bool:
-        return not self.problems
-
-
-def verify(path: Path) -> Verdict:
+def verify(path: Path, signers: Path | None = None) -> Verdict:
     """Verifies a PDF by itself; every problem that is found, not only the first.
+
+    Arguments:
+        signers: who may sign, in ssh's format `allowed_signers`; then the paper has to be signed
+            by one of them.
 
     Raises:
         UserError: there is no such file.
     """
+    return examined(path, signers)[0]
+
+
+def examined(path: Path, signers: Path | None = None) -> tuple[Verdict, Trail | None]:
+    """What `verify` found, and the record, None where the file was refused or has no whole one."""
     _require(path)
+    signatures.require(signers)
     try:
-        content = container.read(path)
-        document = container.open_safely(content)
-        files = container.attachments(document)
-        trail = trail_of(files)
-        pages = page_text.pages(content)
-        checks: Sequence[Callable[[], Iterator[Problem]]] = (
-            lambda: _record(trail),
-            lambda: _attachments(trail, files),
-            lambda: _shown(trail, document, pages),
-            lambda: _numbers(trail, files, pages),
-            lambda: _comparisons(trail, files),
-            lambda: _claims(trail, files),
-            lambda: _text(trail, pages, container.headings(document)),
-        )
-        problems = [problem for check in checks for problem in check()]
+        return _examined(path, signers)
     except Refused as error:
-        return Verdict((Problem("refused", "", str(error)),))
-    except FORMLESS as error:
+        return Verdict((Problem("refused", "", str(error)),)), None
+    except (*FORMLESS, pikepdf.PdfError, RuntimeError) as error:
         reason = f"it has not the form of a record ({type(error).__name__}: {str(error)[:80]})"
-        return Verdict((Problem("record", NAME, reason),))
+        return Verdict((Problem("record", NAME, reason),)), None
+
+
+def _examined(path: Path, signers: Path | None) -> tuple[Verdict, Trail]:
+    content = container.read(path)
+    document = container.open_safely(content)
+    packed = container.packed(document)
+    files = {name: one.content for name, one in packed.items()}
+    trail = trail_of(files)
+    pages = page_text.pages(content)
+    signed = signatures.checked(files.get(signatures.NAME), trail, signers)
+    checks: Sequence[Callable[[], Iterator[Problem]]] = (
+        lambda: _record(trail),
+        lambda: (Problem("signature", "", message) for message in signed.problems),
+        lambda: _attachments(trail, packed, container.associated(document)),
+        lambda: appearance.strange(document),
+        lambda: appearance.shown(trail, document, pages),
+        lambda: appearance.said(trail, document, content, pages),
+        lambda: _numbers(trail, files, pages),
+        lambda: _comparisons(trail, files),
+        lambda: _claims(trail, files),
+        lambda: _text(trail, pages, container.headings(document)),
+    )
+    problems = tuple(problem for check in checks for problem in check())
     counts = {name: len(trail[name]) for name in ("pages", "numbers", "figures", "tables")}
-    counts["attachments"] = len(files)
-    return Verdict(tuple(problems), trail["run"]["id"], counts)
+    counts["attachments"] = len(files) - (signatures.NAME in files)
+    notes = (*appearance.notes(trail), *signed.notes)
+    return Verdict(problems, trail["run"]["id"], counts, notes), trail
 
 
 def _require(path: Path) -> None:
@@ -130,8 +114,9 @@ def trail_of(files: Files) -> Trail:
         trail = json.loads(files[NAME])
     except (ValueError, RecursionError) as error:
         raise Refused(f"its {NAME} is not JSON ({str(error)[:80]})") from None
-    if not isinstance(trail, dict) or trail.get("format") != 2:
-        raise Refused(f"its {NAME} is not of format 2: build the paper again")
+    if not isinstance(trail, dict) or trail.get("format") not in provenance.READABLE:
+        known = " or ".join(map(str, provenance.READABLE))
+        raise Refused(f"its {NAME} is not of format {known}: build the paper again")
     if len(trail["numbers"]) > NUMBERS_LIMIT:
         raise Refused(f"its record lists more than {NUMBERS_LIMIT:,} numbers")
     return trail
@@ -162,62 +147,35 @@ def _listed(trail: Trail) -> Iterator[tuple[str, str]]:
         yield file["attachment"], file["sha256"]
 
 
-def _attachments(trail: Trail, files: Files) -> Iterator[Problem]:
-    listed = dict(_listed(trail))
+def _attachments(
+    trail: Trail, files: Mapping[str, Packed], associated: Iterator[tuple[str, Packed]]
+) -> Iterator[Problem]:
+    listed, told = dict(_listed(trail)), _described(trail)
     for name, digest in listed.items():
         if name not in files:
             yield Problem("attachments", name, "is named in the record but not attached")
-        elif provenance.sha256_of(files[name]) != digest:
+        elif provenance.sha256_of(files[name].content) != digest:
             yield Problem("attachments", name, "is not the file of the record: other sha256")
-    for name in sorted(files.keys() - listed.keys() - {NAME}):
+    for name in sorted(files.keys() - told.keys()):
         yield Problem("attachments", name, "is attached but not named in the record")
+    for name, file in (*files.items(), *associated):
+        if name in told and file.told not in told[name]:
+            yield Problem("attachments", name, f"is described as '{file.told[:80]}'")
+        if name not in files or file.content != files[name].content:
+            yield Problem("attachments", name, "belongs to the paper and is not listed")
 
 
-# --- pages ---------------------------------------------------------------------------------------
+def _described(trail: Trail) -> dict[str, set[str]]:
+    """Attachment -> what a build may tell of it."""
+    found = {NAME: {provenance.TOLD}, signatures.NAME: {signatures.TOLD}}
+    exhibits = [file for one in (*trail["figures"], *trail["tables"]) for file in one["data"]]
+    for file in (*exhibits, *trail["files"]):
+        run = f"run {file['run'][:8]}" if "run" in file else "the run"
+        found.setdefault(str(file["attachment"]), set()).add(f"{file['path']} of {run}")
+    return found
 
 
-def _shown(trail: Trail, document: Any, pages: Sequence[Page]) -> Iterator[Problem]:
-    built = trail["pages"]
-    if len(pages) != len(built):
-        yield Problem("pages", "", f"there are {len(pages)}, {len(built)} were built")
-    looks = container.drawings(document)
-    for number, (page, look, former) in enumerate(zip(pages, looks, built, strict=False), start=1):
-        changes = list(_changes(former["text"], page.text))
-        for change in changes[:NAMED]:
-            yield Problem("text", f"page {number}", change)
-        if len(changes) > NAMED:
-            yield Problem("text", f"page {number}", f"and {len(changes) - NAMED} changes more")
-        if look != former["drawing"]:
-            on = [f"{kind[:-1]} {one['name']}" for kind in ("figures", "tables")
-                  for one in trail[kind] if one["page"] == number]  # fmt: skip
-            there = f" (on it: {', '.join(on)})" if on else ""
-            yield Problem("pages", f"page {number}", f"is drawn otherwise than it was built{there}")
-    for kind in ("figures", "tables"):
-        for one in trail[kind]:
-            if not 1 <= one["page"] <= len(pages):
-                message = f"is recorded on page {one['page']}, which does not exist"
-                yield Problem("pages", f"{kind[:-1]} {one['name']}", message)
-    if container.alternatives(document) != trail["alternatives"]:
-        yield Problem("pages", "alternative texts", "are not those that were built")
-    info = document.docinfo
-    for key, wanted in (("/Title", trail["title"]), ("/Author", trail["author"]["name"])):
-        if str(info.get(key, "")) != wanted:
-            yield Problem("record", f"metadata {key[1:]}", f"is not the built '{wanted[:60]}'")
-
-
-def _changes(former: str, now: str) -> Iterator[str]:
-    """The places where two texts differ, each with a word before it."""
-    if former == now:
-        return
-    a, b = former.split(), now.split()
-    if max(len(a), len(b)) > WORDS_LIMIT:
-        yield "is another text, too long to be compared word by word"
-        return
-    matcher = difflib.SequenceMatcher(None, a, b, autojunk=False)
-    for kind, a1, a2, b1, b2 in matcher.get_opcodes():
-        if kind != "equal":
-            before, old, new = a[max(a1 - 3, 0) : a1], " ".join(a[a1:a2]), " ".join(b[b1:b2])
-            yield f"after '{' '.join(before)}' was built '{old[:80]}' and stands '{new[:80]}'"
+# --- text ----------------------------------------------------------------------------------------
 
 
 def _text(trail: Trail, pages: Sequence[Page], headings: Sequence[str]) -> Iterator[Problem]:
@@ -369,3 +327,6 @@ def read_trail(path: Path) -> Trail:
         return trail_of(container.attachments(container.open_safely(container.read(path))))
     except Refused as error:
         raise UserError(f"{path.name} must be a PDF that was built here, but {error}") from None
+    except (*FORMLESS, pikepdf.PdfError, RuntimeError) as error:
+        reason = f"its record has not the form of one ({type(error).__name__}: {str(error)[:80]})"
+        raise UserError(f"{path.name} must be a PDF that was built here, but {reason}") from None

@@ -151,3 +151,43 @@ def test_what_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert {"m@example.org", "Maria Muster", "git@example.org:maria/thesis.git"} <= wanted.keys()
     assert wanted[str(tmp_path)] == "the checkout"
     assert not wanted.keys() & {"root", "localhost", "X", ""}
+
+
+WRITTEN = [  # the name, and how a text may give it away
+    ("Jürgen Müller", "by JÜRGEN MÜLLER and others"),
+    ("Jürgen Müller", "as Mueller has shown"),
+    ("Jürgen Müller", "as Muller has shown"),
+    ("Jürgen Müller", "as Mu\u0308ller has shown"),
+    ("Jürgen Müller", "jurgen_mueller.pdf"),
+    ("Jürgen Müller", "as ＭÜＬＬＥＲ has shown"),
+    ("Łukasz Bądź", "thanks to badz"),
+    ("Muster, Maria", "MUSTER (2024)"),
+    ("Maria Muster", "Maria\u00a0Muster"),
+    ("Maria Muster", "Maria &#77;uster"),
+    ("Jürgen Müller", '{"by": "M\\u00fcller"}'),
+    ("Jürgen Müller", "https://example.org/M%C3%BCller"),
+    ("Groß Straße", "STRASSE"),
+    ("王小明", "作者王小明的论文"),
+]
+
+
+@pytest.mark.parametrize(("name", "text"), WRITTEN)
+def test_a_name_is_found_however_it_is_written(name: str, text: str, tmp_path: Path) -> None:
+    wanted = anonymous.secrets({"name": name}, tmp_path)
+    page = f"<p>{text}</p>".encode()
+    assert [line for line in anonymous.found(saved(blank()), page, wanted) if "the HTML" in line]
+
+
+def test_surname_and_address_are_looked_for_alone(tmp_path: Path) -> None:
+    author = {"name": "Maria Muster", "email": "Maria <m.m@example.org>"}
+    wanted = anonymous.secrets(author, tmp_path)
+    assert wanted["Muster"] == "the author's surname"
+    assert wanted["m.m@example.org"] == "the author's address"
+    (line,) = anonymous.found(saved(blank()), b"write to M.M@Example.org", wanted)
+    assert line == "the author's address ('m.m@example.org') is in the HTML"
+
+
+@pytest.mark.parametrize("text", ["Musters Maria", "muster-like mustering", "Page 3, page 4"])
+def test_what_only_resembles_a_name_is_none(text: str, tmp_path: Path) -> None:
+    wanted = anonymous.secrets({"name": "Ana Page"}, tmp_path) | {"Mariam Usters": "a name"}
+    assert anonymous.found(saved(blank()), text.encode(), wanted) == []
