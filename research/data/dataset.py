@@ -66,9 +66,11 @@ class Dataset:
         name: short name, as a table would print it.
         train, test: the two splits, of one image shape.
         classes: class names, in the order of the labels.
-        source: where the images come from, in words.
+        source: where the images come from, in words, and how they were read.
         licence: under what terms, in words.
         sha256: hex digest of all of the set's bytes, see `digest`.
+        reading: what was done to the images while they were read and what was left out, in words;
+            empty where there was nothing of the kind.
     """
 
     name: str
@@ -78,6 +80,7 @@ class Dataset:
     source: str
     licence: str
     sha256: str
+    reading: str = ""
 
     @classmethod
     def of(
@@ -89,9 +92,12 @@ class Dataset:
         *,
         source: str,
         licence: str,
+        reading: str = "",
     ) -> "Dataset":
         """A set with its digest computed."""
-        return cls(name, train, test, classes, source, licence, digest(train, test, classes))
+        told = f"{source}; {reading}" if reading else source
+        sha256 = digest(train, test, classes)
+        return cls(name, train, test, classes, told, licence, sha256, reading)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -131,6 +137,7 @@ class Dataset:
             "source": self.source,
             "licence": self.licence,
             "sha256": self.sha256,
+            "reading": self.reading,
             "train": len(self.train),
             "test": len(self.test),
             "classes": self.classes,

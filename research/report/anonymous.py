@@ -42,7 +42,8 @@ def cleaned(results: Results) -> Results:
 def _cleaned(run: Run) -> Run:
     data = run.data
     if run.config.get("data.name") == "folder":  # a folder's name is the author's own
-        data = data | {"name": "own images", "source": "own images"}
+        read = f"; {data['reading']}" if data.get("reading") else ""
+        data = data | {"name": "own images", "source": f"own images{read}"}
     config = {
         key: value for key, value in run.config.items() if not key.endswith((".root", "root"))
     }

@@ -67,6 +67,7 @@ def test_facts_are_json_and_count_the_images(pets: Dataset) -> None:
         "source": "here",
         "licence": "CC0",
         "sha256": pets.sha256,
+        "reading": "",
         "train": 7,
         "test": 3,
         "classes": ["cat", "dog"],
