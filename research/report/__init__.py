@@ -17,7 +17,7 @@ from typing import Any
 
 from research.errors import UserError
 from research.report import anonymous as hidden
-from research.report import embedded, markdown, pdf, provenance, reading, render
+from research.report import authors, embedded, markdown, pdf, provenance, reading, render
 from research.report.citations import Citations
 from research.report.cohort import History, Past
 from research.report.layout import Plan, Sheet
@@ -82,7 +82,7 @@ def build(
     Args:
         results: the record of a finished run.
         source: the write-up, Markdown with the words that templates/README.md lists.
-        author: a TOML file with name, affiliation, email and course.
+        author: a TOML file; see `research.report.authors`.
         templates: page templates, style sheets and references.bib.
         others: records of the studies that the write-up `reads` beside its own.
         history: the runs around this one, for what the foot says of cohort and selection.
@@ -94,17 +94,17 @@ def build(
         UserError: anything in the sources, the record or the layout that is not fit to print.
     """
     with _uncollected():
-        text, told = markdown.read(source), render.author_of(author)
+        text, told = markdown.read(source), authors.read(author)
         beside = _beside(text, others)
         if anonymous:
             beside = {study: hidden.cleaned(other) for study, other in beside.items()}
             results = hidden.cleaned(results)
         ledger = provenance.Ledger(results, beside, history, stale=tuple(stale))
-        signed = hidden.AUTHOR if anonymous else told
+        signed = authors.Authors((authors.Person(hidden.NAME),)) if anonymous else told
         sources = _sources(source, author, templates)
         # a digest of the author's file would tell who is meant to whoever guesses
         sources = [path for path in sources if not (anonymous and path == author)]
-        checked = hidden.secrets(told) if anonymous else {}
+        checked = hidden.secrets(told.single()) if anonymous else {}
         return _build(ledger, text, out, signed, templates, sources, checked, draft=draft)
 
 
@@ -112,7 +112,7 @@ def _build(
     ledger: provenance.Ledger,
     text: markdown.Source,
     out: Path,
-    signed: dict[str, str],
+    signed: authors.Authors,
     templates: Path,
     made_of: Sequence[Path],
     secrets: Mapping[str, str],
@@ -136,7 +136,7 @@ def _build(
         sources = provenance.digests(made_of)
         head = paper.head
         gaps = (*paper.gaps, *laid.complaints)
-        bare = provenance.trail(ledger, head["title"], signed, sources, laid.places)
+        bare = provenance.trail(ledger, head["title"], signed.block(), sources, laid.places)
         bare["gaps"] = list(gaps)
         written = pdf.write(laid.document, _attached(ledger), ended)
         trail = provenance.sealed(bare, reading.shown(written))

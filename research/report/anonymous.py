@@ -20,7 +20,8 @@ from typing import Any
 from research.paths import ROOT
 from research.results import Results, Run
 
-AUTHOR = {"name": "Anonymous", "affiliation": "", "email": "", "course": ""}
+NAME = "Anonymous"
+"""who wrote an anonymous paper"""
 
 COMMON = frozenset(
     {"root", "user", "admin", "runner", "ubuntu", "debian", "docker", "app", "nobody"}

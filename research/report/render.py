@@ -1,7 +1,6 @@
 """Rendering: a write-up's words are spoken over a run, its blocks put into the page template."""
 
 import re
-import tomllib
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from markupsafe import Markup
 
 from research.errors import UserError
 from research.report import formulas, literals, markdown
+from research.report.authors import Authors
 from research.report.layout import Plan, Sheet
 from research.report.markdown import Block, Source
 from research.report.misses import at, line_of, miss
@@ -23,7 +23,6 @@ Medium = Literal["galley", "print", "screen"]
 # WeasyPrint 70 breaks a line far too early where its last text just fills it and ends in a space
 # before an element; with the space in an element of its own it finds the right place.
 _BEFORE_ELEMENT = re.compile("([ \u00a0])(<[a-z])")
-_AUTHOR = ("name", "affiliation", "email", "course")
 
 
 @dataclass(frozen=True)
@@ -66,24 +65,6 @@ def page(templates: Path, name: str, **facts: Any) -> str:
         raise UserError(f"{name} shows what is not there: {error}") from None
 
 
-def author_of(path: Path) -> dict[str, str]:
-    """Reads name, affiliation, email and course. Raises UserError for a missing or unknown key."""
-    if not path.is_file():
-        raise UserError(
-            f'no {path.name}: write a file with name = "…" and affiliation, email, course'
-        )
-    try:
-        author = tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{path.name} is not TOML: {error}") from None
-    for key in author:
-        if key not in _AUTHOR:
-            raise miss(f"{path.name} has no key", key, _AUTHOR)
-    if not author.get("name"):
-        raise UserError(f'{path.name} needs a line: name = "…"')
-    return {key: str(author.get(key, "")) for key in _AUTHOR}
-
-
 def speak(env: SandboxedEnvironment, source: Source, words: Words) -> str:
     """The write-up with its words replaced. Raises UserError with the line at fault."""
     try:
@@ -112,7 +93,7 @@ def paper(
     env: SandboxedEnvironment,
     source: Source,
     words: Words,
-    author: dict[str, str],
+    author: Authors,
 ) -> Paper:
     """Renders a write-up to blocks and checks that no number in it was typed by hand.
 
@@ -128,7 +109,7 @@ def paper(
         run = words.ledger.results.run
         given = {
             "source": source,
-            "author": author,
+            "author": author.block() | {"marked": [*map(Markup, author.marked())]},
             "abstract": Markup("\n".join(filled)),
             "run": run,
             "reads": list(words.ledger.others),
@@ -145,7 +126,7 @@ def paper(
     named |= _references(words, len(named))
     head = {
         "title": source.title,
-        "author": author["name"],
+        "author": author.block()["name"],
         "keywords": source.keywords,
         "run": run,
     }

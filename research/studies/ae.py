@@ -386,7 +386,7 @@ def draw_map(results: Results) -> Figure:
     figures.scatter_classes(axes, data["points"], data["labels"], list(data["classes"]))
     trust = results.numbers["trustworthiness"].value
     axes.set_title(f"{len(data['points'])} test images, trustworthiness {trust:.3f}")
-    figure.legend(loc="outside lower center", ncols=5, markerscale=3, handletextpad=0.1)
+    figures.class_legend(figure, axes)
     return figure
 
 

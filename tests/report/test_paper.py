@@ -19,7 +19,7 @@ import pypdf
 import pytest
 
 from research.errors import UserError
-from research.report import Built, build, markdown, pdf, render
+from research.report import Built, authors, build, markdown, pdf, render
 from research.report.citations import Citations
 from research.report.layout import Sheet
 from research.report.provenance import Ledger
@@ -280,7 +280,7 @@ def test_the_note_says_what_is_not_final(
     results = load(record.folder)
     words = Words(Ledger(results), Citations(ROOT / "templates/references.bib"), Sheet())
     sample = HERE / "sample"
-    author = render.author_of(sample / "author.toml")
+    author = authors.read(sample / "author.toml")
     env = render.environment(ROOT / "templates")
     title = render.paper(env, markdown.read(sample / "ae.md"), words, author).title
     changed = "Settings other than the preset's: train.lr = "
@@ -313,7 +313,7 @@ def test_the_author_block(text: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "author.toml"
     path.write_text(text)
     with pytest.raises(UserError) as error:
-        render.author_of(path)
+        authors.read(path)
     assert message in str(error.value)
 
 
