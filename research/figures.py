@@ -314,7 +314,8 @@ def _below(
     figure: Figure, handles: Sequence[Artist], names: Sequence[str], columns: int
 ) -> Legend:  # fmt: skip
     legend = figure.legend(
-        handles, names, loc="outside lower center", ncols=columns, markerscale=3,
+        handles, names, loc="outside lower center", ncols=columns,
+        markerscale=3 if len(names) <= len(TEN_COLOURS) else 2,
         handletextpad=0.1,
     )  # fmt: skip
     lettering.as_written(legend.get_texts())
@@ -325,15 +326,16 @@ def confusions(matrices: Mapping[str, Array], classes: Sequence[str]) -> Figure:
     """Confusion matrices in a row, more than two over the page, by per cent of the true class.
 
     The diagonal has these per cents in print, every other cell its count; below ½ it stays empty.
-    More than a dozen classes have cells too small for print: their matrices are shown by colour
-    alone, over the page, and their axes name as many classes as fit.
+    Classes with long names have the whole page. More than a dozen have cells too small for print:
+    their matrices are shown by colour alone, and their axes name as many classes as fit.
 
     Arguments:
         matrices: title -> counts (C, C), rows are true classes.
     """
     many = len(classes) > _PRINTED
+    long = sum(map(len, classes)) > 4 * _PRINTED
     size = (PAGE_MM, 42.0) if len(matrices) > 2 else (COLUMN_MM, 53.0)
-    figure = canvas(*((PAGE_MM, 26 + PAGE_MM / len(matrices) * 0.7) if many else size))
+    figure = canvas(*((PAGE_MM, 26 + PAGE_MM / len(matrices) * 0.7) if many or long else size))
     grid = figure.subplots(1, len(matrices), sharey=True, squeeze=False)[0]
     for axes, (title, counts) in zip(grid, matrices.items(), strict=True):
         rows = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)

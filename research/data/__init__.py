@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from research.config import Data
 from research.data import downloaded, folder, packaged, photos
 from research.data.augmentation import random_crop, random_flip
-from research.data.dataset import Dataset, Samples, Split, batches, pixel_std
+from research.data.dataset import Dataset, Samples, Split, batches, check_contents, pixel_std
 from research.data.pixels import whole_files
 from research.errors import UserError
 
@@ -22,6 +22,7 @@ __all__ = [
     "Samples",
     "Split",
     "batches",
+    "check_contents",
     "load",
     "pixel_std",
     "random_crop",

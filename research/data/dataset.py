@@ -145,6 +145,37 @@ class Dataset:
         }
 
 
+def check_contents(data: Dataset, *, classes: int = 2, train: int = 1, test: int = 1) -> None:
+    """Finds a set that nothing can be learnt from or shown of, before anything is trained.
+
+    Arguments:
+        classes, train, test: how many classes and images are needed at least.
+
+    Raises:
+        UserError: fewer classes or images, or a side whose images are all the same.
+    """
+    needed = {"class": classes, "training image": train, "test image": test}
+    there = dict(zip(needed, (len(data.classes), len(data.train), len(data.test)), strict=True))
+    for what, least in needed.items():
+        if there[what] < least:
+            raise UserError(
+                f"the study needs {least:,} {what}{'es' if what == 'class' else 's'} at least, got "
+                f"{there[what]:,} in {data.name}; give other data"
+            )
+    for side, split in (("training", data.train), ("test", data.test)):
+        if len(split) > 1 and _are_equal(split.images):
+            raise UserError(
+                f"the {len(split):,} {side} images of {data.name} are all the same, from which "
+                "nothing can be learnt and nothing told apart; give other data"
+            )
+
+
+def _are_equal(images: Tensor, chunk: int = 256) -> bool:
+    first = images[:1]
+    starts = range(0, len(images), chunk)
+    return all(bool((images[start : start + chunk] == first).all()) for start in starts)
+
+
 def pixel_std(split: Split) -> float:
     """Standard deviation of all pixels of all channels, in units of [0, 1]."""
     counts = torch.bincount(split.images.flatten(), minlength=256).double().cpu()

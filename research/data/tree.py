@@ -51,12 +51,14 @@ class Left:
         hidden: hidden files and folders, and what systems leave behind.
         strange: files that are no images.
         again: links to what is read at another place.
+        dead: links that lead nowhere.
         loose: files beside the folders of the classes.
     """
 
     hidden: list[str] = field(default_factory=list)
     strange: list[str] = field(default_factory=list)
     again: list[str] = field(default_factory=list)
+    dead: list[str] = field(default_factory=list)
     loose: list[str] = field(default_factory=list)
 
     def __add__(self, other: "Left") -> "Left":
@@ -68,6 +70,7 @@ class Left:
             "hidden file or folder": self.hidden,
             "file that holds no image that Pillow reads": self.strange,
             "link to what is read elsewhere": self.again,
+            "link that leads nowhere": self.dead,
             "file beside the folders of the classes": self.loose,
         }
         return [
@@ -83,7 +86,7 @@ def _count(what: str, count: int) -> str:
         return f"1 {what}"
     first, _, rest = what.partition(" ")
     rest = rest.replace("or folder", "or folders").replace("file or", "files or")
-    rest = rest.replace("that holds", "that hold")
+    rest = rest.replace("that holds", "that hold").replace("that leads", "that lead")
     plural = first if first == "hidden" else f"{first}s"
     return f"{count:,} {plural} {rest}".strip()
 
@@ -213,8 +216,11 @@ class _Walk:
     def _takes(self, entry: "os.DirEntry[str]") -> bool:
         """Whether it is an image file that was not met before."""
         path = Path(entry.path)
-        if _leads_nowhere(entry) and path.suffix.lower() in endings():
-            return True  # whoever reads it tells that it is missing
+        if _leads_nowhere(entry):
+            if path.suffix.lower() in endings():
+                return True  # whoever reads it tells that it is missing
+            self.side.left.dead.append(entry.path)
+            return False
         if not _is_file(entry) or not is_image(path):
             self.side.left.strange.append(entry.path)
             return False

@@ -90,11 +90,10 @@ class Evidence:
         return kind not in ("quoted", "stated"), None
 
     def _cut(self, table: str, entry: Mapping[str, Any]) -> list[int] | None:
-        """How many rows are printed, and of how many; of a selection at most all that there are."""
+        """How many rows are printed, and how many there are."""
         if self._files.get(table) != entry["file"] or table not in self._tables:
             return None
-        whole = len(self._tables[table]["rows"])
-        return [len(self._rows.get(table, ())), min(int(entry["value"][1]), whole)]
+        return [len(self._rows.get(table, ())), len(self._tables[table]["rows"])]
 
     def _cell(self, table: str, column: str, row: int) -> Any:
         if table not in self._tables:

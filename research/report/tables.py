@@ -124,7 +124,7 @@ def repetitions(seeds: set[int]) -> str:
 
 def cut(shown: int, whole: int, file: str) -> str:
     """What is said below the caption of a table that is not printed whole."""
-    return f"The first {shown:,} of {whole:,} rows; all are attached to the PDF as {file}"
+    return f"Printed are {shown:,} of {whole:,} rows; all are attached to the PDF as {file}"
 
 
 def heading(part: Part, inline: Callable[[str], str]) -> str:

@@ -353,7 +353,7 @@ class Words:
 
     def _cut_of(self, table: str, part: tables.Part, file: str) -> str:
         """That not all rows are printed, and where they are."""
-        counts = [len(part.shown), len(part.rows)]
+        counts = [len(part.shown), len(self._results.table(table).rows)]
         text, name = tables.cut(counts[0], counts[1], file), f"{table}.rows"
         return self.ledger.print("cut", name, text, counts, run=self._run.id, file=file)
 

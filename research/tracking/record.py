@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
-from research import environment, hardware, results, staleness
+from research import environment, fonts, hardware, results, staleness
 from research.results import Array, Claim, Number, Run, Table
 from research.tracking.curves import Curves
 from research.tracking.log import Opening
@@ -101,6 +101,8 @@ class Record:
             self.update(findings=(*self.run.findings, text))
 
     def dataset(self, facts: Mapping[str, Any]) -> None:
+        # figures and paper show these: a letter that no font has is told now, not after training
+        fonts.require(map(str, facts.get("classes", ())), "the names of the classes")
         files = staleness.files(self.run.config)
         known = {"files": files} if files else {}
         self.update(data={key: plain(value) for key, value in facts.items()} | known)

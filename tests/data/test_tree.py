@@ -125,7 +125,7 @@ AGAIN = "link to what is read elsewhere"
         (_link_to_a_neighbour, f"1 {AGAIN}"),
         (_file_link, f"1 {AGAIN}"),
         (_hard_link, f"1 {AGAIN}"),
-        (_circle, "2 files that hold no image that Pillow reads"),
+        (_circle, "2 links that lead nowhere"),
     ],
     ids=lambda value: value.__name__.strip("_") if callable(value) else "",
 )

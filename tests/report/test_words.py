@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from research import fonts
 from research.errors import UserError
 from research.report import Built
 
@@ -77,13 +78,18 @@ SOURCES = {
         HEAD + '{{ figure("kernels", caption="c", alt="a") }}\n' * 2,
         "figure 'kernels' stands twice",
     ),
-    "foreign letter": (HEAD + "The word 猫 means cat.\n", "no glyph for '猫' (U+732B)"),
+    "foreign letter": (HEAD + "The word 猫 means cat.\n", "no font here has '猫' (U+732B)"),
     "too short": (HEAD + "Words.\n", "fills 1 page, it has to fill 2 to 3 pages"),
 }
 
 
 @pytest.mark.parametrize("case", SOURCES)
-def test_a_source_that_is_not_fit_to_print(case: str, write: Callable[..., Built]) -> None:
+def test_a_source_that_is_not_fit_to_print(
+    case: str, write: Callable[..., Built], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fonts, "_packaged", lambda: ())
+    monkeypatch.setattr(fonts, "_installed", lambda: ())
+    fonts._faces.cache_clear()
     text, message = SOURCES[case]
     with pytest.raises(UserError) as error:
         write(text)

@@ -6,7 +6,7 @@ The autoencoders of these sources under one budget, with true mean squared error
 [0, 1], beside principal components, below whose error no linear code of the same size can get.
 """
 
-from research.data import Dataset, load
+from research.data import Dataset, check_contents, load
 from research.errors import UserError
 from research.results import Cell, Table
 from research.studies.autoencoders.drawings import FIGURES
@@ -86,6 +86,7 @@ def check_shapes(digits: Dataset, pictures: Dataset) -> None:
             f"{digits.name} has {' × '.join(map(str, digits.shape))}; "
             "give --data.name mnist or mnist-sample"
         )
+    check_contents(pictures, classes=1)
     side = pictures.shape[1:]
     if side[0] % 8 or side[1] % 8 or min(side) < 16:
         raise UserError(

@@ -9,7 +9,7 @@ from dataclasses import replace
 from torch import nn
 
 from research.crops import cropped
-from research.data import Dataset, Split, load
+from research.data import Dataset, Split, check_contents, load
 from research.errors import UserError
 from research.results import Table
 from research.studies.zf.drawings import FIGURES
@@ -104,6 +104,7 @@ def check(config: Config, data: Dataset) -> None:
             f"{data.name} has {len(data.classes)}, {len(data.train)} and {len(data.test)}; give "
             "another --data.name or --data.root"
         )
+    check_contents(data)
     if not config.width > 0:
         raise UserError(f"--width must be greater than 0, given was {config.width:g}")
     if not (1 <= config.window <= config.side and config.stride >= 1):
