@@ -17,7 +17,6 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LogNorm, Normalize, PowerNorm, TwoSlopeNorm
 from matplotlib.figure import Figure
-from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
@@ -274,11 +273,9 @@ def short(name: str, longest: int = _LONGEST) -> str:
 
 
 def class_legend(figure: Figure, axes: Axes) -> None:
-    """The classes of a map below it: as many as fit, and how many more there are.
-
-    The figure grows by the lines that are more than two, so that the map keeps its size.
-    """
+    """The classes of a map below it: as many as fit, and how many more there are."""
     handles, names = axes.get_legend_handles_labels()
+    look = {"markerscale": 3 if len(names) <= len(TEN_COLOURS) else 2, "handletextpad": 0.1}
     shown = min(len(names), LEGEND)
     while True:
         rest = len(names) - shown
@@ -286,40 +283,32 @@ def class_legend(figure: Figure, axes: Axes) -> None:
         if len(names) > len(TEN_COLOURS) * len(MARKS):
             more = [f"{more[0]}, in the same marks again"]
         entries = [*handles[:shown], *(Line2D([], [], linestyle="none") for _ in more)]
-        rows = _fitted(figure, entries, [*names[:shown], *more])
-        if rows:
-            break
+        if legend_below(figure, entries, [*names[:shown], *more], **look) or shown == 1:
+            return
         shown -= 1
-    width, height = figure.get_size_inches()
-    figure.set_size_inches(width, height + max(rows - 2, 0) * _ROW_MM / 25.4)
 
 
-def _fitted(figure: Figure, handles: Sequence[Artist], names: Sequence[str]) -> int:
-    """Adds a legend of as few lines as its width allows; how many, 0 where they are too many."""
+def legend_below(
+    figure: Figure, handles: Sequence[Artist], names: Sequence[str], **look: Any
+) -> bool:
+    """A legend under all axes, of as few lines as its width allows.
+
+    The figure grows by the lines that are more than two, so that what it shows keeps its size.
+
+    Returns:
+        Whether there is one; none is drawn that would have more than eight lines.
+    """
     renderer = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
-    for rows in range(1, _ROWS + 1):
-        legend = _below(figure, handles, names, columns=-(-len(names) // rows))
-        if legend.get_window_extent(renderer).width <= figure.bbox.width:
-            return rows
+    for rows in range(1, min(_ROWS, len(names)) + 1):
+        columns = -(-len(names) // rows)
+        legend = figure.legend(handles, names, loc="outside lower center", ncols=columns, **look)
+        lettering.as_written(legend.get_texts())
+        if legend.get_window_extent(renderer).width <= figure.bbox.width or columns == 1:
+            width, height = figure.get_size_inches()
+            figure.set_size_inches(width, height + max(rows - 2, 0) * _ROW_MM / 25.4)
+            return True
         legend.remove()
-        if rows >= len(names):
-            break
-    if len(names) > 2:
-        return 0
-    _below(figure, handles, names, columns=1)
-    return len(names)
-
-
-def _below(
-    figure: Figure, handles: Sequence[Artist], names: Sequence[str], columns: int
-) -> Legend:  # fmt: skip
-    legend = figure.legend(
-        handles, names, loc="outside lower center", ncols=columns,
-        markerscale=3 if len(names) <= len(TEN_COLOURS) else 2,
-        handletextpad=0.1,
-    )  # fmt: skip
-    lettering.as_written(legend.get_texts())
-    return legend
+    return False
 
 
 def confusions(matrices: Mapping[str, Array], classes: Sequence[str]) -> Figure:
