@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -169,13 +170,22 @@ def _page(page: Any) -> Page:
     if count > LETTERS_LIMIT:
         raise Refused(f"a page has more than {LETTERS_LIMIT:,} letters")
     found = (chr(raw.FPDFText_GetUnicode(text, i)) for i in range(count))
-    letters = ["-" if letter == _AT_LINE_END else letter for letter in found]
+    letters = _whole(["-" if letter == _AT_LINE_END else letter for letter in found])
     centres = np.full((count, 2), np.nan)
     for i, letter in enumerate(letters):
         if not letter.isspace():
             left, bottom, right, top = text.get_charbox(i, loose=True)
             centres[i] = (left + right) / 2, (bottom + top) / 2
     return Page(letters, centres, _mono(text, letters))
+
+
+def _whole(letters: list[str]) -> list[str]:
+    """Letters that PDFium gives in two halves as one, and nothing in the place of the second."""
+    for i, (first, second) in enumerate(pairwise(letters)):
+        if "\ud800" <= first <= "\udbff" and "\udc00" <= second <= "\udfff":
+            pair = (first + second).encode("utf-16", "surrogatepass")
+            letters[i : i + 2] = [pair.decode("utf-16"), ""]
+    return ["\ufffd" if "\ud800" <= letter <= "\udfff" else letter for letter in letters]
 
 
 def _mono(text: Any, letters: Sequence[str]) -> npt.NDArray[np.bool_]:

@@ -92,7 +92,7 @@ def test_every_name_is_looked_for_by_itself_in_an_anonymous_paper(tmp_path: Path
         'name = ["Nguyễn Thị Ánh", "Bo Stone", "Cy Third-Author"]\n'
         'affiliation = ["Institute of Long Names, University of Examples", "Second Institute 2", '
         '"A Third Institute With a Name That Does Not Fit the Line"]\nemail = "a@u.org"\n',
-        'name = ["محمد علي", "A $ B_C {{x}}"]\n',
+        'name = ["محمد علي", "A $ B_C {{x}} 🍎"]\n',
     ],
     ids=["affiliations", "scripts"],
 )
