@@ -139,6 +139,7 @@ def _build(
         bare = provenance.trail(ledger, head["title"], signed.block(), sources, laid.places)
         bare["gaps"] = list(gaps)
         written = pdf.write(laid.document, _attached(ledger), ended)
+        reading.note_reordered(bare["numbers"], written)
         trail = provenance.sealed(bare, reading.shown(written))
         page = render.arrange(env, paper, sheet, "screen", trail=_script(trail))
         content = pdf.attach(written, _record(trail), ended)

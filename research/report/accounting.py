@@ -49,7 +49,7 @@ def unaccounted(
 
 
 def _as_printed(line: str) -> re.Pattern[str]:
-    """A line wherever it is broken; raised numbers may stand apart from their names."""
+    """A line wherever it is broken; raised letters may stand apart from their names."""
     return re.compile(r"\s*".join(map(re.escape, "".join(line.split()))))
 
 

@@ -9,21 +9,26 @@
     affiliation = ["University A", "Institute B"]
     email = "ada@example.org"
 
-The byline marks affiliations by raised numbers where there are several.
+The byline marks affiliations by raised letters where there are several: numbers would have to be
+vouched for, and change places with names that run from right to left.
 """
 
 import html
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count, product
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any
+from unicodedata import bidirectional
 
 from research.errors import UserError
 from research.report.misses import miss
 
 KEYS = ("name", "affiliation", "email", "course")
 _LISTED = ("author", "authors")
+_LEFT_TO_RIGHT = "\u200e"
 _FORM = 'name = "…", or of several authors name = ["…", "…"]'
 
 
@@ -45,26 +50,26 @@ class Authors:
 
     @property
     def affiliations(self) -> list[str]:
-        """Each once, in the order in which the byline numbers them."""
+        """Each once, in the order in which the byline marks them."""
         return list(dict.fromkeys(one for person in self.people for one in person.affiliations))
 
     def byline(self, raised: str = "{}", between: str = ", ") -> tuple[str, str]:
         """The names and the affiliations as two lines.
 
         Arguments:
-            raised: the form of the number that joins a name to its affiliation.
+            raised: the form of the letter that joins a name to its affiliation.
         """
-        places = {name: str(number) for number, name in enumerate(self.affiliations, 1)}
+        places = dict(zip(self.affiliations, _marks(), strict=False))
         if len(places) < 2:
             return between.join(person.name for person in self.people), "".join(places)
         names = between.join(
             person.name + raised.format(",".join(places[one] for one in person.affiliations))
             for person in self.people
         )
-        return names, between.join(raised.format(n) + name for name, n in places.items())
+        return names, between.join(raised.format(mark) + name for name, mark in places.items())
 
     def block(self) -> dict[str, str]:
-        """The lines of the author block as they are read on the page; `name` is without numbers.
+        """The lines of the author block as they are read on the page; `name` is without marks.
 
         `byline` is there only where it is another line than `name`.
         """
@@ -78,7 +83,7 @@ class Authors:
         """Names and affiliations as HTML."""
         safe = Authors(
             tuple(
-                Person(html.escape(p.name), tuple(map(html.escape, p.affiliations)))
+                Person(_closed(html.escape(p.name)), tuple(map(html.escape, p.affiliations)))
                 for p in self.people
             )
         )
@@ -98,6 +103,17 @@ class Authors:
             for number, value in enumerate(values, 1)
             if value
         }
+
+
+def _marks() -> Iterator[str]:
+    """a to z, then aa, ab, …"""
+    for length in count(1):
+        yield from map("".join, product(ascii_lowercase, repeat=length))
+
+
+def _closed(name: str) -> str:
+    """A name that runs from right to left ends with a mark, so that what follows stands behind."""
+    return name + _LEFT_TO_RIGHT if {"R", "AL"} & set(map(bidirectional, name)) else name
 
 
 def read(path: Path) -> Authors:

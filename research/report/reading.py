@@ -26,6 +26,7 @@ POINTS_LIMIT = 72 * 40
 _PLACEHOLDER = "…"
 _AT_LINE_END = "\x02"
 """What PDFium makes of a hyphen at which it sees a line end."""
+_REORDERED = re.compile("[\u0900-\u0dff\u1000-\u109f\u1780-\u17ff]")
 _BREAKS = re.compile(r"[\s\u00ad\u2010\ufffe-]+")
 
 
@@ -89,6 +90,19 @@ def collapsed(text: str) -> str:
 def bare(text: str) -> str:
     """Without white space and hyphens, for a phrase that lines may break."""
     return _BREAKS.sub("", collapsed(text))
+
+
+def note_reordered(entries: Sequence[dict[str, Any]], content: bytes) -> None:
+    """Notes how the reader finds what is printed in scripts whose signs change places.
+
+    In the scripts of India and its neighbours some vowels are drawn before the letter that they
+    follow; the PDF gives them no place in the text, and readers make of them what they will.
+    """
+    moved = [entry for entry in entries if _REORDERED.search(str(entry["printed"]))]
+    found = pages(content) if moved else []
+    for entry in moved:
+        page = found[entry["page"] - 1]
+        entry["stands"] = page.read(page.within(entry["rectangle"]))
 
 
 def shown(content: bytes) -> dict[str, Any]:
