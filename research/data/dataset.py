@@ -157,10 +157,11 @@ def check_contents(data: Dataset, *, classes: int = 2, train: int = 1, test: int
     needed = {"class": classes, "training image": train, "test image": test}
     there = dict(zip(needed, (len(data.classes), len(data.train), len(data.test)), strict=True))
     for what, least in needed.items():
+        plural = what + ("" if least == 1 else "es" if what == "class" else "s")
         if there[what] < least:
             raise UserError(
-                f"the study needs {least:,} {what}{'es' if what == 'class' else 's'} at least, got "
-                f"{there[what]:,} in {data.name}; give other data"
+                f"the study needs {least:,} {plural} at least, got {there[what]:,} in "
+                f"{data.name}; give other data"
             )
     for side, split in (("training", data.train), ("test", data.test)):
         if len(split) > 1 and _are_equal(split.images):

@@ -86,7 +86,6 @@ def check_shapes(digits: Dataset, pictures: Dataset) -> None:
             f"{digits.name} has {' × '.join(map(str, digits.shape))}; "
             "give --data.name mnist or mnist-sample"
         )
-    check_contents(pictures, classes=1)
     side = pictures.shape[1:]
     if side[0] % 8 or side[1] % 8 or min(side) < 16:
         raise UserError(
@@ -97,3 +96,4 @@ def check_shapes(digits: Dataset, pictures: Dataset) -> None:
         raise UserError(
             f"{pictures.name} has no pictures to train on; give another --pictures.name"
         )
+    check_contents(pictures, classes=1)

@@ -109,7 +109,9 @@ def check_source(config: Config, data: Dataset) -> None:
 
 
 def check_target(config: Config, target: Dataset, data: Dataset) -> None:
-    check_contents(target)
+    if len(target.classes) < 2:
+        raise UserError(f"the target needs two classes or more, {target.name} has one")
+    check_contents(target, train=0)
     if min(target.shape[1:]) < config.side:
         raise UserError(
             f"--target.size must be at least --side ({config.side}), given was "
