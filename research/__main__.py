@@ -17,15 +17,16 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
 import tyro
 
-from research import studies
+from research import needs, studies
 from research.errors import UserError
 from research.paths import PAPER, TEMPLATES
 from research.tracking import Store, Summary, open_store
+from research.tracking.finding import newest
 
 if TYPE_CHECKING:
     from research.launch import Options
+    from research.records import Run
     from research.report import History
-    from research.results import Run
 
 
 Verb = Callable[[list[str]], int | None]
@@ -36,6 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = list(sys.argv[1:] if argv is None else argv)
     try:
         verb = _choose(args)
+        if args and args[0] in PAPERS:
+            needs.reading()
         return verb(args[1:]) or 0
     except UserError as error:
         print(f"research: {error}", file=sys.stderr)
@@ -79,6 +82,7 @@ def _run(entry: studies.Entry, args: list[str]) -> Summary:
         raise UserError(f"there is no preset '{preset}': {studies.nearest(preset, study.PRESETS)}")
     config, options = _settings(study.PRESETS[preset], launch.Options(preset), entry, args)
     store = open_store(options.log)
+    needs.tracking(store)
     _check_author()
     changed = " with changed settings" if config != study.PRESETS[preset] else ""
     print(f"{entry.slug}: preset {preset}{changed}, device {config.train.device}", file=sys.stderr)
@@ -113,14 +117,35 @@ def _check_author() -> None:
 def report(args: list[str]) -> None:
     """Builds paper/STUDY.pdf from the newest full run, else the newest other, else a new run"""
     entry, chosen, store, found = _stored(args, "report", Paper)
+    needs.pdf(PAPER)
     log = ["--log", chosen.log] if chosen.log else []
     if found is None:
+        _check_before_training(entry, store, chosen)
         found = _run(entry, log)
     for slug, other in _beside(entry, found, store).items():
         if other is None:
             print(f"the paper of {entry.slug} reads a run of {slug} too", file=sys.stderr)
             _run(studies.entry(slug), ["--preset", found.preset, *log])
     _build(entry, found, store, chosen)
+
+
+def _check_before_training(entry: studies.Entry, store: Store, wanted: "Paper") -> None:
+    """Raises UserError for what would stop the paper after a run, and is known before it."""
+    from research.report import rehearsal
+
+    needs.tracking(store)
+    known = [one.slug for one in studies.entries()]
+    source, author = PAPER / f"{entry.slug}.md", PAPER / "author.toml"
+    found = rehearsal.mistakes(source, author=author, templates=TEMPLATES, studies=known)
+    if wanted.final:
+        from research.launch import default_preset
+        from research.verification import readiness
+
+        found += readiness.reasons_beforehand(default_preset())
+    if found:
+        count = f"{len(found)} mistake{'s' * (len(found) > 1)}"
+        lines = "".join(f"\n  {line}" for line in found)
+        raise UserError(f"nothing was trained, for {count} would stop the paper:{lines}")
 
 
 @dataclass(frozen=True)
@@ -158,16 +183,9 @@ def _stored(
     return entry, chosen, store, found
 
 
-def newest(runs: Sequence[Summary]) -> Summary | None:
-    """The newest finished `full` run, or else of any other preset."""
-    finished = [run for run in runs if run.status == "FINISHED"]
-    full = [run for run in finished if run.preset == "full"]
-    return next(iter(full or finished), None)
-
-
 def _build(entry: studies.Entry, run: Summary, store: Store, wanted: Paper) -> None:
+    from research.records import load
     from research.report import build
-    from research.results import load
 
     record, beside = load(run.folder), _beside(entry, run, store)
     reads = {slug: other for slug, other in beside.items() if other}
@@ -201,12 +219,12 @@ def _check_final(
     entry: studies.Entry, run: Summary, reads: Mapping[str, Summary], store: Store
 ) -> None:
     """Raises UserError with all that stands against a final paper, a line each."""
-    from research import gate
-    from research.results import load
+    from research.records import load
+    from research.verification import readiness
 
-    found = gate.reasons({entry.slug: run, **reads}, store)
+    found = readiness.reasons({entry.slug: run, **reads}, store)
     with tempfile.TemporaryDirectory() as aside:
-        _, lacks = gate.draft(
+        _, lacks = readiness.draft(
             load(run.folder),
             PAPER / f"{entry.slug}.md",
             Path(aside, f"{entry.slug}.pdf"),
@@ -221,15 +239,15 @@ def _check_final(
 
 
 def _stale(run: "Run") -> list[str]:
-    from research import staleness
+    from research.tracking import staleness
 
     return staleness.told(staleness.stale(run))
 
 
 def _history(entry: studies.Entry, run: "Run", store: Store) -> "History":
     """What the store knows of the study's runs, and of those whose models the run found."""
+    from research.records import load
     from research.report import History, Past
-    from research.results import load
 
     found = {model["run"] for model in run.models.values() if model["origin"] == "found"}
     past, lenders = [], {}
@@ -275,13 +293,13 @@ H = TypeVar("H", bound=HandedIn)
 def _handed_in(args: list[str], verb: str, kind: type[H]) -> tuple[H, Store | None]:
     given: H = _parse(kind, args, f"research {verb} FILE.pdf")
     if not given.pdfs:
-        raise UserError(f"required is research {verb} FILE.pdf, given was no file")
+        raise UserError(f"required is research {verb} FILE.pdf, got no file")
     return given, open_store(given.log) if given.store or given.log else None
 
 
 def verify(args: list[str]) -> int:
     """Verifies PDFs, offline and by themselves: research verify paper/ae.pdf"""
-    from research.report import checking
+    from research.verification import verdicts as checking
 
     @dataclass(frozen=True)
     class Verify(HandedIn):
@@ -296,7 +314,7 @@ def verify(args: list[str]) -> int:
 
 def audit(args: list[str]) -> int:
     """A grader's page for each PDF, requirement by requirement: research audit *.pdf"""
-    from research import audit as view
+    from research.grading import audit as view
 
     @dataclass(frozen=True)
     class Audit(HandedIn):
@@ -363,8 +381,8 @@ def pdf_state(entry: studies.Entry, run: Summary | None, store: Store) -> str:
 
 def _stale_in_words(run: Summary) -> list[str]:
     """Which kinds of what a run rests on have changed, and which cannot be told."""
-    from research import staleness
-    from research.results import load
+    from research.records import load
+    from research.tracking import staleness
 
     facts = load(run.folder).run
     blind = staleness.unknown(facts)
@@ -383,7 +401,9 @@ def bring(args: list[str]) -> None:
     from research.tracking.sync import sync
 
     folder = Path(_positional(args, "research sync DIR"))
-    for run, state in sync(folder, open_store(_parse(Sync, args[1:], "research sync DIR").log)):
+    store = open_store(_parse(Sync, args[1:], "research sync DIR").log)
+    needs.tracking(store)
+    for run, state in sync(folder, store):
         print(f"{run.name} ({run.id[:8]}): {state}")
 
 
@@ -397,14 +417,16 @@ def ui(args: list[str]) -> None:
 
     from research.tracking.server import serve
 
-    serve(port=_parse(Ui, args, "research ui").port)
+    port = _parse(Ui, args, "research ui").port
+    needs.interface()
+    serve(port=port)
 
 
 def reproduce(args: list[str]) -> int:
     """Runs a PDF's experiment again and compares its numbers: research reproduce ae.pdf"""
-    from research import reproduce as replay
-    from research.report.difference import printable
-    from research.report.verify import read_trail
+    from research.verification import reproduction as replay
+    from research.verification.difference import printable
+    from research.verification.verify import read_trail
 
     pdf = Path(_positional(args, "research reproduce PDF"))
     given = _parse(replay.Reproduce, args[1:], "research reproduce PDF")
@@ -419,8 +441,8 @@ def reproduce(args: list[str]) -> int:
 
 def diff(args: list[str]) -> int:
     """What differs between two PDFs and why: research diff old.pdf new.pdf"""
-    from research.report.difference import difference, lines, printable
-    from research.report.verify import read_trail
+    from research.verification.difference import difference, lines, printable
+    from research.verification.verify import read_trail
 
     @dataclass(frozen=True)
     class Diff:
@@ -460,6 +482,8 @@ VERBS: dict[str, Verb] = {
     "reproduce": reproduce,
     "diff": diff,
 }
+PAPERS = ("report", "verify", "audit", "studies", "reproduce", "diff")
+"""the verbs that read or write papers"""
 
 
 # --- flags ---------------------------------------------------------------------------------------
@@ -508,7 +532,7 @@ def _positional(args: list[str], usage: str) -> str:
     if args and args[0] in ("-h", "--help"):
         print(f"usage: {usage} [flags]; {usage} --help lists the flags")
         raise SystemExit(0)
-    raise UserError(f"required is {usage}, given was nothing in its place")
+    raise UserError(f"required is {usage}, got nothing in its place")
 
 
 def _value_of(flag: str, args: list[str]) -> str | None:

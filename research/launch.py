@@ -11,19 +11,22 @@ from typing import Any, Protocol, cast
 import torch
 from matplotlib.figure import Figure
 
-from research import figures, models, results, staleness, train
+from research import figures, models, records
 from research.config import GIVEN, changes, digest, flatten
+from research.data import remembered
 from research.errors import UserError
-from research.results import sha256
+from research.records import sha256
 from research.studies import Entry
-from research.tracking import Log, Opening, OpenRun, Store, Summary
+from research.tracking import Log, Opening, OpenRun, Store, Summary, staleness
+from research.training import loop
+from research.training.ensemble import train_beforehand
 
 
 class Study(Protocol):
     """What a file in `research/studies` offers; see that package."""
 
     PRESETS: dict[str, Any]
-    FIGURES: Mapping[str, Callable[[results.Results], Figure | None]]
+    FIGURES: Mapping[str, Callable[[records.Results], Figure | None]]
 
     def study(self, config: Any, log: Log) -> None: ...
 
@@ -65,7 +68,7 @@ def launch(entry: Entry, config: Any, options: Options, store: Store) -> str:
     config, options = named(config, options)
     check(config)
     changed = changes(study.PRESETS[options.preset], config)
-    config = dataclasses.replace(config, train=train.resolve(config.train))
+    config = dataclasses.replace(config, train=loop.resolve(config.train))
     pretrained = find_weights(options.weights, study.children(config), store)
     weights = ", ".join(f"{name} {sha256(pretrained[name])[:12]}" for name in sorted(pretrained))
     given = {"weights": weights} if weights else {}
@@ -83,8 +86,11 @@ def launch(entry: Entry, config: Any, options: Options, store: Store) -> str:
     )
     former = interrupted(opening, store.runs(entry.slug)).id if options.resume else None
     # measured in float32 proper: PyTorch lets cuDNN's convolutions round to TF32 unless told not to
-    with store.start(opening, resume=former, pretrained=pretrained) as log, train.tf32(False):
-        study.study(config, log)
+    with store.start(opening, resume=former, pretrained=pretrained) as log, loop.tf32(False):
+        with remembered():
+            own = [name for name in study.children(config) if name not in pretrained]
+            train_beforehand(study.study, config, own, log)
+            study.study(config, log)
         with log.part("figures"):
             draw(study, log)
         # a finished run is never resumed, and its weights are stored
@@ -97,12 +103,12 @@ def check(config: Any) -> None:
     least = {"epochs": config.train.epochs, "batch": config.train.batch}
     for name, value in least.items():
         if value < 1:
-            raise UserError(f"--train.{name} must be at least 1, given was {value}")
+            raise UserError(f"--train.{name} must be at least 1, got {value}")
     if not config.train.lr > 0:
-        raise UserError(f"--train.lr must be greater than 0, given was {config.train.lr:g}")
+        raise UserError(f"--train.lr must be greater than 0, got {config.train.lr:g}")
     if not config.seeds or len(set(config.seeds)) < len(config.seeds):
         given = " ".join(map(str, config.seeds)) or "none"
-        raise UserError(f"--seeds must be one or more different numbers, given was {given}")
+        raise UserError(f"--seeds must be one or more different numbers, got {given}")
 
 
 def named(config: Any, options: Options) -> tuple[Any, Options]:
@@ -125,14 +131,14 @@ def named(config: Any, options: Options) -> tuple[Any, Options]:
 
 def redraw(entry: Entry, run: Summary) -> list[str]:
     """Draws the figures of a finished run again from what it measured; their names."""
-    study, former = study_of(entry), results.read_manifest(run.folder)
+    study, former = study_of(entry), records.read_manifest(run.folder)
     _draw_into(study, run.folder)
-    results.write_manifest(run.folder)
-    drawn = results.read_manifest(run.folder)
+    records.write_manifest(run.folder)
+    drawn = records.read_manifest(run.folder)
     drawn = {path: digest for path, digest in drawn.items() if path.startswith("figures/")}
     # what was measured keeps its digest: drawing must not vouch for a file that was changed since
-    results.write_json(run.folder / "manifest.json", former | drawn)
-    return results.load(run.folder).names("figures")
+    records.write_json(run.folder / "manifest.json", former | drawn)
+    return records.load(run.folder).names("figures")
 
 
 def draw(study: Study, log: OpenRun) -> None:
@@ -142,7 +148,7 @@ def draw(study: Study, log: OpenRun) -> None:
 
 def _draw_into(study: Study, folder: Path) -> None:
     for name, drawn in study.FIGURES.items():
-        record = results.load(folder)
+        record = records.load(folder)
         with figures.style():
             figure = drawn(record)
             if figure is None:  # not measured in this run
@@ -150,8 +156,8 @@ def _draw_into(study: Study, folder: Path) -> None:
             figures.save(figure, folder / f"figures/{name}")
         width, height = (25.4 * float(side) for side in figure.get_size_inches())
         files = (f"figures/{name}.svg", f"figures/{name}.png")
-        drawing = results.Drawing(*files, width, height, tuple(sorted(record.reads)))
-        results.write_drawing(folder, name, drawing)
+        drawing = records.Drawing(*files, width, height, tuple(sorted(record.reads)))
+        records.write_drawing(folder, name, drawing)
 
 
 def device_name(device: str) -> str:
@@ -189,7 +195,7 @@ def find_weights(given: Sequence[str], children: list[str], store: Store) -> dic
     strangers = sorted(found.keys() - set(children))
     if strangers and not found.keys() & set(children):
         raise UserError(
-            f"--weights must hold a model of this run ({', '.join(children)}), given were "
+            f"--weights must hold a model of this run ({', '.join(children)}), got "
             f"{', '.join(strangers)}; choose other weights, or seeds that match"
         )
     return {name: path for name, path in found.items() if name in children}

@@ -8,5 +8,7 @@ PAPER = ROOT / "paper"
 TEMPLATES = ROOT / "templates"
 RUNS = Path(os.environ.get("RESEARCH_RUNS", ROOT / "runs")).absolute()
 MODELS = RUNS / "models"
-"""Trained models by digest, see `research.trained`; deleting it costs only time."""
+"""Trained models by digest, see `research.training.cache`; deleting it costs only time."""
+CACHE = RUNS / "cache"
+"""Decoded images, see `research.data.decoded`; deleting it costs only time."""
 DATA = Path(os.environ.get("RESEARCH_DATA", ROOT / "data")).absolute()

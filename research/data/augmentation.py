@@ -7,6 +7,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
+from research.data.draws import drawn
 from research.errors import UserError
 
 
@@ -17,8 +18,9 @@ def random_flip(images: Tensor, generator: Generator) -> Tensor:
         images: any type, (N, C, H, W).
         generator: on the CPU; advances by N uniform numbers.
     """
-    flipped = torch.rand(len(images), generator=generator) < 0.5
-    return torch.where(flipped.to(images.device)[:, None, None, None], images.flip(3), images)
+    count = len(images)
+    flipped = drawn(lambda g: torch.rand(count, generator=g) < 0.5, generator, images.device)
+    return torch.where(flipped[:, None, None, None], images.flip(3), images)
 
 
 def random_crop(images: Tensor, padding: int, generator: Generator) -> Tensor:
@@ -35,7 +37,9 @@ def random_crop(images: Tensor, padding: int, generator: Generator) -> Tensor:
     if padding < 0:
         raise UserError(f"padding must be at least 0 pixels, got {padding}")
     count, channels, height, width = images.shape
-    offsets = torch.randint(2 * padding + 1, (2, count), generator=generator).to(images.device)
+    offsets = drawn(
+        lambda g: torch.randint(2 * padding + 1, (2, count), generator=g), generator, images.device
+    )
     rows = offsets[0][:, None] + torch.arange(height, device=images.device)  # (N, H)
     columns = offsets[1][:, None] + torch.arange(width, device=images.device)  # (N, W)
     image = torch.arange(count, device=images.device)[:, None, None, None]

@@ -26,7 +26,7 @@ def load(config: Text) -> Bitext:
     if config.source is None or config.target is None:
         given, missing = ("target", "source") if config.source is None else ("source", "target")
         raise UserError(
-            f"a corpus is two files, given was only --data.{given}; give --data.{missing} too, or "
+            f"a corpus is two files, got only --data.{given}; give --data.{missing} too, or "
             "neither for generated numerals"
         )
     return corpus(config, config.source, config.target)
@@ -38,7 +38,7 @@ def _check(config: Text) -> None:
         if getattr(config, name) < required:
             flag = f"--data.{name.replace('_', '-')}"
             given = getattr(config, name)
-            raise UserError(f"{flag} must be at least {required}, given was {given}")
+            raise UserError(f"{flag} must be at least {required}, got {given}")
 
 
 def generated(config: Text) -> Bitext:

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -24,6 +24,22 @@ class Samples(Protocol):
 
     def batches(self, size: int, generator: Generator) -> Iterator[tuple[Tensor, Tensor]]:
         """Inputs and what they are to become, `size` at a time, in an order by `generator`."""
+
+
+@runtime_checkable
+class Indexed(Protocol):
+    """Samples of which a batch is made of their places alone, all of one shape."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def device(self) -> torch.device: ...
+
+    def order(self, generator: Generator) -> Tensor:
+        """The order of an epoch, drawn on the CPU as `batches` draws it. int64 (N,)"""
+
+    def take(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """The batch of the samples at `index`, as `batches` yields it."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +65,15 @@ class Split:
         """Shuffled batches for training, laid out channels-last as `train.placed` models are."""
         for images, labels in batches(self, size, generator=generator):
             yield images.contiguous(memory_format=torch.channels_last), labels
+
+    def order(self, generator: Generator) -> Tensor:
+        """The order in which `batches` would show the images, on the CPU. int64 (N,)"""
+        return torch.randperm(len(self), generator=generator)
+
+    def take(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """The batch of the images at `index`, as `batches` yields it."""
+        images = self.images[index].float().div_(255)
+        return images.contiguous(memory_format=torch.channels_last), self.labels[index]
 
     def floats(self) -> Tensor:
         """All images as float32 in [0, 1], four times the memory. (N, C, H, W)"""
@@ -126,7 +151,7 @@ class Dataset:
         if not 0 <= index < len(images):
             raise UserError(
                 f"--sample-index must be 0 to {len(images) - 1}, the test images of '{name}', "
-                f"given was {index}"
+                f"got {index}"
             )
         return images[index : index + 1].float() / 255
 

@@ -12,17 +12,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from research.data import mapped
+from research.data import memory_map
 from research.data.dataset import Split
 from research.data.pixels import Kind, Picture, Pixels, Range, decode, fit
 from research.data.reading import Reading
 from research.errors import UserError
-from research.results import write_json
+from research.records import write_json
 
 _CHUNK = 250
 """files per task of a thread: enough that handing out tasks costs nothing"""
-_DECODING = 2
-"""raised whenever files are decoded to other pixels, which makes former mapped files useless"""
+DECODING = 2
+"""raised whenever files are decoded to other pixels, which makes kept ones useless"""
 _NAMED = 3
 """damaged files that a message names"""
 
@@ -39,7 +39,7 @@ def splits(
         train, test: files below `root`, in all at least one.
         size: every image is resized and cut to that square; all must share one size where None.
         root: folder of the set. An array that is too large for the memory goes into a file there,
-            see `mapped`.
+            see `memory_map`.
         damaged: what to do about a file that cannot be read.
 
     Returns:
@@ -64,10 +64,10 @@ def _decode(
 ) -> tuple[Tensor, Reading]:
     """Image files -> uint8 (N, 3, H, W), on all cores."""
     job = _Job(paths, size, damaged)
-    if not mapped.needed(job.shape):
+    if not memory_map.needed(job.shape):
         array = np.empty(job.shape, np.uint8)
         return torch.from_numpy(array), job.fill(array)
-    path = root / mapped.FOLDER / f"{_key(paths, size, root)}.uint8"
+    path = root / memory_map.FOLDER / f"{_key(paths, size, root)}.uint8"
     noted = path.with_suffix(".reading")
 
     def fill(images: Pixels) -> None:
@@ -75,7 +75,7 @@ def _decode(
 
     if _noted(noted) is None and path.is_file():  # nobody knows what was done to the images
         path.unlink()
-    images = mapped.array(job.shape, fill, path)
+    images = memory_map.array(job.shape, fill, path)
     return images, _noted(noted) or Reading()
 
 
@@ -166,7 +166,7 @@ def _told(broken: Sequence[str]) -> str:
 def _key(paths: Sequence[Path], size: int | None, root: Path) -> str:
     """Digest of the files' names, sizes and times of change, and of the size of the images."""
     facts = [
-        _DECODING,
+        DECODING,
         size,
         *((path.relative_to(root).as_posix(), *_stamp(path)) for path in paths),
     ]

@@ -2,12 +2,19 @@
 
 import sys
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import PIL
+import torch
+from PIL import features
+from torch import Tensor
 
 from research.config import Data
-from research.data import tree
-from research.data.dataset import Dataset
-from research.data.files import splits
+from research.data import decoded, tree
+from research.data.dataset import Dataset, Split
+from research.data.files import DECODING, splits
 from research.data.tree import Side
 from research.errors import UserError
 
@@ -26,28 +33,56 @@ def load(config: Data) -> Dataset:
     real folder and file is read once, and what is left out is counted on the screen and in
     `reading`. With `config.size` every image is resized and cut to that square; without, all must
     share one size. Images that would take more than half of the machine's memory are decoded once
-    into a file in `ROOT/.research-cache`, see `mapped`.
+    into a file in `ROOT/.research-cache`, see `memory_map`; others are kept decoded in
+    `runs/cache`, see `decoded`.
     """
-    train, test = (_side(path) for path in (config.root / "train", _test_side(config.root)))
+    side = _test_side(config.root)
+    settings = [DECODING, PIL.__version__, features.version("jpg"), config.size]
+    images, facts = decoded.kept(
+        [config.root / "train", side], settings, lambda: _read(config, side)
+    )
+    data = _dataset(config, images, facts)
+    if data.sha256 != facts["sha256"]:
+        decoded.forget(facts)  # the file with the images was changed
+        images, facts = _read(config, side)
+        data = _dataset(config, images, facts)
+    if facts["told"]:
+        print(f"{config.root}: {'; '.join(facts['told'])}", file=sys.stderr, flush=True)
+    return data
+
+
+def _read(config: Data, test_side: Path) -> decoded.Made:
+    """The images of both sides, how many of each class there are, and what is to be told."""
+    train, test = _side(config.root / "train"), _side(test_side)
     if train.classes.keys() != test.classes.keys():
         odd = ", ".join(sorted(train.classes.keys() ^ test.classes.keys()))
         raise UserError(
-            f"{config.root}: train/ and {test.root.name}/ must hold the same classes, "
+            f"{config.root}: train/ and {test_side.name}/ must hold the same classes, "
             f"only one has {odd}"
         )
-    name = tree.shown(config.root.resolve().name)
     groups = [*train.classes.values()], [*test.classes.values()]
     sides, reading = splits(*groups, config.size, config.root, "replace or remove it")
     done = reading.told() + _shared(train, test)
-    _tell(config.root, [*done, *_left(train, test, named=True), *_alike(train)])
-    return Dataset.of(
-        name,
-        *sides,
-        tuple(train.classes),
-        source=f"image files of the folder {name}",
-        licence="not known",
-        reading="; ".join(done + _left(train, test)),
+    images = [split.images for split in sides]
+    facts: dict[str, Any] = {
+        "classes": [*train.classes],
+        "counts": [[*map(len, group)] for group in groups],
+        "reading": "; ".join(done + _left(train, test)),
+        "told": [*done, *_left(train, test, named=True), *_alike(train)],
+    }
+    return images, {**facts, "sha256": _dataset(config, images, facts).sha256}
+
+
+def _dataset(config: Data, images: Sequence[Tensor], facts: Mapping[str, Any]) -> Dataset:
+    name, classes = tree.shown(config.root.resolve().name), tuple(facts["classes"])
+    train, test = (
+        Split(side, torch.arange(len(classes)).repeat_interleave(torch.tensor(counts)))
+        for side, counts in zip(images, facts["counts"], strict=True)
     )
+    return Dataset.of(
+        name, train, test, classes,
+        source=f"image files of the folder {name}", licence="not known", reading=facts["reading"],
+    )  # fmt: skip
 
 
 def _side(root: Path) -> Side:
@@ -79,8 +114,3 @@ def _alike(side: Side) -> list[str]:
     counts = Counter(name.casefold() for name in side.classes)
     alike = [name for name in side.classes if counts[name.casefold()] > 1]
     return [f"classes that differ in capitals only: {', '.join(alike)}"] if alike else []
-
-
-def _tell(root: Path, phrases: list[str]) -> None:
-    if phrases:
-        print(f"{root}: {'; '.join(phrases)}", file=sys.stderr, flush=True)

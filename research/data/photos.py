@@ -16,7 +16,7 @@ from PIL import Image
 
 from research.config import Data
 from research.data.dataset import Dataset, Split
-from research.data.packaged import package_file
+from research.data.packages import package_file
 from research.data.pixels import Pixels, read_rgb, stack
 from research.errors import UserError
 

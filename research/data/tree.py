@@ -64,6 +64,11 @@ class Left:
     def __add__(self, other: "Left") -> "Left":
         return Left(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
 
+    def below(self, folder: Path) -> "Left":
+        """The same with paths that begin below the folder, which may have moved."""
+        lists = astuple(self)
+        return Left(*([os.path.relpath(one, folder) for one in names] for names in lists))
+
     def told(self, *, named: bool = False) -> list[str]:
         """One phrase for each kind, with the first names where `named`."""
         kinds = {
@@ -141,6 +146,7 @@ def read(root: Path) -> Side:
             raise UserError(
                 f"{paths[0]} holds no image that Pillow reads{there}: add some or remove it"
             )
+    walk.side.left = walk.side.left.below(root.parent)
     return walk.side
 
 

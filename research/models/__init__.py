@@ -6,7 +6,7 @@ an attack, a heat map or a figure always speaks of pixels in [0, 1]. Every ReLU 
 own and not in place, so that each activation can be looked at.
 """
 
-from research.models.attacked import LeNet, Maxout, SoftmaxRegression, TutorialCnn
+from research.models.adversarial import LeNet, Maxout, SoftmaxRegression, TutorialCnn
 from research.models.autoencoders import (
     ConvAutoencoder,
     Decoder,
@@ -19,12 +19,7 @@ from research.models.classifiers import CnnA, Mlp
 from research.models.layers import MNIST, CentredPixels, FloatSigmoid, Normalise
 from research.models.translators import Translator
 from research.models.vgg import CIFAR10, Vgg16
-from research.models.weights import (
-    count_parameters,
-    load_weights,
-    save_weights,
-    weights_metadata,
-)
+from research.models.weights import count_parameters, load_weights, save_weights, weights_metadata
 from research.models.zeiler import FilterSgd, ZFNet, parameter_groups
 
 __all__ = [

@@ -139,21 +139,21 @@ def _last_side(side: int, first: First) -> int:
 def _check(side: int, first: First, without: tuple[int, ...]) -> None:
     if not set(without) <= set(_REMOVABLE):
         raise UserError(
-            "a ZFNet can do without the layers 3, 4, 6 and 7, given were "
+            "a ZFNet can do without the layers 3, 4, 6 and 7, got "
             f"{', '.join(map(str, without))}; name none but those"
         )
     if _last_side(side, first) < 1:
         smallest = next(side for side in count(1) if _last_side(side, first) > 0)
         raise UserError(
             f"a ZFNet with the first layers '{first}' needs images of at least {smallest} pixels, "
-            f"given was a side of {side}; take larger images or crops"
+            f"got a side of {side}; take larger images or crops"
         )
 
 
 def _check_mean(mean: Tensor, shape: tuple[int, int, int]) -> None:
     if mean.shape != shape:
         raise UserError(
-            f"the mean image must have the shape of the images, {shape}, given was "
+            f"the mean image must have the shape of the images, {shape}, got "
             f"{tuple(mean.shape)}; compute it from images cropped alike"
         )
 
@@ -190,6 +190,9 @@ class FilterSgd(torch.optim.SGD):
         the radius is 0.1, which matters most in the first layer, whose inputs span [-128, 128].
     """
 
+    recordable = True
+    """A step does nothing on the CPU: see `training.graphs`."""
+
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
         """One step; returns what `closure` does, if there is one."""
@@ -208,7 +211,7 @@ def parameter_groups(model: nn.Module, rms: float) -> list[dict[str, Any]]:
         UserError: `rms` is not above 0.
     """
     if not rms > 0:
-        raise UserError(f"a filter's largest RMS must be above 0, given was {rms:g}; 0.1 is usual")
+        raise UserError(f"a filter's largest RMS must be above 0, got {rms:g}; 0.1 is usual")
     filters = [layer.weight for layer in model.modules() if isinstance(layer, nn.Conv2d)]
     held = {id(weight) for weight in filters}
     rest = [parameter for parameter in model.parameters() if id(parameter) not in held]

@@ -16,13 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from research.errors import UserError
+from research.provenance import attachment, page_text
+from research.provenance import trail as provenance
+from research.provenance.cohort import History, Past
+from research.records import Results
 from research.report import anonymous as hidden
-from research.report import authors, embedded, markdown, pdf, provenance, reading, render
+from research.report import authors, markdown, pdf, render
 from research.report.citations import Citations
-from research.report.cohort import History, Past
 from research.report.layout import Plan, Sheet
 from research.report.words import Words
-from research.results import Results
 
 __all__ = ["Built", "History", "Past", "build", "differences", "reads"]
 
@@ -38,7 +40,7 @@ class Built:
         html: the same as one self-contained page for a screen.
         pages: of the PDF.
         seconds: wall time of each part: text, layout, writing.
-        provenance: see `research.report.provenance`.
+        provenance: see `research.provenance.trail`.
         gaps: what a draft lacks, one line each.
     """
 
@@ -88,7 +90,7 @@ def build(
         history: the runs around this one, for what the foot says of cohort and selection.
         draft: prints a box where the write-up names what is not there, instead of raising.
         anonymous: names no author, commit, folder, user or machine.
-        stale: what has changed since the run, for the foot; see `research.staleness.told`.
+        stale: what has changed since the run, for the foot; see `research.tracking.staleness.told`.
 
     Raises:
         UserError: anything in the sources, the record or the layout that is not fit to print.
@@ -136,11 +138,16 @@ def _build(
         sources = provenance.digests(made_of)
         head = paper.head
         gaps = (*paper.gaps, *laid.complaints)
+        if lost := provenance.unplaced(ledger, laid.places):
+            raise UserError(
+                f"what is printed stands on a page, but {', '.join(lost[:5])} on none: does a "
+                "style sheet or template hide it?"
+            )
         bare = provenance.trail(ledger, head["title"], signed.block(), sources, laid.places)
         bare["gaps"] = list(gaps)
         written = pdf.write(laid.document, _attached(ledger), ended)
-        reading.note_reordered(bare["numbers"], written)
-        trail = provenance.sealed(bare, reading.shown(written))
+        page_text.note_reordered(bare["numbers"], written)
+        trail = provenance.sealed(bare, page_text.shown(written))
         page = render.arrange(env, paper, sheet, "screen", trail=_script(trail))
         content = pdf.attach(written, _record(trail), ended)
         if told := hidden.found(content, page.encode(), secrets) if secrets else []:
@@ -193,7 +200,7 @@ def differences(
     Args:
         others: study -> id of the run that would be read beside it.
     """
-    return embedded.differences(out, run, record, _sources(source, author, templates), others)
+    return attachment.differences(out, run, record, _sources(source, author, templates), others)
 
 
 def _sources(source: Path, author: Path, templates: Path) -> list[Path]:
@@ -204,7 +211,7 @@ def _sources(source: Path, author: Path, templates: Path) -> list[Path]:
 
 def _record(trail: dict[str, Any]) -> pdf.Attached:
     description = "Where each number and figure of this paper comes from"
-    return pdf.Attached(embedded.NAME, description, provenance.as_json(trail).encode())
+    return pdf.Attached(attachment.NAME, description, provenance.as_json(trail).encode())
 
 
 def _attached(ledger: provenance.Ledger) -> list[pdf.Attached]:

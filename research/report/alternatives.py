@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from research.report.formats import decimal
-from research.results import Array, Cell, Drawing, Number, Results, Table
+from research.provenance.formats import decimal
+from research.records import Array, Cell, Drawing, Number, Results, Table
 
 MOST = 4
 """Series that are described of each file; of the rest the count is told."""

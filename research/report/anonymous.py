@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from research.paths import ROOT
-from research.results import Results, Run
+from research.records import Results, Run
 
 NAME = "Anonymous"
 """who wrote an anonymous paper"""

@@ -24,7 +24,7 @@ from typing import Any
 from unicodedata import bidirectional
 
 from research.errors import UserError
-from research.report.misses import miss
+from research.report.misses import miss, text_of
 
 KEYS = ("name", "affiliation", "email", "course")
 _LISTED = ("author", "authors")
@@ -127,9 +127,9 @@ def read(path: Path) -> Authors:
             f'no {path.name}: write a file with name = "…" and affiliation, email, course'
         )
     try:
-        told = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path.name} is not TOML in UTF-8: {error}") from None
+        told = tomllib.loads(text_of(path).removeprefix("\ufeff"))
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{path.name} is not TOML: {error}") from None
     for key in told:
         if key not in (*KEYS, *_LISTED):
             raise miss(f"{path.name} has no key", key, KEYS)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from research.errors import UserError
-from research.report.misses import miss
+from research.report.misses import miss, text_of
 
 
 class Citations:
@@ -35,12 +35,12 @@ class Citations:
 
 
 def _read(path: Path) -> Any:
-    from pybtex.database import parse_file
+    from pybtex.database import parse_string
     from pybtex.exceptions import PybtexError
 
     if not path.is_file():
         raise UserError(f"no bibliography {path.name} in {path.parent.name}/")
     try:
-        return parse_file(str(path), "bibtex")
+        return parse_string(text_of(path), "bibtex")
     except PybtexError as error:
         raise UserError(f"{path.name} cannot be read: {error}") from None

@@ -74,12 +74,13 @@ class Plan:
     """The order of all pieces, and the margins that page-wide ones take, by page and edge.
 
     `turn` opens the last page's second column, so that both are about equally long; without it the
-    engine balances them by laying the page out again and again.
+    engine balances them by laying the page out again and again. `lone` is a paper of one page.
     """
 
     order: list[str]
     wides: list[Wide] = field(default_factory=list)
     turn: str | None = None
+    lone: bool = False
 
     def excess(self, pieces: Sequence[Piece], sheet: Sheet, head: float, pages: int) -> float:
         """Millimetres of column by which the pieces are longer than so many pages."""

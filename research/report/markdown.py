@@ -2,20 +2,27 @@
 
 import html
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Literal
+from urllib.parse import quote
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from research.errors import UserError
-from research.report.misses import at, miss
-from research.report.slots import Slots
+from research.report.misses import at, miss, text_of
+from research.report.slots import MARK, Slots
 
 _FRONT = re.compile(r"\A---\n(.*?)\n---[ \t]*(?:\n|\Z)", re.DOTALL)
 _KEYS = ("title", "keywords", "reads")
+
+DEEPEST = 9
+"""Lists and quotations within each other at most: a column has no room for more."""
+_NESTING = 20 * DEEPEST
+"""Elements within each other that the parser reads; of what lies deeper it would say nothing."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +58,7 @@ def read(path: Path) -> Source:
         raise UserError(
             f"no write-up at {path.name}: a study's text is a Markdown file of that name"
         )
-    text = path.read_text(encoding="utf-8")
+    text = text_of(path)
     front = _FRONT.match(text)
     if not front:
         raise at(path, 1, "a write-up begins with '---', a line 'title: …' and '---'")
@@ -82,12 +89,16 @@ def _front_matter(path: Path, text: str) -> dict[str, str]:
 @cache
 def _parser() -> MarkdownIt:
     options = {"html": False, "typographer": True}
-    return MarkdownIt("commonmark", options).enable(["table", "replacements", "smartquotes"])
+    parser = MarkdownIt("commonmark", options).enable(["table", "replacements", "smartquotes"])
+    parser.options["maxNesting"] = _NESTING
+    return parser
 
 
 def inline(text: str) -> str:
     """Markdown within a line, as a caption: emphasis, code and links, no blocks."""
-    return str(_parser().renderInline(text))
+    html = str(_parser().renderInline(text))
+    _check_attributes(html)
+    return html
 
 
 def blocks(text: str, slots: Slots) -> tuple[list[Block], dict[str, str]]:
@@ -97,19 +108,33 @@ def blocks(text: str, slots: Slots) -> tuple[list[Block], dict[str, str]]:
         the blocks in order, and the number of each section by its anchor, as `{"sec-method": "2"}`.
 
     Raises:
-        UserError: a heading of level one or below three, or two headings of one name.
+        UserError: a heading of level one or below three, two headings of one name, or lists that
+            are nested too deep.
     """
     found: list[Block] = []
     sections: dict[str, str] = {}
     counts = [0, 0]
     section = "before the first heading"
     for group in _groups(_parser().parse(slots.isolate(text))):
+        _check_depth(group, slots)
         if group[0].type == "heading_open":
             section = group[1].content
             found.append(_heading(group, counts, sections))
         else:
             found.append(_block(_html(group), section, slots))
     return found, sections
+
+
+def _check_depth(group: Sequence[Token], slots: Slots) -> None:
+    depth = 0
+    for token in group:
+        depth += token.nesting if token.tag in ("ul", "ol", "blockquote") else 0
+        if depth > DEEPEST and token.type == "inline":
+            start = slots.bare(token.content, "\n").strip().splitlines() or [""]
+            raise UserError(
+                f"lists and quotations stand at most {DEEPEST} deep in each other, got one more at "
+                f"'{start[0].strip()[:40]}': write it flatter"
+            )
 
 
 def _groups(tokens: list[Token]) -> list[list[Token]]:
@@ -126,7 +151,18 @@ def _groups(tokens: list[Token]) -> list[list[Token]]:
 
 def _html(tokens: list[Token]) -> str:
     parser = _parser()
-    return str(parser.renderer.render(tokens, parser.options, {})).strip()
+    html = str(parser.renderer.render(tokens, parser.options, {})).strip()
+    _check_attributes(html)
+    return html
+
+
+def _check_attributes(html: str) -> None:
+    """A slot in an attribute would be filled with an element, or with nothing."""
+    if found := re.search(rf'="([^"<>]*?)(?:{MARK}|{quote(MARK)})', html):
+        raise UserError(
+            "a word prints into the text, not into the address of a link, its title or the "
+            f"description of a picture: it stands behind '{found[1]}'"
+        )
 
 
 def _block(html: str, section: str, slots: Slots) -> Block:

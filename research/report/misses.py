@@ -4,11 +4,7 @@ import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
-from research.errors import UserError
-
-
-class GapError(UserError):
-    """Something that the write-up names is not there yet: a draft prints a box in its place."""
+from research.errors import GapError, UserError
 
 
 def miss(complaint: str, name: str, known: Iterable[str]) -> GapError:
@@ -19,6 +15,19 @@ def miss(complaint: str, name: str, known: Iterable[str]) -> GapError:
         return GapError(f"{complaint} '{name}'. Did you mean '{near[0]}'?")
     listed = ", ".join(f"'{one}'" for one in known[:12]) or "none"
     return GapError(f"{complaint} '{name}'. There are: {listed}.")
+
+
+def text_of(path: Path) -> str:
+    """A source's text. Raises UserError where it cannot be read, or is not UTF-8, with the line."""
+    try:
+        content = path.read_bytes()
+        return content.decode().replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        found = f"byte {content[error.start]:#04x}"
+        raise at(path, line, f"text is UTF-8, got {found}: save the file as UTF-8") from None
+    except OSError as error:
+        raise at(path, None, f"it cannot be read: {error.strerror}") from None
 
 
 def at(path: Path, line: int | None, message: str) -> UserError:

@@ -6,6 +6,8 @@ import hashlib
 import io
 import json
 import logging
+import os
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,9 +19,10 @@ from typing import Any
 
 from research import fonts
 from research.errors import UserError
+from research.machine import libraries
+from research.provenance.trail import Place
 from research.report.layout import PX, Piece, Plan, Sheet, anchor, plan
 from research.report.markdown import Block
-from research.report.provenance import Place
 
 PAGES = range(2, 4)
 """How many pages a paper may have."""
@@ -27,8 +30,9 @@ PAGES = range(2, 4)
 _POINTS = 0.75
 """points per CSS pixel"""
 
-_ROUNDS = 4
-"""Layouts at most, in which a page-wide figure has to come to stand on its planned page."""
+_ROUNDS = 5
+"""Layouts at most: a paper may turn out to be of one page, and a page-wide figure has to come to
+stand on its planned page."""
 
 
 @dataclass(frozen=True)
@@ -55,13 +59,11 @@ class Attached:
 def engine() -> Any:
     """WeasyPrint. Raises UserError where the system libraries that it draws with are missing."""
     try:
-        import weasyprint
+        with warnings.catch_warnings():  # the command line tells of a missing HarfBuzz-subset
+            warnings.filterwarnings("ignore", "HarfBuzz-Subset", DeprecationWarning)
+            import weasyprint
     except OSError as error:
-        library = str(error).split("'")[1] if "'" in str(error) else str(error)
-        raise UserError(
-            f"a PDF needs the system library {library}: install libpango-1.0-0, libpangoft2-1.0-0 "
-            "and libharfbuzz-subset0 (Debian's names), then try again"
-        ) from None
+        raise UserError(libraries.missing() or libraries.without(str(error))) from None
     return weasyprint
 
 
@@ -113,8 +115,21 @@ def write(document: Any, attached: Sequence[Attached], ended: str) -> bytes:
         )
         for one in attached
     ]  # fmt: skip
-    with _strict():
+    with _strict(), _dated(date):
         return bytes(document.write_pdf(pdf_variant="pdf/a-3a"))
+
+
+@contextmanager
+def _dated(date: datetime) -> Iterator[None]:
+    """Fonts that fontTools cuts carry the time at which it did so, unless it is told one."""
+    former = os.environ.get("SOURCE_DATE_EPOCH")
+    os.environ["SOURCE_DATE_EPOCH"] = f"{date.timestamp():.0f}"
+    try:
+        yield
+    finally:
+        del os.environ["SOURCE_DATE_EPOCH"]
+        if former is not None:
+            os.environ["SOURCE_DATE_EPOCH"] = former
 
 
 def attach(content: bytes, one: Attached, ended: str) -> bytes:
@@ -181,6 +196,9 @@ def _settle(
     for _ in range(_ROUNDS):
         document = _lay_out(arrange(made), images)
         places = _places(document)
+        if len(document.pages) == 1 and not made.lone:
+            made.lone = True  # what stands at the foot of the second page moves to the first
+            continue
         strayed = [wide for wide in made.wides if places[wide.id].page != wide.page]
         if made.turn and not _turned(document, places[made.turn]):
             made.turn = None  # the heights were not quite right: the engine balances the columns
@@ -188,8 +206,9 @@ def _settle(
             return document, places
         for wide in strayed:
             anchor(made, wide, {name: place.page for name, place in places.items()})
+    where = strayed[0] if strayed else made.wides[0]
     raise UserError(
-        f"no room found on page {strayed[0].page} for a page-wide figure or table: put it elsewhere"
+        f"no room found on page {where.page} for a page-wide figure or table: put it elsewhere"
     )
 
 
@@ -225,18 +244,27 @@ def _pieces(measured: Mapping[str, Any], blocks: Mapping[str, Block], sheet: She
 
 @contextmanager
 def _strict() -> Iterator[None]:
-    """Turns whatever WeasyPrint only logs into an error."""
+    """Turns whatever WeasyPrint only logs into an error, but for the choice of who cuts fonts."""
     heard: list[str] = []
     handler = logging.Handler(logging.WARNING)
     handler.emit = lambda record: heard.append(record.getMessage())  # type: ignore[method-assign]
     logger = logging.getLogger("weasyprint")
     logger.addHandler(handler)
+    logger.addFilter(_unlike_the_cut_of_fonts)
     try:
-        yield
+        with warnings.catch_warnings():  # the fonts come with matplotlib and not from the system
+            warnings.filterwarnings("ignore", ".*Expect ugly output", UserWarning)
+            yield
     finally:
         logger.removeHandler(handler)
+        logger.removeFilter(_unlike_the_cut_of_fonts)
     if heard:
         raise UserError(f"the PDF is not fit to print: {'; '.join(dict.fromkeys(heard))[:400]}")
+
+
+def _unlike_the_cut_of_fonts(record: logging.LogRecord) -> bool:
+    """fontTools cuts fonts as well as HarfBuzz-subset does; `libraries.subsets` tells which."""
+    return not record.getMessage().startswith("Using fontTools instead of HarfBuzz-Subset")
 
 
 def _check_heights(measured: Mapping[str, Any], blocks: Mapping[str, Block], sheet: Sheet) -> None:
@@ -328,14 +356,23 @@ class _Text(HTMLParser):
             self.text.append(data)
 
 
+def check_glyphs(html: str) -> None:
+    """Raises UserError for a letter that no font here has; the line says which to install."""
+    fonts.faces(_text(html))
+
+
+def _text(html: str) -> str:
+    reader = _Text()
+    reader.feed(html)
+    return "".join(reader.text)
+
+
 def _fallbacks(html: str) -> str:
     """Style that sets what the paper's own font lacks in others; empty where it has everything.
 
     Left to itself the engine would take whatever font this machine has, or print boxes.
     """
-    reader = _Text()
-    reader.feed(html)
-    text = "".join(reader.text)
+    text = _text(html)
     if fonts.within(text, 1):
         return ""
     faces = {f"Paper {name}": file for name, file in list(fonts.FAMILIES.items())[1:]}

@@ -11,7 +11,8 @@ from jinja2.sandbox import SandboxedEnvironment
 from markupsafe import Markup
 
 from research.errors import UserError
-from research.report import formulas, literals, markdown
+from research.provenance import literals
+from research.report import formulas, markdown
 from research.report.authors import Authors
 from research.report.layout import Plan, Sheet
 from research.report.markdown import Block, Source
@@ -23,6 +24,13 @@ Medium = Literal["galley", "print", "screen"]
 # WeasyPrint 70 breaks a line far too early where its last text just fills it and ends in a space
 # before an element; with the space in an element of its own it finds the right place.
 _BEFORE_ELEMENT = re.compile("([ \u00a0])(<[a-z])")
+FAULTS = (UserError, TemplateError, TypeError, ValueError, ArithmeticError)
+"""what a template raises for a mistake in it"""
+
+_NO_PROSE = re.compile(
+    r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}|(`+).+?\1|\$\$.+?\$\$|\$[^$\n]+\$|^[ \t]*\d+[.)](?=\s)",
+    re.DOTALL | re.MULTILINE,
+)
 
 
 @dataclass(frozen=True)
@@ -65,14 +73,14 @@ def page(templates: Path, name: str, **facts: Any) -> str:
         raise UserError(f"{name} shows what is not there: {error}") from None
 
 
-def speak(env: SandboxedEnvironment, source: Source, words: Words) -> str:
+def evaluate(env: SandboxedEnvironment, source: Source, words: Words) -> str:
     """The write-up with its words replaced. Raises UserError with the line at fault."""
     try:
         text = formulas.set_aside(source.text, words.formula)
         code = env.compile(text, filename=str(source.path))
         vocabulary = env.make_globals(words.vocabulary())
         return Template.from_code(env, code, vocabulary).render()
-    except (UserError, TemplateError, TypeError, ValueError, ArithmeticError) as error:
+    except FAULTS as error:
         raise at(source.path, _line(error, source.path), _message(error, words)) from None
 
 
@@ -81,8 +89,14 @@ def _line(error: Exception, path: Path) -> int | None:
     return lines[-1] if lines else getattr(error, "lineno", None)
 
 
+def line_at(error: Exception, source: Source) -> int | None:
+    """The line that an error names, or the first one that holds what it quotes."""
+    return _line(error, source.path) or _line_of_quoted(str(error), source)
+
+
 def _message(error: Exception, words: Words) -> str:
-    message = str(error).replace("Words.", "")
+    # jinja2 adds a line with the place to what it says
+    message = str(getattr(error, "message", error)).replace("Words.", "")
     unknown = message.removesuffix(" is undefined").strip("'")
     if message.endswith(" is undefined") and unknown.isidentifier():
         return str(miss("a write-up knows no word", unknown, words.vocabulary()))
@@ -100,7 +114,7 @@ def paper(
     Raises:
         UserError: a word at fault, no abstract, an untracked number, a reference to nothing.
     """
-    spoken = speak(env, source, words)
+    spoken = evaluate(env, source, words)
     try:
         blocks, words.sections = markdown.blocks(spoken, words.slots)
         abstract, body = _abstract(source, blocks)
@@ -154,10 +168,15 @@ def arrange(
 
 def _abstract(source: Source, blocks: list[Block]) -> tuple[list[Block], list[Block]]:
     """Splits off the paragraphs of the section `## Abstract`, which comes first."""
-    if not blocks or blocks[0].kind != "heading" or blocks[0].section != "Abstract":
-        raise UserError("the text begins with a section '## Abstract'")
+    check_abstract(blocks)
     cut = next((n for n, block in enumerate(blocks[1:], 1) if block.kind == "heading"), len(blocks))
     return blocks[1:cut], blocks[cut:]
+
+
+def check_abstract(blocks: list[Block]) -> None:
+    """Raises UserError where the text begins with anything else than its abstract."""
+    if not blocks or blocks[0].kind != "heading" or blocks[0].section != "Abstract":
+        raise UserError("the text begins with a section '## Abstract'")
 
 
 def _filled(block: Block, fill: Any) -> Block:
@@ -190,20 +209,31 @@ def _check(html: str, source: Source) -> None:
     found = literals.untracked(html)
     if found:
         number, line = found[0]
-        message = (
-            f"the number {number} is typed into the text, where nothing vouches for it: '{line}'. "
-        )
-        hint = "Use number(), setting() or fact(), or quoted() or stated() for one not measured"
-        raise at(source.path, line_of(_prose(source.text), number), message + hint)
+        raise at(source.path, next(iter(lines_of(number, source)), None), typed(number, line))
 
 
-def _prose(text: str) -> str:
-    """The text with its words blanked, to look for what stands between them."""
-    return re.sub(
-        r"\{\{.*?\}\}|\{%.*?%\}", lambda m: "\n" * m[0].count("\n"), text, flags=re.DOTALL
+def typed(number: str, line: str) -> str:
+    """The message for a number that no word printed; `line` is where it stands, as printed."""
+    return (
+        f"the number {number} is typed into the text, where nothing vouches for it: '{line}'. "
+        "Use number(), setting() or fact(), or quoted() or stated() for one not measured"
     )
 
 
+def lines_of(number: str, source: Source) -> list[int]:
+    """The lines where a number stands between words, or else within them, as in a caption."""
+    for text in (_prose(source.text), source.text):
+        lines = enumerate(text.splitlines(), start=1)
+        if found := [place for place, line in lines if number in literals.numbers(line)]:
+            return found
+    return []
+
+
+def _prose(text: str) -> str:
+    """The text with its words, code and formulas blanked, to look for what stands between them."""
+    return _NO_PROSE.sub(lambda match: "…" + "\n" * match[0].count("\n"), text)
+
+
 def _line_of_quoted(message: str, source: Source) -> int | None:
-    quoted = message.split("'")[1] if message.count("'") >= 2 else None
-    return line_of(source.text, quoted) if quoted else None
+    quoted = [text for text in message.split("'")[1::2] if len(text) > 2]  # fewer stand anywhere
+    return next((line for text in quoted if (line := line_of(source.text, text))), None)

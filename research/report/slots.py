@@ -15,6 +15,8 @@ from research.errors import UserError
 Kind = Literal["line", "formula", "float", "wide"]
 
 _OPEN, _CLOSE = "\ue000", "\ue001"  # private use: no author types them
+MARK = _OPEN
+"""What every slot begins with."""
 _SLOT = re.compile(f"{_OPEN}(\\d+){_CLOSE}")
 _ALONE = re.compile(f"<p>{_OPEN}(\\d+){_CLOSE}</p>")
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from research.errors import UserError
-from research.report.formats import DAGGER, measured, plain, told_apart
+from research.provenance.formats import DAGGER, measured, plain, told_apart
+from research.records import Cell, Number, Table
 from research.report.misses import miss
-from research.results import Cell, Number, Table
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,12 @@ class Part:
         return {len(cell.values) for cell in cells if isinstance(cell, Number) and cell.values}
 
 
+def check_most(name: str, most: int) -> None:
+    """Raises UserError where a table would print no row."""
+    if most < 1:
+        raise UserError(f"table '{name}' prints at least 1 row, got most={most}")
+
+
 def select(
     table: Table, name: str, wanted: Wanted, rows: Mapping[str, Sequence[Cell]], most: int = MOST
 ) -> Part:
@@ -78,8 +84,7 @@ def select(
     Raises:
         UserError: a column that the table lacks, no row left, or `most` below one.
     """
-    if most < 1:
-        raise UserError(f"table '{name}' prints at least 1 row, got most={most}")
+    check_most(name, most)
     for column in [*wanted, *rows]:
         if column not in table.columns:
             raise miss(f"table '{name}' has no column", column, table.columns)

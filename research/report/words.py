@@ -6,17 +6,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from research.errors import UserError
-from research.report import alternatives, formulas, literals, markdown, tables
+from research.errors import GapError, UserError
+from research.provenance import literals
+from research.provenance.formats import DAGGER, measured, outcome, plain
+from research.provenance.trail import Exhibit, Ledger, facts, portable
+from research.records import Cell, Claim, Number, Outcome, Results
+from research.report import alternatives, formulas, markdown, tables
 from research.report.citations import Citations
-from research.report.drafts import Draft
-from research.report.formats import DAGGER, measured, outcome, plain
+from research.report.gaps import Draft
 from research.report.layout import PX, Sheet
-from research.report.misses import GapError, miss
-from research.report.provenance import Exhibit, Ledger, facts, portable
+from research.report.misses import miss
 from research.report.slots import Slots
 from research.report.tables import Column, Wanted
-from research.results import Cell, Claim, Number, Outcome, Results
 
 _CRISP = b'<image image-rendering="crisp-edges" '
 
@@ -89,7 +90,7 @@ class Words:
         return self._tracked("setting", name, plain(value, format), value, format=format)
 
     def fact(self, name: str, format: str | None = None) -> str:
-        """A fact of the run by its name in `provenance.facts`: preset, device, data.train."""
+        """A fact of the run by its name in `trail.facts`: preset, device, data.train."""
         told, own = self._of(name)
         if own not in told.facts:
             raise miss(f"run {told.id[:8]} has no fact", own, told.facts)

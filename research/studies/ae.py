@@ -17,18 +17,20 @@ from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
 from torch import Tensor
 
-from research import figures, reconstruction
-from research.activations import activation_maps, describe, kernels, save_sheet
+from research import figures
 from research.config import Data, Train
 from research.data import Dataset, Split, check_contents, load
-from research.embedding import fit_pca, knn_accuracy, trustworthiness, tsne
 from research.errors import UserError
+from research.methods import reconstruction
+from research.methods.activations import activation_maps, describe, kernels, save_sheet
+from research.methods.embedding import fit_pca, knn_accuracy, trustworthiness, tsne
+from research.methods.statistics import Direction, claim_pairs, over_samples, over_seeds, paired
 from research.models import ConvAutoencoder, Decoder, count_parameters
-from research.results import Array, Cell, Number, Results, Table
-from research.stats import Direction, claim_pairs, over_samples, over_seeds, paired
+from research.models.inference import predict
+from research.records import Array, Cell, Number, Results, Table
 from research.tracking import Log
-from research.train import placed, predict
-from research.trained import obtain
+from research.training.cache import obtain
+from research.training.loop import placed
 
 ARMS: tuple[Decoder, ...] = ("transpose", "upsample")
 SHOWN = 6
@@ -123,12 +125,12 @@ def check(config: Config, data: Dataset) -> None:
     if not 1 <= config.neighbours < min(points / 2, len(data.train)):
         raise UserError(
             f"--neighbours must be at least 1 and less than half of the {points} points of the "
-            f"map, given was {config.neighbours}; change it or --map-points"
+            f"map, got {config.neighbours}; change it or --map-points"
         )
     if not 1 <= config.map_perplexity < points / 3:
         raise UserError(
             f"--map-perplexity must be at least 1 and less than a third of the {points} points "
-            f"of the map, given was {config.map_perplexity:g}; change it or --map-points"
+            f"of the map, got {config.map_perplexity:g}; change it or --map-points"
         )
 
 

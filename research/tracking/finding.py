@@ -1,4 +1,4 @@
-"""Which run a few letters mean."""
+"""Which run is meant: by a few letters of its id, or the newest of a study."""
 
 import difflib
 from collections.abc import Sequence
@@ -22,6 +22,13 @@ def pick(runs: Sequence[Summary], prefix: str, where: str) -> Summary:
     near = difflib.get_close_matches(prefix, [run.id[: len(prefix)] for run in runs], 1, 0.5)
     hint = f"did you mean {near[0]}?" if near else _offer(runs)
     raise UserError(f"no run in {where} begins with {prefix!r}; {hint}")
+
+
+def newest(runs: Sequence[Summary]) -> Summary | None:
+    """The newest finished `full` run, or else of any other preset."""
+    finished = [run for run in runs if run.status == "FINISHED"]
+    full = [run for run in finished if run.preset == "full"]
+    return next(iter(full or finished), None)
 
 
 def _matches(run: Summary, prefix: str) -> bool:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from research import results
-from research.tracking.alive import is_alive, last_write
+from research import records
 from research.tracking.finding import pick
+from research.tracking.heartbeat import is_alive, last_write
 from research.tracking.log import Opening, OpenRun, Summary
 from research.tracking.record import SYSTEM, Lineage, read_lineage
 from research.tracking.session import Mirror, open_run
@@ -71,7 +71,7 @@ class FolderStore:
         return [path.parent for path in self.root.glob("*/run.json")]
 
     def _summary(self, folder: Path) -> Summary:
-        run = results.load(folder).run
+        run = records.load(folder).run
         alive = run.status != "RUNNING" or is_alive(
             self.lock(run.id), partial(last_write, folder / SYSTEM)
         )

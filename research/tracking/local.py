@@ -18,12 +18,12 @@ from filelock import FileLock
 
 from research.errors import UserError
 from research.tracking import database, mirror
-from research.tracking.alive import is_alive, last_write
 from research.tracking.finding import pick
 from research.tracking.folder import attach
+from research.tracking.heartbeat import is_alive, last_write
 from research.tracking.log import Opening, OpenRun, Summary
 from research.tracking.record import SYSTEM, Lineage, iso
-from research.tracking.session import Mirror, bury, open_run
+from research.tracking.session import Mirror, mark_killed, open_run
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -68,18 +68,18 @@ class LocalStore:
         pretrained: Mapping[str, Path] = {},
     ) -> AbstractContextManager[OpenRun]:
         resumed = self.find(resume) if resume else None
-        self.bury_dead()
+        self.mark_dead_as_killed()
         return open_run(self.of(opening.study), opening, resumed, pretrained)
 
     def of(self, study: str) -> "Bound":
         return Bound(self, study)
 
-    def bury_dead(self) -> None:
+    def mark_dead_as_killed(self) -> None:
         """Marks runs whose process is gone as KILLED, so that MLflow's UI tells the truth."""
         for row in self._rows():
             run = self._summary(row)
             if row.status == "RUNNING" and run.status == "KILLED" and mirror.PARENT not in row.tags:
-                bury(self.of(run.study), run)
+                mark_killed(self.of(run.study), run)
 
     def runs(self, study: str | None = None) -> list[Summary]:
         top = (row for row in self._rows() if mirror.PARENT not in row.tags)

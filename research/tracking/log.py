@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from research.results import Array, Claim, Number, Table
+from research.records import Array, Claim, Number, Table
 
 
 class Log(Protocol):
@@ -44,7 +44,8 @@ class Log(Protocol):
         """
 
     def model(self, name: str, facts: Mapping[str, Any]) -> None:
-        """Where a trained model came from: origin (trained, found, given), run, seconds, sha256."""
+        """Where a trained model came from: origin (trained, found, given), run, seconds, sha256;
+        on a GPU also how its steps were carried out."""
 
     def path(self, name: str) -> Path:
         """Where to write a file of the record, as `kernels/conv1.npy`; its folder is there."""
@@ -69,7 +70,7 @@ class OpenRun(Log, Protocol):
 
 @dataclass(frozen=True)
 class Opening:
-    """What is known of a run before it starts; see `research.results.Run` for each field."""
+    """What is known of a run before it starts; see `research.records.Run` for each field."""
 
     study: str
     question: str

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from research import results
+from research import records
 from research.errors import UserError
-from research.results import Run
+from research.records import Run
 from research.tracking import curves
 from research.tracking.log import Opening
 from research.tracking.record import CURVES, Lineage, branch, read_lineage
@@ -53,13 +53,13 @@ class MlflowRun:
     def finish(self) -> None:
         with told_plainly(self.record):
             self._push()
-            run, lineage = results.load(self.record).run, read_lineage(self.record)
+            run, lineage = records.load(self.record).run, read_lineage(self.record)
             self.client.set_terminated(self.id, run.status, lineage.ended)
 
     def _push(self) -> None:
         from mlflow.entities import RunTag
 
-        run = results.load(self.record).run
+        run = records.load(self.record).run
         tags = _tags(run, self.record) | {"mlflow.note.content": _note(run, self.id, self.record)}
         fresh = [RunTag(k, v) for k, v in tags.items() if self._tags.get(k) != v]
         points = {name: curves.read(self.record / name, at) for name, at in self._sent.items()}
@@ -196,7 +196,7 @@ def _tags(run: Run, record: Path) -> dict[str, str]:
         "mlflow.source.git.commit": run.commit,
         "mlflow.source.git.branch": branch(record),
     }
-    claims = results.read_claims(record).items()
+    claims = records.read_claims(record).items()
     tags |= {f"research.claim.{name}": str(claim) for name, claim in claims}
     return {key: value[:LONGEST_TAG] for key, value in tags.items() if value}
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
-from research import results
+from research import records
 from research.tracking import curves, database, mirror
 from research.tracking.local import LocalStore
 from research.tracking.log import Store, Summary
@@ -51,7 +51,7 @@ def _child(run: Summary, id: str) -> Path:
 
 def _files(record: Path) -> Iterator[str]:
     try:
-        listed = results.read_manifest(record)
+        listed = records.read_manifest(record)
     except FileNotFoundError:
         yield "it has no manifest.json"
         return
@@ -62,7 +62,7 @@ def _files(record: Path) -> Iterator[str]:
     yield from (f"{name} is gone" for name in sorted(listed.keys() - present))
     yield from (f"{name} was added after its end" for name in sorted(present - listed.keys()))
     for name in sorted(present & listed.keys()):
-        if results.sha256(here[name]) != listed[name]:
+        if records.sha256(here[name]) != listed[name]:
             yield f"{name} was changed after its end"
 
 
@@ -79,7 +79,7 @@ def _logged(path: Path, id: str, record: Path) -> Iterator[str]:
         yield f"MLflow holds values of '{name}' that the run did not log"
     for name in sorted({name for name, *_ in known - points}):
         yield f"MLflow lacks values of '{name}' that the run logged"
-    config = results.load(record).run.config
+    config = records.load(record).run.config
     wanted = {name: mirror.spell(value)[:LONGEST_PARAM] for name, value in config.items()}
     for name in sorted(wanted.keys() | params):
         if params.get(name) != wanted.get(name):

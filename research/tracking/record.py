@@ -1,4 +1,4 @@
-"""Writes a record: everything a study logs lands here first, as files (see `research.results`).
+"""Writes a record: everything a study logs lands here first, as files (see `research.records`).
 
 Beside the files of every record, tracking keeps
 
@@ -20,8 +20,10 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
-from research import environment, fonts, hardware, results, staleness
-from research.results import Array, Claim, Number, Run, Table
+from research import fonts, records
+from research.machine import environment, hardware
+from research.records import Array, Claim, Number, Run, Table
+from research.tracking import staleness
 from research.tracking.curves import Curves
 from research.tracking.log import Opening
 
@@ -48,17 +50,17 @@ class Record:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.run = results.load(folder).run
+        self.run = records.load(folder).run
         self.lineage = read_lineage(folder)
         self._metrics, self._numbers, self._system = (Curves(folder / name) for name in CURVES)
-        self._values = results.read_numbers(folder)
-        self._claims = results.read_claims(folder)
+        self._values = records.read_numbers(folder)
+        self._claims = records.read_claims(folder)
         self._logged: set[str] = set()
 
     @classmethod
     def create(cls, folder: Path, run: Run, lineage: Lineage) -> Self:
         (folder / "tracking").mkdir(parents=True)
-        results.write_run(folder, run)
+        records.write_run(folder, run)
         write_lineage(folder, lineage)
         return cls(folder)
 
@@ -75,7 +77,7 @@ class Record:
         self._claim("number", name)
         number = value if isinstance(value, Number) else Number(float(value), unit)
         self._values[name] = _builtin(number)
-        results.write_numbers(self.folder, self._values)
+        records.write_numbers(self.folder, self._values)
         step = 0  # a resumed run that measures another value than before adds it as a later step
         while self._numbers.value(step, name) not in (None, number.value):
             step += 1
@@ -86,15 +88,15 @@ class Record:
         p = None if claim.p is None else float(claim.p)
         effect = _builtin(claim.effect)
         self._claims[name] = dataclasses.replace(claim, effect=effect, p=p, n=int(claim.n))
-        results.write_claims(self.folder, self._claims)
+        records.write_claims(self.folder, self._claims)
 
     def table(self, name: str, table: Table) -> None:
         self._claim("table", name)
-        results.write_table(self.folder, name, _plain_table(table))
+        records.write_table(self.folder, name, _plain_table(table))
 
     def arrays(self, name: str, **arrays: Array) -> None:
         self._claim("arrays", name)
-        results.write_arrays(self.folder, name, arrays)
+        records.write_arrays(self.folder, name, arrays)
 
     def finding(self, text: str) -> None:
         if text not in self.run.findings:
@@ -134,7 +136,7 @@ class Record:
     def update(self, **facts: Any) -> None:
         """Replaces facts in run.json."""
         self.run = dataclasses.replace(self.run, **facts)
-        results.write_run(self.folder, self.run)
+        records.write_run(self.folder, self.run)
 
     def adopt(self, name: str, id: str) -> None:
         """Notes a child."""
@@ -155,7 +157,7 @@ class Record:
         if self.run.status == "RUNNING":
             self._relate(ended=ended or now())
             self.update(status=status, ended=iso(self.lineage.ended))
-        results.write_manifest(self.folder)
+        records.write_manifest(self.folder)
 
     def _relate(self, **facts: Any) -> None:
         self.lineage = dataclasses.replace(self.lineage, **facts)
@@ -198,8 +200,8 @@ def save_environment(folder: Path, code: environment.Checkout) -> None:
     target = folder / "environment"
     if not target.exists():
         environment.save(target, code)
-        results.write_json(target / "hardware.json", hardware.facts())
-        results.write_json(target / "git.json", {"commit": code.commit, "branch": code.branch})
+        records.write_json(target / "hardware.json", hardware.facts())
+        records.write_json(target / "git.json", {"commit": code.commit, "branch": code.branch})
 
 
 def branch(folder: Path) -> str:
@@ -213,7 +215,7 @@ def read_lineage(folder: Path) -> Lineage:
 
 
 def write_lineage(folder: Path, lineage: Lineage) -> None:
-    results.write_json(folder / LINEAGE, dataclasses.asdict(lineage))
+    records.write_json(folder / LINEAGE, dataclasses.asdict(lineage))
 
 
 def now() -> int:

@@ -13,11 +13,11 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from research import results
+from research import records
 from research.errors import UserError
 from research.tracking import folder, mirror
-from research.tracking.alive import SILENCE
 from research.tracking.finding import pick
+from research.tracking.heartbeat import SILENCE
 from research.tracking.log import Opening, OpenRun, Summary
 from research.tracking.record import Lineage, iso, read_lineage
 from research.tracking.session import Mirror, open_run
@@ -77,7 +77,7 @@ class RemoteStore:
         """
         here = self.cache / id
         if (here / "run.json").exists():
-            known = results.load(here).run
+            known = records.load(here).run
             if (known.ended, known.status) == (ended, status):
                 return here
         self.cache.mkdir(parents=True, exist_ok=True)

@@ -39,7 +39,7 @@ def serve(host: str = "127.0.0.1", port: int = 5000) -> None:
     if not isinstance(store, LocalStore):
         raise UserError("a folder has no UI: bring its runs into MLflow first with research sync")
     _check_free(host, port)
-    store.bury_dead()
+    store.mark_dead_as_killed()
     with terminable(), tempfile.TemporaryFile("w+") as output, _server(store, host, port, output):
         print(f"MLflow is at http://{host}:{port}{START_PAGE} (Ctrl-C ends it)", flush=True)
         try:

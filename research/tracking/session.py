@@ -13,11 +13,12 @@ from typing import Any, Protocol, Self
 
 from filelock import FileLock, Timeout
 
-from research import environment, hardware, results
+from research import records
 from research.errors import UserError
-from research.hardware import Meter
-from research.tracking.alive import last_write
+from research.machine import environment, hardware
+from research.machine.hardware import Meter
 from research.tracking.ending import status_of, terminable, undisturbed
+from research.tracking.heartbeat import last_write
 from research.tracking.log import Log, Opening, Summary
 from research.tracking.record import (
     SYSTEM,
@@ -130,7 +131,7 @@ class Session(Record):
         return id
 
 
-class Pulse(threading.Thread):
+class Heartbeat(threading.Thread):
     """Reads the machine's load into the record and keeps the store informed, in the background.
 
     The study itself only ever appends to files, so tracking costs it next to nothing, and a store
@@ -186,7 +187,7 @@ def open_run(
         stack.enter_context(held(backend.lock(id)))
         session = stack.enter_context(Session(backend, id, opening, pretrained))
         save_environment(session.folder, code)
-        stack.enter_context(Pulse(session))
+        stack.enter_context(Heartbeat(session))
         yield session
 
 
@@ -198,7 +199,7 @@ def create(backend: Backend, opening: Opening, code: environment.Checkout, paren
     return id
 
 
-def bury(backend: Backend, run: Summary) -> None:
+def mark_killed(backend: Backend, run: Summary) -> None:
     """Writes down that a run is dead, and when it last gave a sign, for all to see."""
     lock = backend.lock(run.id)
     try:
@@ -232,7 +233,7 @@ def _check_resumable(run: Summary, opening: Opening) -> None:
         raise UserError(f"run {run.id} is still running; stop it before it can be resumed")
     if run.status == "FINISHED":
         raise UserError(f"run {run.id} has finished, so nothing is left to resume; start a new one")
-    stored = results.load(run.folder).run.config
+    stored = records.load(run.folder).run.config
     if run.config_digest == opening.config_digest:
         return
     asked = {key: plain(value) for key, value in opening.config.items()}

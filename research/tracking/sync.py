@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
-from research import results
+from research import records
 from research.errors import UserError
 from research.tracking import mirror
 from research.tracking.folder import FolderStore
@@ -15,7 +15,7 @@ from research.tracking.local import LocalStore
 from research.tracking.log import Opening, Store, Summary
 from research.tracking.record import Lineage, read_lineage
 from research.tracking.remote import RemoteStore
-from research.tracking.session import bury
+from research.tracking.session import mark_killed
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowEntity
@@ -46,8 +46,8 @@ def sync(folder: Path, store: Store) -> list[tuple[Summary, str]]:
 def _bring(run: Summary, source: FolderStore, store: LocalStore | RemoteStore) -> str:
     if run.status == "RUNNING":
         return "still running, skipped"
-    if results.load(run.folder).run.status == "RUNNING":
-        bury(source, run)
+    if records.load(run.folder).run.status == "RUNNING":
+        mark_killed(source, run)
     return _Importer(source, store, run.study).bring(run.id)
 
 
@@ -60,7 +60,7 @@ class _Importer:
     def bring(self, record: str, parent: str = "") -> str:
         """Brings a run and, under it, its children."""
         folder = self.source.folder(record)
-        digest = results.sha256(folder / "manifest.json")
+        digest = records.sha256(folder / "manifest.json")
         known = self._known(record)
         if known and known.info.lifecycle_stage == "deleted":
             return "deleted in MLflow, skipped"
@@ -83,7 +83,7 @@ class _Importer:
         return found[0] if found else None
 
     def _create(self, folder: Path, parent: str) -> str:
-        run = results.load(folder).run
+        run = records.load(folder).run
         facts = {field.name: getattr(run, field.name) for field in dataclasses.fields(Opening)}
         lineage = Lineage(read_lineage(folder).started, parent=parent)
         return self.target.create(Opening(**facts), lineage, run.id)

@@ -180,9 +180,9 @@ def test_a_missing_file_and_one_side_alone(tmp_path: Path) -> None:
     made = corpus(tmp_path, GERMAN, ENGLISH)
     with pytest.raises(UserError, match=r"none.txt cannot be read .*No such file"):
         load(Text(tmp_path / "none.txt", made.target))
-    with pytest.raises(UserError, match=r"given was only --data.source; give --data.target too"):
+    with pytest.raises(UserError, match=r"got only --data.source; give --data.target too"):
         load(Text(made.source))
-    with pytest.raises(UserError, match=r"given was only --data.target; give --data.source too"):
+    with pytest.raises(UserError, match=r"got only --data.target; give --data.source too"):
         load(Text(target=made.target))
     (tmp_path / "en.txt").write_bytes(b"\xff\xfe\xfa")
     with pytest.raises(UserError, match=r"en.txt cannot be read .it is not UTF-8"):
@@ -192,7 +192,7 @@ def test_a_missing_file_and_one_side_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        (Text(size=0), "--data.size must be at least 1, given was 0"),
+        (Text(size=0), "--data.size must be at least 1, got 0"),
         (Text(min_count=0), "--data.min-count must be at least 1"),
         (Text(size=1_000_000), "there are 999999 numerals"),
     ],

@@ -21,7 +21,7 @@ from PIL import Image
 from torch import Tensor
 
 from research.config import Data
-from research.data import Dataset, downloaded, load, mapped
+from research.data import Dataset, downloads, load, memory_map
 from research.errors import UserError
 
 Bytes = dict[str, bytes]
@@ -98,7 +98,7 @@ def imagenette(nowhere: str, monkeypatch: Patch) -> bytes:
         for name, (url, _) in Imagenette._ARCHIVES.items()
     }
     monkeypatch.setattr(Imagenette, "_ARCHIVES", variants)
-    monkeypatch.setattr(downloaded, "_IMAGENETTE", {"train": 20, "val": 10})
+    monkeypatch.setattr(downloads, "_IMAGENETTE", {"train": 20, "val": 10})
     return archive
 
 
@@ -243,9 +243,9 @@ def caltech(nowhere: str, tmp_path: Path, monkeypatch: Patch) -> Path:
         archive.writestr("caltech-101/101_ObjectCategories.tar.gz", tar(files))
         archive.writestr("caltech-101/Annotations.tar", b"not read")
         archive.writestr("__MACOSX/caltech-101/._Annotations.tar", b"not read")
-    monkeypatch.setattr(downloaded, "_CALTECH_URL", f"{nowhere}caltech-101.zip")
-    monkeypatch.setattr(downloaded, "_CALTECH_MD5", md5(path.read_bytes()))
-    monkeypatch.setattr(downloaded, "_CALTECH", 31 + 33 + 90)
+    monkeypatch.setattr(downloads, "_CALTECH_URL", f"{nowhere}caltech-101.zip")
+    monkeypatch.setattr(downloads, "_CALTECH_MD5", md5(path.read_bytes()))
+    monkeypatch.setattr(downloads, "_CALTECH", 31 + 33 + 90)
     return tmp_path
 
 
@@ -287,7 +287,7 @@ def test_caltech101_is_drawn_alike_each_time(caltech: Path) -> None:
 
 def test_classes_are_drawn_independently() -> None:
     same = [Path(str(i)) for i in range(90)]
-    train, test = downloaded._drawn([same, same])
+    train, test = downloads._drawn([same, same])
     assert train[0] != train[1] and test[0] != test[1]
 
 
@@ -297,7 +297,7 @@ def test_caltech101_needs_no_archive_once_unpacked(caltech: Path, monkeypatch: P
         "101_ObjectCategories", "caltech-101.zip",
     ]  # fmt: skip
     (caltech / "caltech101/caltech-101.zip").unlink()
-    monkeypatch.setattr(mapped, "SHARE", 0.0)
+    monkeypatch.setattr(memory_map, "SHARE", 0.0)
     for _ in range(2):
         assert read("caltech101", caltech).sha256 == data.sha256
 
@@ -333,5 +333,5 @@ def test_caltech101_s_address_and_checksum_are_torchvision_s() -> None:
     from torchvision.datasets import Caltech101
 
     source = inspect.getsource(Caltech101.download)
-    assert f'"{downloaded._CALTECH_URL}"' in source
-    assert f'"{downloaded._CALTECH_MD5}"' in source
+    assert f'"{downloads._CALTECH_URL}"' in source
+    assert f'"{downloads._CALTECH_MD5}"' in source

@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from research.config import Data
-from research.data import Dataset, batches, load, packaged
+from research.data import Dataset, batches, load, packages
 from research.errors import UserError
 
 
@@ -80,7 +80,7 @@ def test_a_damaged_package_is_named(
     contents = {"empty": b"", "cut": whole[:-9], "text": b"no array", "shape": other}
     if damage in contents:
         path.write_bytes(contents[damage])
-    monkeypatch.setattr(packaged, "package_file", lambda *_: path)
+    monkeypatch.setattr(packages, "package_file", lambda *_: path)
     with pytest.raises(UserError, match=r"reinstall scikit-image$") as caught:
         load(Data("faces"))
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)

@@ -15,7 +15,7 @@ from research.config import Data
 from research.data import Dataset, load, photos
 from research.errors import UserError
 from research.paths import ROOT
-from research.results import Array
+from research.records import Array
 
 SPLITS = ("train", "test")
 

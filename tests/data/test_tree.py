@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from research import paths
 from research.config import Data
-from research.data import Dataset, load, mapped
+from research.data import Dataset, decoded, folder, load, memory_map
 from research.data.tree import shown
 from research.errors import UserError
 
@@ -245,9 +246,31 @@ def test_mapped_images_are_told_of_alike(root: Path, monkeypatch: pytest.MonkeyP
     Image.fromarray(values).save(root / "train/cat/deep.png")
     Image.new("RGBA", (6, 5), (1, 2, 3, 0)).save(root / "train/cat/clear.png")
     expected = read(root)
-    monkeypatch.setattr(mapped, "SHARE", 0.0)
+    monkeypatch.setattr(memory_map, "SHARE", 0.0)
     for _ in range(2):  # decoded, then found
         assert read(root).facts() == expected.facts()
     (note,) = (root / ".research-cache").glob("*.reading")
     note.write_text("{}")
     assert read(root).facts() == expected.facts()
+
+
+def test_kept_images_are_told_of_alike(
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """Also where links circle, and a pipe lies among the files."""
+    monkeypatch.setattr(paths, "CACHE", tmp_path_factory.mktemp("cache"))
+    monkeypatch.setattr(decoded, "WORTH", 0.0)
+    monkeypatch.setattr(decoded, "GRAIN", -1.0)
+    Image.new("RGBA", (6, 5), (1, 2, 3, 0)).save(root / "train/cat/clear.png")
+    _link_to_the_side(root)
+    _link_above(root)
+    _pipe(root)
+    first, said = read(root), capfd.readouterr().err.splitlines()
+    assert "decoded images are kept in" in said[0]
+    monkeypatch.setattr(folder, "splits", None)  # nothing is decoded again
+    assert read(root).facts() == first.facts()
+    assert capfd.readouterr().err.splitlines() == said[1:]
+    assert "transparent pixels (1 image) over white; left out: " in said[1]

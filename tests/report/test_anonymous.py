@@ -14,10 +14,10 @@ import pypdf
 import pytest
 
 from research.errors import UserError
+from research.paths import TEMPLATES
+from research.records import Results, write_run
 from research.report import Built, anonymous, build
-from research.results import Results, write_run
-
-from .conftest import SAMPLE, TEMPLATES
+from tests.samples import SAMPLE
 
 NAMES = ("Maria Muster", "maria.muster@example.org", "University of Examples", "secret-user")
 

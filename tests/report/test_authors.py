@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from research.errors import UserError
+from research.paths import TEMPLATES
+from research.provenance.attachment import trail
+from research.records import Results
 from research.report import authors, build
-from research.report.embedded import trail
-from research.report.verify import verify
-from research.results import Results
-
-HERE = Path(__file__).parent
+from research.verification.verify import verify
+from tests.samples import SAMPLE
 
 
 def read(text: str, folder: Path) -> authors.Authors:
@@ -101,8 +101,8 @@ def test_several_authors_are_printed_and_verified(
 ) -> None:
     (tmp_path / "author.toml").write_text(text, encoding="utf-8")
     out = tmp_path / "ae.pdf"
-    build(record, HERE / "sample/ae.md", out, author=tmp_path / "author.toml",
-          templates=HERE.parent.parent / "templates")  # fmt: skip
+    build(record, SAMPLE / "ae.md", out, author=tmp_path / "author.toml",
+          templates=TEMPLATES)  # fmt: skip
     assert verify(out).problems == ()
     told = authors.read(tmp_path / "author.toml")
     assert trail(out)["author"]["name"] == ", ".join(person.name for person in told.people)

@@ -8,8 +8,8 @@ import pypdf
 import pytest
 
 from research.errors import UserError
+from research.records import Claim, Number, Results, write_claims
 from research.report import Built
-from research.results import Claim, Number, Results, write_claims
 
 HEAD = "---\ntitle: T\n---\n\n## Abstract\n\nWords.\n\n## Body\n\n"
 EFFECT = Number(0.4, "dB", half_width=0.1, n=3, values=(0.35, 0.4, 0.45))

@@ -9,12 +9,11 @@ import pikepdf
 import pypdf
 import pytest
 
-from research.errors import UserError
+from research.errors import GapError, UserError
+from research.paths import TEMPLATES
+from research.records import Drawing, Number, Results, Table, write_arrays, write_table
 from research.report import Built, alternatives, build
-from research.report.misses import GapError
-from research.results import Drawing, Number, Results, Table, write_arrays, write_table
-
-from .conftest import SAMPLE, TEMPLATES
+from tests.samples import SAMPLE
 
 GAPS = [
     "logged no number 'mse_conv'",
@@ -59,7 +58,7 @@ def test_each_gap_is_a_box_on_the_page_and_listed(
 ) -> None:
     text = sample.replace("\n### Reconstruction\n", TEXT, 1)
     text = text.replace('alt="A grid of small colour patches"', 'alt=" "')
-    built = draft(record, tmp_path, text, stale=["code (research/train.py)"])
+    built = draft(record, tmp_path, text, stale=["code (research/training/loop.py)"])
     for gap, line in zip([*GAPS, "the paper fills 4 pages"], built.gaps, strict=True):
         assert gap in line
     page = " ".join(p.extract_text() for p in pypdf.PdfReader(built.pdf).pages)
@@ -67,7 +66,7 @@ def test_each_gap_is_a_box_on_the_page_and_listed(
     assert "Draft with 9 gaps." in page
     assert page.count("MISSING:") == 7  # a value prints nothing, an alternative text is not seen
     assert "unseen" in page
-    assert "Changed since the run: code (research/train.py)." in page
+    assert "Changed since the run: code (research/training/loop.py)." in page
     assert built.html.read_text().count('class="auto missing"') == 7
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import pypdf
 import pytest
 
+from research.paths import TEMPLATES
+from research.provenance.trail import facts
+from research.records import Results
 from research.report import build
-from research.report.provenance import facts
-from research.results import Results
-
-from .conftest import SAMPLE, TEMPLATES, a_run
+from tests.samples import SAMPLE, a_run
 
 ADAM = {"origin": "trained", "run": "a" * 32, "optimiser": "Adam", "lr": 0.001, "epochs": 12}
 MODELS = {

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import unicodedata
@@ -19,15 +20,15 @@ import pypdf
 import pytest
 
 from research.errors import UserError
+from research.paths import ROOT, TEMPLATES
+from research.provenance.trail import Ledger
+from research.records import Results, load, write_run
 from research.report import Built, authors, build, markdown, pdf, render
 from research.report.citations import Citations
 from research.report.layout import Sheet
-from research.report.provenance import Ledger
 from research.report.words import Words
-from research.results import Results, load, write_run
-
-HERE = Path(__file__).parent
-ROOT = HERE.parent.parent
+from research.verification.verify import verify
+from tests.samples import SAMPLE
 
 
 def tokens(text: str) -> Counter[str]:
@@ -164,13 +165,13 @@ def test_the_same_record_gives_the_same_bytes_in_another_process(
 ) -> None:
     code = (
         "import sys; from pathlib import Path; from research.report import build; "
-        "from research.results import load; r, s, t, o = map(Path, sys.argv[1:]); "
+        "from research.records import load; r, s, t, o = map(Path, sys.argv[1:]); "
         "build(load(r), s / 'ae.md', o, author=s / 'author.toml', templates=t); "
         "heavy = {'torch', 'mlflow', 'matplotlib', 'pandas', 'sklearn', 'scipy'}; "
         "print(sorted(heavy & set(sys.modules)))"
     )
     out = tmp_path / "again.pdf"
-    paths = map(str, (record.folder, HERE / "sample", ROOT / "templates", out))
+    paths = map(str, (record.folder, SAMPLE, TEMPLATES, out))
     environment = os.environ | {
         "PYTHONHASHSEED": "4711",
         "PYTHONPATH": str(ROOT),
@@ -187,24 +188,22 @@ def test_the_same_record_gives_the_same_bytes_in_another_process(
 
 def test_remembered_heights_give_the_same_bytes(record: Results, tmp_path: Path) -> None:
     memory = record.folder / "report/galley.json"
-    sample, out = HERE / "sample", tmp_path / "ae.pdf"
+    out = tmp_path / "ae.pdf"
     pages = []
     for _ in range(2):
         build(
             record,
-            sample / "ae.md",
+            SAMPLE / "ae.md",
             out,
-            author=sample / "author.toml",
-            templates=ROOT / "templates",
+            author=SAMPLE / "author.toml",
+            templates=TEMPLATES,
         )
         pages.append(out.read_bytes())
         assert memory.exists()
     assert pages[0] == pages[1]
     known = json.loads(memory.read_text())
     memory.write_text(json.dumps(known | {"key": "of another text"}))
-    build(
-        record, sample / "ae.md", out, author=sample / "author.toml", templates=ROOT / "templates"
-    )
+    build(record, SAMPLE / "ae.md", out, author=SAMPLE / "author.toml", templates=TEMPLATES)
     assert out.read_bytes() == pages[0]
     assert json.loads(memory.read_text()) == known
 
@@ -253,8 +252,8 @@ def test_a_changed_record_is_refused(record: Results, tmp_path: Path) -> None:
     path.write_text(path.read_text() + "<!-- -->")
     with pytest.raises(UserError, match=r"figures/kernels.svg of run 1a2b3c4d was changed"):
         build(
-            record, HERE / "sample/ae.md", tmp_path / "x.pdf",
-            author=HERE / "sample/author.toml", templates=ROOT / "templates",
+            record, SAMPLE / "ae.md", tmp_path / "x.pdf",
+            author=SAMPLE / "author.toml", templates=TEMPLATES,
         )  # fmt: skip
 
 
@@ -278,11 +277,10 @@ def test_the_note_says_what_is_not_final(
 ) -> None:
     write_run(record.folder, dataclasses.replace(record.run, **facts))
     results = load(record.folder)
-    words = Words(Ledger(results), Citations(ROOT / "templates/references.bib"), Sheet())
-    sample = HERE / "sample"
-    author = authors.read(sample / "author.toml")
-    env = render.environment(ROOT / "templates")
-    title = render.paper(env, markdown.read(sample / "ae.md"), words, author).title
+    words = Words(Ledger(results), Citations(TEMPLATES / "references.bib"), Sheet())
+    author = authors.read(SAMPLE / "author.toml")
+    env = render.environment(TEMPLATES)
+    title = render.paper(env, markdown.read(SAMPLE / "ae.md"), words, author).title
     changed = "Settings other than the preset's: train.lr = "
     parts = ("Not the final experiment", "a reduced run", changed, "no commit holds")
     assert tuple(part in title for part in parts) == told
@@ -297,7 +295,9 @@ def test_missing_system_libraries_name_the_packages(monkeypatch: pytest.MonkeyPa
     monkeypatch.delitem(sys.modules, "weasyprint", raising=False)
     monkeypatch.setattr(sys, "meta_path", [Broken(), *sys.meta_path])
     pdf.engine.cache_clear()
-    with pytest.raises(UserError, match=r"libpango-1.0-0: install libpango-1.0-0, libpangoft2"):
+    with pytest.raises(
+        UserError, match=r"libpango-1.0-0.*apt-get install libpango-1.0-0 libpangoft2.*dnf.*brew"
+    ):
         pdf.engine()
 
 
@@ -324,3 +324,92 @@ def test_no_line_of_a_paragraph_ends_long_before_the_column_does(built: Built) -
         for line, following in pairwise(lines):
             lonely = re.fullmatch(r"[a-z]{1,12}\.?", line.strip())
             assert not (lonely and re.match(r"[a-z]", following)), (line, following)
+
+
+COMPUTE = {
+    "hardware": "8 cores of a CPU", "wall_seconds": 131.0, "device_hours": 0.036,
+    "peak_mib": 900.0, "peak_device_mib": 0.0,
+}  # fmt: skip
+SHORT = "---\ntitle: T\n---\n\n## Abstract\n\nWords.\n\n## Body\n\n"
+
+
+def a_draft(record: Results, folder: Path, body: str, templates: Path = TEMPLATES) -> Built:
+    source = folder / "ae.md"
+    write_run(record.folder, dataclasses.replace(record.run, compute=COMPUTE))
+    source.write_text(f"{SHORT}{body}\n")
+    return build(
+        load(record.folder), source, folder / "ae.pdf", author=SAMPLE / "author.toml",
+        templates=templates, draft=True,
+    )  # fmt: skip
+
+
+def test_a_draft_of_one_page_says_there_what_it_took(record: Results, tmp_path: Path) -> None:
+    """Later pages have no place then: what stands at the foot of the second is on the first."""
+    built = a_draft(record, tmp_path, 'See {{ number("mse_pca", ".4f") }}.')
+    (page,) = (one.extract_text() for one in pypdf.PdfReader(built.pdf).pages)
+    assert "Computed on 8 cores of a CPU: 131 s of wall time" in " ".join(page.split())
+    named = {entry["name"]: entry["page"] for entry in built.provenance["numbers"]}
+    assert named["compute.wall_seconds"] == named["mse_pca"] == 1
+    verdict = verify(built.pdf)
+    assert [problem.where for problem in verdict.problems] == ["draft"]  # one page is too few
+
+
+def test_a_list_is_printed_to_its_deepest_item_or_refused(record: Results, tmp_path: Path) -> None:
+    def nested(depth: int) -> str:
+        item = '- item {{ number("mse_pca", ".4f") }} of level'
+        return "\n".join(f"{'  ' * level}{item} {'abcdefghijk'[level]}-" for level in range(depth))
+
+    built = a_draft(record, tmp_path, nested(9))
+    printed = [entry for entry in built.provenance["numbers"] if entry["name"] == "mse_pca"]
+    assert len(printed) == 9
+    assert "of level i-" in " ".join(pypdf.PdfReader(built.pdf).pages[0].extract_text().split())
+    for depth in (10, 11, 60):
+        body = nested(depth) if depth < 12 else "> " * depth + "item"
+        with pytest.raises(UserError, match=r"at most 9 deep in each other, got one more at 'item"):
+            a_draft(record, tmp_path, body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "[a](http://a.example/NUMBER)", "<http://a.example/NUMBER>",
+        '[a](http://a.example "NUMBER")', "![NUMBER](x.png)",
+        '{{ figure("kernels", alt="a", caption="![" ~ WORD ~ "](x.png)") }}',
+    ],
+)  # fmt: skip
+def test_a_word_in_an_address_or_description_is_refused(
+    body: str, record: Results, tmp_path: Path
+) -> None:
+    word = 'number("mse_pca")'
+    text = body.replace("NUMBER", f"{{{{ {word} }}}}").replace("WORD", word)
+    with pytest.raises(UserError, match="a word prints into the text, not into the address"):
+        a_draft(record, tmp_path, text)
+
+
+def test_what_a_style_sheet_hides_is_named(record: Results, tmp_path: Path) -> None:
+    templates = tmp_path / "templates"
+    shutil.copytree(TEMPLATES, templates)
+    with (templates / "blocks.css").open("a") as file:
+        file.write("em { display: none; }\n")
+    with pytest.raises(UserError, match=r"but number 'mse_pca' on none: does a style sheet"):
+        a_draft(record, tmp_path, '*{{ number("mse_pca") }}*', templates)
+
+
+def test_fonts_that_fonttools_cuts_are_as_good(
+    record: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where HarfBuzz-subset is missing: built without a complaint, verified, the same bytes."""
+    pdf.engine()
+    monkeypatch.setattr("weasyprint.pdf.fonts.harfbuzz_subset", None)
+    papers = []
+    for epoch in ("1", "2000000000"):
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", epoch)  # the time, as a font would tell it
+        out = tmp_path / f"{epoch}.pdf"
+        build(
+            record, SAMPLE / "ae.md", out, author=SAMPLE / "author.toml",
+            templates=TEMPLATES,
+        )  # fmt: skip
+        assert os.environ["SOURCE_DATE_EPOCH"] == epoch
+        papers.append(out.read_bytes())
+    assert papers[0] == papers[1]
+    assert verify(tmp_path / "1.pdf").ok

@@ -8,12 +8,12 @@ import pikepdf
 import pytest
 
 from research.errors import UserError
+from research.paths import TEMPLATES
+from research.provenance.attachment import trail
+from research.records import Number, Results, load, write_manifest, write_numbers, write_run
 from research.report import Built, build, differences, reads
-from research.report.embedded import trail
-from research.results import Number, Results, load, write_manifest, write_numbers, write_run
+from tests.samples import SAMPLE
 
-HERE = Path(__file__).parent
-TEMPLATES = HERE.parent.parent / "templates"
 OTHER = "ffff0000" * 4
 SENTENCE = (
     'Earlier it was {{ number("fgsm:mse_pca", ".4f") }}, which is '
@@ -35,7 +35,7 @@ def other(record: Results, tmp_path: Path) -> Results:
 
 def written(tmp_path: Path, front: str = "reads: fgsm\n", sentence: str = SENTENCE) -> Path:
     source = tmp_path / "ae.md"
-    text = (HERE / "sample/ae.md").read_text()
+    text = (SAMPLE / "ae.md").read_text()
     text = text.replace("---\n", f"---\n{front}", 1)
     head, mark, rest = text.partition("## Abstract\n")
     source.write_text(f"{head}{mark}\n{sentence}\n{rest}")
@@ -44,7 +44,7 @@ def written(tmp_path: Path, front: str = "reads: fgsm\n", sentence: str = SENTEN
 
 def paper(record: Results, source: Path, **others: Results) -> Built:
     out = source.parent / "out/ae.pdf"
-    author = HERE / "sample/author.toml"
+    author = SAMPLE / "author.toml"
     return build(record, source, out, author=author, templates=TEMPLATES, others=others)
 
 
@@ -78,7 +78,7 @@ def test_the_paper_is_out_of_date_when_the_other_run_is_another(
     out = paper(record, source, fgsm=other).pdf
 
     def reasons(id: str) -> list[str]:
-        author, given = HERE / "sample/author.toml", (out, record.run.id, record.folder, source)
+        author, given = SAMPLE / "author.toml", (out, record.run.id, record.folder, source)
         return differences(*given, author=author, templates=TEMPLATES, others={"fgsm": id})
 
     assert reasons(OTHER) == []

@@ -5,11 +5,11 @@ import pikepdf
 import pytest
 
 from research.errors import UserError
+from research.records import Number, Table
 from research.report import Built
-from research.report.evidence import Evidence, reprinted
 from research.report.tables import Column, best, body, common_unit, printed, repetitions, select
-from research.report.verify import verify
-from research.results import Number, Table
+from research.verification.evidence import Evidence, reprinted
+from research.verification.verify import verify
 
 TABLE = Table(
     ("arm", "mse", "n"),

@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import pytest
 
-from research import fonts
 from research.errors import UserError
 from research.report import Built
 
@@ -85,11 +84,8 @@ SOURCES = {
 
 @pytest.mark.parametrize("case", SOURCES)
 def test_a_source_that_is_not_fit_to_print(
-    case: str, write: Callable[..., Built], monkeypatch: pytest.MonkeyPatch
+    case: str, write: Callable[..., Built], no_other_fonts: None
 ) -> None:
-    monkeypatch.setattr(fonts, "_packaged", lambda: ())
-    monkeypatch.setattr(fonts, "_installed", lambda: ())
-    fonts._faces.cache_clear()
     text, message = SOURCES[case]
     with pytest.raises(UserError) as error:
         write(text)

@@ -11,13 +11,13 @@ from research import report
 from research.config import Data
 from research.data import Dataset, load
 from research.paths import PAPER, TEMPLATES
-from research.report import markdown, render
+from research.provenance.trail import Ledger
+from research.records import Claim, Results
+from research.report import authors, markdown, render
 from research.report.citations import Citations
 from research.report.layout import Sheet
-from research.report.provenance import Ledger
-from research.report.verify import verify
 from research.report.words import Words
-from research.results import Claim, Results
+from research.verification.verify import verify
 
 from . import zf_own as own
 from . import zf_tiny
@@ -115,7 +115,7 @@ def spoken(outcome: str) -> Callable[[Results, str], set[str]]:
     def claimed(record: Results, slug: str) -> set[str]:
         words = Words(Ledger(record), Citations(TEMPLATES / "references.bib"), Sheet())
         source, env = markdown.read(PAPER / f"{slug}.md"), render.environment(TEMPLATES)
-        render.paper(env, source, words, render.author_of(PAPER / "author.toml"))
+        render.paper(env, source, words, authors.read(PAPER / "author.toml"))
         claims = words.ledger.claims
         assert {one["outcome"] for one in claims} == {outcome}
         return {one["name"] for one in claims}

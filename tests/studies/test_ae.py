@@ -18,17 +18,18 @@ from scipy import stats
 from torch.nn import functional as F
 
 from research import __main__ as command
-from research import fonts, studies, trained
+from research import studies
 from research.config import Data
 from research.data import Dataset, Split, load
 from research.errors import UserError
 from research.paths import PAPER
-from research.report.embedded import trail
-from research.results import Results
-from research.results import load as read
+from research.provenance.attachment import trail
+from research.records import Results
+from research.records import load as read
 from research.studies import ae
 from research.tracking import open_store
-from research.train import Epoch
+from research.training import cache
+from research.training.loop import Epoch
 
 FLAGS = ["--data.name", "mnist-sample", "--sample", "3", "--sample-index", "2"]
 FLAGS += ["--train.epochs", "2", "--train.batch", "100", "--seeds", "0", "1"]
@@ -242,7 +243,7 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, child: str, after: int) -> None:
             if (label, epoch.number) == (child, after):
                 raise KeyboardInterrupt
 
-    monkeypatch.setattr(trained, "shown", stop)
+    monkeypatch.setattr(cache, "shown", stop)
 
 
 def test_an_interrupted_run_goes_on_to_the_same_numbers(
@@ -373,12 +374,10 @@ def test_what_the_study_cannot_bear_is_refused_before_training(data: Dataset, me
         ae.check(config, data)
 
 
+@pytest.mark.usefixtures("no_other_fonts")
 def test_names_that_no_font_has_are_told_before_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in ("_packaged", "_installed"):
-        monkeypatch.setattr(fonts, name, lambda: ())
-    fonts._faces.cache_clear()
     for place in ("train/cat", "train/日本", "test/cat", "test/日本"):
         (tmp_path / "own" / place).mkdir(parents=True)
         Image.new("RGB", (16, 16), "red").save(tmp_path / "own" / place / "0.png")
@@ -390,7 +389,6 @@ def test_names_that_no_font_has_are_told_before_training(
     assert "a paper cannot be built yet: author.toml: no font here has '小' (U+5C0F)" in said
     assert "research: the names of the classes: no font here has '日' (U+65E5)" in said
     assert "epoch" not in said
-    fonts._faces.cache_clear()
 
 
 @pytest.mark.parametrize(

@@ -19,11 +19,11 @@ from torch.nn import functional as F
 from research import __main__ as command
 from research.config import Data
 from research.data import Dataset, Split, load
-from research.embedding import fit_pca
+from research.methods.embedding import fit_pca
 from research.models import DenseAutoencoder
 from research.paths import PAPER
-from research.results import Array, Number, Results
-from research.results import load as read
+from research.records import Array, Number, Results
+from research.records import load as read
 from research.studies import autoencoders
 from research.studies.autoencoders import measures, networks, settings
 from research.studies.autoencoders.settings import FIXED, PRESETS, recipes
@@ -494,11 +494,11 @@ def errors_of_seed(record: Results, group: str) -> float:
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--noise", "0"], "--noise must be greater than 0, given was 0"),
-        (["--picture-epochs", "0"], "--picture-epochs must be at least 1, given was 0"),
+        (["--noise", "0"], "--noise must be greater than 0, got 0"),
+        (["--picture-epochs", "0"], "--picture-epochs must be at least 1, got 0"),
         (["--picture-batch", "0"], "--picture-batch must be at least 1"),
         (["--digit-maps", "0", "4"], "--digit-maps must be different numbers from 1 on"),
-        (["--picture-maps", "2", "2"], "given was 2 2"),
+        (["--picture-maps", "2", "2"], "got 2 2"),
         (["--data.size", "32"], "need images of 1 × 28 × 28, digits has 1 × 32 × 32"),
         (["--pictures.size", "20"], "multiples of 8 and at least 16 pixels, they are 20 × 20"),
         (["--pictures.size", "8"], "at least 16 pixels, they are 8 × 8"),

@@ -22,16 +22,16 @@ from torch.optim.lr_scheduler import StepLR
 from research import __main__ as command
 from research.config import Data
 from research.data import Dataset, Split, load
+from research.methods.universality import halves, judged_alike
 from research.models import LeNet, Maxout, SoftmaxRegression, TutorialCnn, load_weights
 from research.paths import PAPER
-from research.report.embedded import trail
-from research.results import Number, Results
-from research.results import load as read
+from research.provenance.attachment import trail
+from research.records import Number, Results
+from research.records import load as read
 from research.studies import fgsm
 from research.studies.fgsm import measures, networks
 from research.studies.fgsm.settings import Recipe
-from research.train import resolve
-from research.universality import halves, judged_alike
+from research.training.loop import resolve
 
 COUNT = 200
 """Test images, of 1,000."""
@@ -618,7 +618,7 @@ def test_every_figure_is_drawn_from_files_of_the_record(record: Results) -> None
     [
         (["--data.name", "photos"], "images of 1 × 28 × 28 in 10 classes"),
         (["--data.size", "32"], "mnist-sample has 1 × 32 × 32"),
-        (["--eps", "0.1", "0.2"], "--eps must begin with 0 and rise, given was 0.1 0.2"),
+        (["--eps", "0.1", "0.2"], "--eps must begin with 0 and rise, got 0.1 0.2"),
         (["--eps", "0", "0.2", "0.1"], "--eps must begin with 0 and rise"),
         (["--eps", "0", "0.1", "0.1"], "--eps must begin with 0 and rise"),
         (["--eps", "0"], "--eps must begin with 0 and rise"),
@@ -633,7 +633,7 @@ def test_every_figure_is_drawn_from_files_of_the_record(record: Results) -> None
         (["--step", "0"], "--step must be greater than 0 and --lengths at least 1"),
         (["--lengths", "0"], "--step must be greater than 0 and --lengths at least 1"),
         (["--checked", "1001"], "--checked must be at most 1000"),
-        *[([f"--{name}", "0"], f"--{name} must be at least 1, given was 0")
+        *[([f"--{name}", "0"], f"--{name} must be at least 1, got 0")
           for name in ("lenet-epochs", "paper-epochs", "checked", "crafted", "judged", "cells",
                        "random", "deepfool", "rubbish")],
     ],

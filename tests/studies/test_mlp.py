@@ -15,19 +15,19 @@ from scipy import linalg, special, stats
 from sklearn.metrics import f1_score, log_loss, recall_score
 
 from research import __main__ as command
-from research.classification import Report, report
 from research.config import Data
 from research.data import load
 from research.errors import UserError
+from research.methods.classification import Report, cross_entropy, report
 from research.models import Mlp
 from research.paths import PAPER
-from research.report.embedded import trail
-from research.results import Array, Number, Results
-from research.results import load as read
+from research.provenance.attachment import trail
+from research.records import Array, Number, Results
+from research.records import load as read
 from research.studies import mlp
 from research.studies.mlp import measures, networks, settings
 from research.tracking import Log
-from research.train import cross_entropy, resolve
+from research.training.loop import resolve
 
 FLAGS = ["--preset", "sample", "--train.epochs", "2", "--train.batch", "100"]
 FLAGS += ["--seeds", "0", "1", "--doses", "0", "60", "--dose-seeds", "1", "--noise-images", "40"]
@@ -544,14 +544,14 @@ def test_other_images_or_classes_are_refused(change: Any) -> None:
     ("flags", "message"),
     [
         (["--ones-left", "0"], "--ones-left must be at least 1 and less than the 400"),
-        (["--ones-left", "400"], "given was 400"),
-        (["--doses", "14"], "without --ones-left (14), given was 14"),
+        (["--ones-left", "400"], "got 400"),
+        (["--doses", "14"], "without --ones-left (14), got 14"),
         (["--doses", "3", "3"], "--doses must be different numbers from 0 to 399"),
         (["--doses", "400"], "--doses must be different numbers from 0 to 399"),
-        (["--dose-seeds", "0"], "--dose-seeds must be at least 1, given was 0"),
+        (["--dose-seeds", "0"], "--dose-seeds must be at least 1, got 0"),
         (["--noise-images", "0"], "--noise-images must be at least 1"),
         (["--high-lr", "0"], "--high-lr must be greater than 0"),
-        (["--noise-sd", "-1"], "--noise-sd must be greater than 0, given was -1"),
+        (["--noise-sd", "-1"], "--noise-sd must be greater than 0, got -1"),
         (
             ["--data.name", "photos"],
             "needs images of 1 × 28 × 28 of the ten classes 0 to 9, photos",

@@ -18,8 +18,8 @@ from research.data import bitext
 from research.data.sequences import EOS, PAD, SOS, Bitext, Copying
 from research.models import Translator
 from research.paths import PAPER
-from research.results import Claim, Number, Results
-from research.results import load as read
+from research.records import Claim, Number, Results
+from research.records import load as read
 from research.studies import seq2seq
 from research.studies.seq2seq import measures, settings
 from research.tracking import open_store
@@ -292,7 +292,7 @@ def test_presets_have_no_unknown_words() -> None:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--data.source", "de.txt"], "given was only --data.source; give --data.target too"),
+        (["--data.source", "de.txt"], "got only --data.source; give --data.target too"),
         (["--data.source", "no.txt", "--data.target", "no.txt"], "no.txt cannot be read"),
         (["--data.test", "0"], "--data.test must be at least 1"),
         (["--beam", "0"], "--beam must be at least 1"),

@@ -26,17 +26,17 @@ from research import __main__ as command
 from research.config import Data
 from research.data import Dataset, load
 from research.errors import UserError
+from research.methods.perturbations import random_signs
+from research.methods.universality import Samples, halves
 from research.models import Vgg16
 from research.models.pretrained import FrozenVgg16, MissingWeightsError
 from research.paths import PAPER
-from research.report.embedded import trail
-from research.results import Number, Results, read_numbers, write_manifest, write_numbers, write_run
-from research.results import load as read
+from research.provenance.attachment import trail
+from research.records import Number, Results, read_numbers, write_manifest, write_numbers, write_run
+from research.records import load as read
 from research.studies import vgg
 from research.studies.vgg import frozen, measures, networks
-from research.train import Objective, resolve
-from research.universal import random_signs
-from research.universality import Samples, halves
+from research.training.loop import Objective, resolve
 
 EPS = 0.06
 FLAGS = ["--preset", "sample", "--seeds", "0", "1", "--width", "0.0625", "--noise-eps", str(EPS)]

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 from torchvision.transforms.functional import ten_crop
 
-from research.chain import Chain
 from research.data import Dataset, Split
 from research.errors import UserError
-from research.results import Results
-from research.strongest import Strongest
+from research.methods.chain import Chain
+from research.methods.top_activations import Strongest
+from research.records import Results
 from research.studies import zf
-from research.studies.zf import looking, measures
+from research.studies.zf import features, measures
 
 from .zf_tiny import SIDE, Floats, Outputs, Weights, by_hand, is_mean, weights_of
 
@@ -89,8 +89,8 @@ def test_top_five_by_a_sort() -> None:
 
 
 def test_images_are_spread_over_the_whole_set() -> None:
-    assert looking.spread(60, 6).tolist() == [0, 10, 20, 30, 40, 50]
-    assert looking.spread(3, 9).tolist() == [0, 1, 2]
+    assert features.spread(60, 6).tolist() == [0, 10, 20, 30, 40, 50]
+    assert features.spread(3, 9).tolist() == [0, 1, 2]
 
 
 def test_the_grey_is_the_mean_of_all_pixels_alike() -> None:
@@ -181,20 +181,20 @@ def test_a_layer_that_is_dead_is_told_and_not_drawn() -> None:
     values = torch.zeros(3, 9)
     dead = Strongest(values, torch.zeros(3, 9).long(), torch.zeros(3, 9, 2).long())
     living = dead._replace(values=values + torch.tensor([[0.0], [1.0], [0.0]]))
-    looking.check_alive([{"a": living}])
+    features.check_alive([{"a": living}])
     with pytest.raises(UserError, match="some unit of layer 'b' must be active"):
-        looking.check_alive([{"a": living, "b": living}, {"a": living, "b": dead}])
+        features.check_alive([{"a": living, "b": living}, {"a": living, "b": dead}])
 
 
 def test_of_many_layers_five_are_shown_with_the_first_and_the_last() -> None:
     parts = [p for i in range(13) for p in (nn.Conv2d(3, 3, 3, padding=1), nn.ReLU())]
     model = nn.Sequential(nn.ReLU(), *parts, nn.Flatten(), nn.Linear(48, 4), nn.ReLU())
-    layers, last = looking.shown_layers(Chain(model, torch.rand(2, 3, 4, 4)))
+    layers, last = features.shown_layers(Chain(model, torch.rand(2, 3, 4, 4)))
     assert layers == ("2", "8", "14", "20", "26") and last == "29"
     for useless in (nn.Sequential(nn.Flatten(), nn.Linear(48, 4), nn.ReLU()),
                     nn.Sequential(nn.ReLU(), nn.Conv2d(3, 3, 3), nn.Flatten())):  # fmt: skip
         with pytest.raises(UserError, match="must have a ReLU behind a convolution"):
-            looking.shown_layers(Chain(useless, torch.rand(2, 3, 4, 4)))
+            features.shown_layers(Chain(useless, torch.rand(2, 3, 4, 4)))
 
 
 # --- evolution -----------------------------------------------------------------------------------
@@ -259,7 +259,7 @@ def test_layers_converge_by_hsic(zf_record: Results, past: list[list[Outputs]]) 
     is_mean(zf_record.numbers["converged_last"], curves["relu7"][:, 0].tolist())
 
 
-def grown(*biases: float) -> looking.Viewed:
+def grown(*biases: float) -> features.Viewed:
     """A network that sees single pixels, red ones the more, with a map for each bias."""
     model = nn.Sequential(nn.Conv2d(3, len(biases), 1), nn.ReLU(), nn.Flatten(),
                           nn.Linear(9 * len(biases), 2))  # fmt: skip
@@ -268,13 +268,13 @@ def grown(*biases: float) -> looking.Viewed:
         weights["0.weight"].zero_()[:, 0] = 1
         weights["0.bias"].copy_(torch.tensor(biases))
     test = Split(torch.arange(108, dtype=torch.uint8).view(4, 3, 3, 3), torch.zeros(4).long())
-    return looking.viewed(model, test, ("a", "b"), zf.PRESETS["sample"])
+    return features.viewed(model, test, ("a", "b"), zf.PRESETS["sample"])
 
 
 def test_a_map_that_is_silent_for_a_while_is_not_drawn_then() -> None:
     log = MagicMock()
     past = {1: grown(0.0, -9.0), 2: grown(0.0, 0.0), 5: grown(-9.0, 0.1)}
-    looking.draw_evolution(past, log)
+    features.draw_evolution(past, log)
     found = log.arrays.call_args.kwargs
     assert found["map"] == 1 and found["epochs"].tolist() == [1, 2, 5]
     assert found["images"].tolist() == [-1, 3, 3]

@@ -15,8 +15,8 @@ from torch.nn import functional as F
 from research.config import Data
 from research.data import Dataset, load
 from research.models import ZFNet
-from research.results import Results
-from research.studies.zf import measures, moving, occluding
+from research.records import Results
+from research.studies.zf import measures, occlusion, transformations
 from research.studies.zf.settings import PARTS
 
 from .zf_tiny import SIDE, STRIDE, WINDOW, Floats, Weights, by_hand, is_mean, weights_of
@@ -152,8 +152,8 @@ def test_images_that_lose_most_come_first_and_those_that_are_right_before_all() 
         }
 
     found = [image(0, 0, 0.1), image(0, 0, 0.3), image(1, 0, 0.9), image(2, 2, 0.4)]
-    chosen = occluding.of_different_classes(found)
-    assert [(int(o["true"]), round(occluding.loss_of(o), 3)) for o in chosen] == [
+    chosen = occlusion.of_different_classes(found)
+    assert [(int(o["true"]), round(occlusion.loss_of(o), 3)) for o in chosen] == [
         (2, 0.4), (0, 0.3), (1, 0.9),
     ]  # fmt: skip
 
@@ -161,7 +161,7 @@ def test_images_that_lose_most_come_first_and_those_that_are_right_before_all() 
 def test_where_nothing_varies_there_is_no_rank() -> None:
     flat = {"activity": np.zeros((2, 2)), "probability": np.ones((2, 2)), "label": np.ones((2, 2)),
             "whole_label": np.array(1), "whole_probability": np.array(1.0)}  # fmt: skip
-    assert occluding.agreement([flat]) == {"ranks": 0, "drop": 0, "changed": 0}
+    assert occlusion.agreement([flat]) == {"ranks": 0, "drop": 0, "changed": 0}
 
 
 # --- invariance ----------------------------------------------------------------------------------
@@ -321,9 +321,9 @@ def by_all_splits(a: Sequence[float], b: Sequence[float]) -> float:
 
 
 def test_where_nothing_differs_nothing_is_shown() -> None:
-    assert moving.signed_ranks_p(np.zeros(20)) == 1
-    same = moving.Deltas({"a": np.zeros(4)}, np.zeros((10, 4)), np.zeros((10, 4)))
-    assert moving.against_places(same) == 1
+    assert transformations.signed_ranks_p(np.zeros(20)) == 1
+    same = transformations.Deltas({"a": np.zeros(4)}, np.zeros((10, 4)), np.zeros((10, 4)))
+    assert transformations.against_places(same) == 1
 
 
 def test_filters_of_zeros_have_no_frequency() -> None:

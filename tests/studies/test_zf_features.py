@@ -25,10 +25,10 @@ from research.data import Dataset, Split, load
 from research.errors import UserError
 from research.models import ZFNet
 from research.paths import PAPER
-from research.report.embedded import trail
-from research.results import Array, Number, Results
+from research.provenance.attachment import trail
+from research.records import Array, Number, Results
 from research.studies import zf_features as study
-from research.studies.zf_features import ablating, comparing, generalising, networks, settings
+from research.studies.zf_features import ablation, comparisons, generalisation, networks, settings
 
 from .zf_features_tiny import CLASSES, PENALTIES, SIDE, SPLITS, K, parent, run, targets
 from .zf_tiny import Weights, is_mean, normalised, weights_of
@@ -308,15 +308,15 @@ def test_directions_are_told_as_they_are(record: Results) -> None:
     ],
 )
 def test_a_direction(change: Number, theirs: list[float], word: str) -> None:
-    assert ablating.direction(change, theirs) == word
+    assert ablation.direction(change, theirs) == word
 
 
 def test_top_5_where_there_are_more_classes() -> None:
     split = Split(torch.zeros(4, 1, 2, 2, dtype=torch.uint8), torch.tensor([0, 4, 5, 6]))
     logits = torch.arange(7, 0, -1.0).repeat(4, 1)  # class 0 the likest, 6 the least
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ablating, "predict", lambda model, split: logits)
-        assert ablating.wrong_of(torch.nn.Identity(), split) == {"top1": 3 / 4, "top5": 2 / 4}
+        patch.setattr(ablation, "predict", lambda model, split: logits)
+        assert ablation.wrong_of(torch.nn.Identity(), split) == {"top1": 3 / 4, "top5": 2 / 4}
 
 
 # --- features -------------------------------------------------------------------------------------
@@ -473,9 +473,9 @@ def test_every_branch_of_every_claim_is_fit_to_print(
 
 def test_equal_accuracies_differ_by_nothing() -> None:
     thirds = [(a / 5 + b / 5 + c / 5) / 3 for a, b, c in ((1, 2, 3), (2, 2, 2))]
-    found = comparing.gain([round(one, 12) for one in thirds], [0.4, 0.4])
+    found = comparisons.gain([round(one, 12) for one in thirds], [0.4, 0.4])
     assert found.bounds == (0, 0)
-    assert comparing.rank([0.4] * 3) == 0 and comparing.rank([1, 2, 3]) == pytest.approx(1)
+    assert comparisons.rank([0.4] * 3) == 0 and comparisons.rank([1, 2, 3]) == pytest.approx(1)
 
 
 def test_draws_are_not_called_seeds(record: Results) -> None:
@@ -541,12 +541,12 @@ def test_the_control_has_its_updates() -> None:
 
 def test_pooled_draws_may_train_on_either_side(target: Dataset) -> None:
     config = dataclasses.replace(SAMPLE, k=(2, 4), splits=3, judged=5, pooled=True)
-    pool = generalising.pool_of(target, config)
+    pool = generalisation.pool_of(target, config)
     for number, one in enumerate(pool.draws):
         assert not {*one.train.flatten().tolist()} & {*one.test.tolist()}
         assert torch.equal(pool.train(number, 2).labels, torch.tensor([0, 0, 1, 1, 2, 2]))
     assert (torch.stack([one.train for one in pool.draws]) >= 18).any()
-    own = generalising.pool_of(target, dataclasses.replace(config, pooled=False))
+    own = generalisation.pool_of(target, dataclasses.replace(config, pooled=False))
     assert (torch.stack([one.train for one in own.draws]) < 18).all()
 
 
@@ -560,10 +560,10 @@ def test_looking_leaves_networks_as_they_were(target: Dataset, zf_data: Dataset)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     torch.manual_seed(4)
     state = torch.get_rng_state()
-    pool = generalising.pool_of(target, config)
-    generalising.try_features([model], [model], pool, config)
-    ablating.errors_of(model, source)
-    generalising.accuracy_of(model, source.test)
+    pool = generalisation.pool_of(target, config)
+    generalisation.try_features([model], [model], pool, config)
+    ablation.errors_of(model, source)
+    generalisation.accuracy_of(model, source.test)
     assert all(module.training for module in model.modules())
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert not any(module._forward_hooks or module._backward_hooks for module in model.modules())
@@ -585,7 +585,7 @@ def test_grey_targets_get_the_source_s_channels(shapes: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--side", "0"], "--side must be at least 1, given was 0"),
+        (["--side", "0"], "--side must be at least 1, got 0"),
         (["--side", "53"], "--side must be at most the 52 pixels"),
         (["--side", "40"], "needs images of at least"),
         (["--splits", "0"], "--splits must be at least 1"),
@@ -594,18 +594,18 @@ def test_grey_targets_get_the_source_s_channels(shapes: Path) -> None:
         (["--scratch-batch", "0"], "--scratch-batch must be at least 1"),
         (["--ablation-epochs", "0"], "--ablation-epochs must be at least 1"),
         (["--width", "0"], "--width must be greater than 0"),
-        (["--k", "5"], "--k must be two or more different numbers from 2 on, given was 5"),
-        (["--k", "5", "5"], "--k must be two or more different numbers from 2 on, given was 5 5"),
-        (["--k", "1", "5"], "--k must be two or more different numbers from 2 on, given was 1 5"),
-        (["--k", "2", "7"], "'blob' has 6 and 5; give a smaller --k, or --pooled"),
-        (["--penalties", "0", "1"], "--penalties must be numbers greater than 0, given was 0.0 1"),
+        (["--k", "5"], "--k must be two or more different numbers from 2 on, got 5"),
+        (["--k", "5", "5"], "--k must be two or more different numbers from 2 on, got 5 5"),
+        (["--k", "1", "5"], "--k must be two or more different numbers from 2 on, got 1 5"),
+        (["--k", "2", "7"], "'blob' has 6 and 5; give a smaller k.*--pooled"),
+        (["--penalties", "0", "1"], "--penalties must be numbers greater than 0, got 0.0 1"),
         (["--penalties", "inf"], "--penalties must be numbers greater than 0"),
-        (["--threshold", "1"], "--threshold must be greater than 0 and less than 1, given was 1"),
+        (["--threshold", "1"], "--threshold must be greater than 0 and less than 1, got 1"),
         (["--threshold", "0"], "--threshold must be greater than 0 and less than 1"),
         (["--threshold", "0.05"], "of the class 'across' of the source all have near-duplicates"),
-        (["--target.size", "47"], "--target.size must be at least --side (48), given was 47"),
+        (["--target.size", "47"], "--target.size must be at least --side (48), got 47"),
         (["--data.name", "mnist-sample"], "must have the 1 channels of the source, or one"),
-        (["--target.name", "faces"], "'face' has 0 and 5; give a smaller --k, or --pooled"),
+        (["--target.name", "faces"], "'face' has 0 and 5; give a smaller k.*--pooled"),
     ],
 )
 def test_a_mistake_costs_one_line_before_anything_is_trained(
@@ -641,7 +641,7 @@ def test_settings_are_refused_by_themselves(zf_data: Dataset) -> None:
     with pytest.raises(UserError, match="two classes or more, one has one"):
         one = dataclasses.replace(zf_data, name="one", classes=("only",))
         study.check_target(SAMPLE, one, zf_data)
-    with pytest.raises(UserError, match="given was none"):
+    with pytest.raises(UserError, match="got none"):
         study.check(dataclasses.replace(SAMPLE, k=()))
 
 

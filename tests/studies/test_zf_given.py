@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torchvision import models as torchvision_models
 from torchvision.models import AlexNet_Weights
 
-from research.crops import cropped
 from research.data import Dataset
+from research.methods.crops import cropped
 from research.studies import zf
-from research.studies.zf import looking, measures, moving, networks, occluding
+from research.studies.zf import features, measures, networks, occlusion, transformations
 
 from .zf_own import flags
 from .zf_tiny import SIDE, parents, report, run
@@ -131,12 +131,12 @@ def test_the_network_is_left_as_it_was(zf_own: Path, zf_data: Dataset) -> None:
     torch.manual_seed(4)
     state = torch.get_rng_state()
     log, test = MagicMock(), cropped(zf_data.test, SIDE)
-    view = looking.viewed(model, test, zf_data.classes, config)
-    looking.measure_tops([view], config, log)
+    view = features.viewed(model, test, zf_data.classes, config)
+    features.measure_tops([view], config, log)
     measures.measure_first_layers({"given": [view]}, config, log)
-    occluding.measure_occlusion([view], 0.5, config, log)
-    moving.measure_invariance([view], 0.5, config, log)
-    moving.deltas_of(view, {"last": view.last}, test.floats(), 0.5, config)
+    occlusion.measure_occlusion([view], 0.5, config, log)
+    transformations.measure_invariance([view], 0.5, config, log)
+    transformations.deltas_of(view, {"last": view.last}, test.floats(), 0.5, config)
     networks.check_answers(model, zf_data, config)
     assert all(module.training for module in model.modules())
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())

@@ -43,10 +43,10 @@ SOME = ["--boxes", "a", *BOX, "b"]
         (["--group", "51"], "--group must be 2 to 50"),
         (["--group", "1"], "--group must be 2 to 50"),
         (["--random", "9"], "--random must be at least 10 boxes"),
-        ([*SOME, "0.1", "0.1", "0.3", "0.4"], "given were a, b of 2 sizes"),
+        ([*SOME, "0.1", "0.1", "0.3", "0.4"], "got a, b of 2 sizes"),
         ([*SOME, "0.9", "0.1", "1.1", "0.3"], "as shares of the side in"),
         (["--boxes", "a", "-0.1", "0.1", "0.1", "0.3"], "as shares of the side in"),
-        (["--boxes"], "given were none of 0 sizes"),
+        (["--boxes"], "got none of 0 sizes"),
         (["--boxes", "a", *BOX, "a", *BOX], "each once"),
         (["--boxes", "a", "0.1"], "--boxes"),
         (["--boxes", "random", *BOX], "none of them random or same place"),
@@ -61,7 +61,7 @@ SOME = ["--boxes", "a", *BOX, "b"]
         (["--parts.size", "40"], "faces has 3 × 40 × 40; give another --parts.name, --parts.size"),
         (["--model", "zfnets"], "--model must be zfnet, torchvision:NAME or FILE.py:NAME"),
         (["--model", "nowhere.py:Net"], "there is no file nowhere.py"),
-        (["--model", "torchvision:resnet18"], "can be alexnet or vgg16, given was 'resnet18'"),
+        (["--model", "torchvision:resnet18"], "can be alexnet or vgg16, got 'resnet18'"),
         (["--model", "torchvision:alexnet", "--imagenet", "no.pth"], "--imagenet must name the"),
         (["--weights", "torchvision:alexnet", "torchvision:vgg16"], "names one network"),
         (["--weights", "nowhere.safetensors"], "nowhere.safetensors"),
@@ -125,7 +125,7 @@ def test_few_images_or_classes_are_told(
     line = refused(tmp_path / "s", stripes, ["--data.root", few], capsys)
     assert "a training image and 9 test images at least, few has 2, 4 and 6" in line
     line = refused(tmp_path / "s", stripes, ["--parts.name", "folder", "--parts.root", few], capsys)
-    assert "at least 4 test images in its first class" in line and "given were 3" in line
+    assert "at least 4 test images in its first class" in line and "got 3" in line
     (tmp_path / "none/train").mkdir(parents=True)
     line = refused(tmp_path / "s", stripes, ["--data.root", str(tmp_path / "none")], capsys)
     assert "holds no folder" in line or "neither" in line

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from research.report.embedded import trail
-from research.results import Results
+from research.provenance.attachment import trail
+from research.records import Results
 from research.studies import zf
 from research.studies.zf import drawings
 

@@ -6,8 +6,8 @@ import numpy as np
 from PIL import Image
 
 from research import __main__ as command
-from research.results import Results
-from research.results import load as read
+from research.records import Results
+from research.records import load as read
 
 SIDE, K, SPLITS, PENALTIES = 48, (2, 4), 2, (1, 100)
 CLASSES = ("blob", "cross", "ring")

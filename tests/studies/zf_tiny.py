@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from research import __main__ as command
-from research.results import Number, Results
-from research.results import load as read
+from research.records import Number, Results
+from research.records import load as read
 
 SIDE, WINDOW, STRIDE = 48, 12, 9
 FLAGS = ["--preset", "sample", "--data.name", "folder", "--data.size", "52", "--side", str(SIDE)]

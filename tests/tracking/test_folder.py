@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from research import results
+from research import records as results
 from research.errors import UserError
 from research.tracking.folder import FolderStore
 

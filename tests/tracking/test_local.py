@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from research import results
+from research import records
 from research.errors import UserError
 from research.tracking import session
 from research.tracking.local import LocalStore
@@ -106,7 +106,7 @@ def test_a_run_says_what_it_is(logged: tuple[LocalStore, str]) -> None:
     note = run.data.tags["mlflow.note.content"]
     assert tiny.OPENING.question in note and "- It does." in note
     assert f"](get-artifact?path=figures%2Fline.png&run_uuid={id})" in note
-    facts = results.load(store.find(id).folder).run
+    facts = records.load(store.find(id).folder).run
     assert run.data.tags.get("mlflow.source.git.commit", "") == facts.commit
     assert run.data.tags["git.dirty"] == str(facts.dirty).lower()
     assert "mlflow.user" not in run.data.tags
@@ -254,7 +254,7 @@ def test_a_run_killed_outright_is_buried_and_can_be_resumed(store: LocalStore) -
     (run,) = store.runs()
     assert run.status == "KILLED"
     assert mlflow_statuses(store)["tiny sample"] == "RUNNING"
-    store.bury_dead()
+    store.mark_dead_as_killed()
     assert mlflow_statuses(store)["tiny sample"] == "KILLED"
 
     with store.start(tiny.OPENING, resume=run.id) as log:

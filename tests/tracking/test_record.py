@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from research import results
+from research import records
 from research.tracking.curves import Curves, read
 from research.tracking.folder import FolderStore
 
@@ -28,19 +28,19 @@ def record(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_record_reads_back_to_the_last_bit(record: Path) -> None:
-    loaded = results.load(record)
-    assert loaded.numbers["loss"] == results.Number(2 / 3, "nats", 0.1, 2)
+    loaded = records.load(record)
+    assert loaded.numbers["loss"] == records.Number(2 / 3, "nats", 0.1, 2)
     assert loaded.numbers["share"].value == 1 / 7
-    claim = results.Claim(results.Number(-1 / 3, half_width=0.1, n=2), 0.02, 2, "by hand", "less")
+    claim = records.Claim(records.Number(-1 / 3, half_width=0.1, n=2), 0.02, 2, "by hand", "less")
     assert loaded.claims == {"falls": claim}
-    assert loaded.table("errors").rows == (("arm", results.Number(1 / 3)), ("b", 2))
+    assert loaded.table("errors").rows == (("arm", records.Number(1 / 3)), ("b", 2))
     assert np.array_equal(loaded.arrays("curves")["loss"], [1 / 3, np.nan], equal_nan=True)
     with (record / "tables/errors.csv").open() as file:
         assert [float(row["loss"]) for row in csv.DictReader(file)] == [1 / 3, 2]
 
 
 def test_the_facts_of_the_run(record: Path) -> None:
-    run = results.load(record).run
+    run = records.load(record).run
     assert (run.status, run.study, run.seeds) == ("FINISHED", "tiny", (0, 1))
     assert run.started <= run.ended
     assert run.config["data.root"] == "data"
@@ -57,7 +57,7 @@ def test_children_are_records_beside_their_parent(record: Path) -> None:
         child = record.parent / id
         expected = [(step, "train/loss", tiny.loss(seed, step)) for step in (1, 2, 3)]
         assert points(child) == expected
-        assert results.load(child).run.config == {"arm": "arm", "seed": seed}
+        assert records.load(child).run.config == {"arm": "arm", "seed": seed}
 
 
 def test_the_manifest_lists_the_sha256_of_every_file(record: Path) -> None:
@@ -96,7 +96,7 @@ def test_a_name_is_logged_once(tmp_path: Path) -> None:
         log.arrays("a", x=np.zeros(1))
         with pytest.raises(ValueError, match="number is logged once, but 'a'"):
             log.number("a", 2.0)
-    assert results.load(log.folder).numbers["a"].value == 1.0
+    assert records.load(log.folder).numbers["a"].value == 1.0
 
 
 @given(st.lists(st.floats(), max_size=8))

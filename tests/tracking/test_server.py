@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from research import results
+from research import records
 from research.errors import UserError
 from research.tracking import open_store
 from research.tracking.folder import FolderStore
@@ -72,9 +72,9 @@ def test_a_run_goes_to_the_server_and_comes_back(remote: RemoteStore, tmp_path: 
     elsewhere = RemoteStore(remote.uri, tmp_path / "another machine").find(log.id)
     fetched = elsewhere.folder
     assert fetched != log.folder
-    assert results.load(fetched).run == results.load(log.folder).run
-    for name, digest in results.read_manifest(log.folder).items():
-        assert results.sha256(fetched / name) == digest
+    assert records.load(fetched).run == records.load(log.folder).run
+    for name, digest in records.read_manifest(log.folder).items():
+        assert records.sha256(fetched / name) == digest
     assert (fetched / "report/tiny.pdf").read_bytes() == b"%PDF"
 
 

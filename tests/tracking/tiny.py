@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from research.results import Claim, Number, Table
+from research.records import Claim, Number, Table
 from research.tracking import Log, Opening, open_store
 
 OPENING = Opening(

@@ -8,7 +8,7 @@ The autoencoders of these sources under one budget, with true mean squared error
 
 from research.data import Dataset, check_contents, load
 from research.errors import UserError
-from research.results import Cell, Table
+from research.records import Cell, Table
 from research.studies.autoencoders.drawings import FIGURES
 from research.studies.autoencoders.measures import (
     exam_of,
@@ -65,17 +65,17 @@ def check(config: Config) -> None:
     for name in ("picture_epochs", "picture_batch"):
         if getattr(config, name) < 1:
             raise UserError(
-                f"--{name.replace('_', '-')} must be at least 1, given was {getattr(config, name)}"
+                f"--{name.replace('_', '-')} must be at least 1, got {getattr(config, name)}"
             )
     for name in ("digit_maps", "picture_maps"):
         maps = getattr(config, name)
         if min(maps, default=1) < 1 or len(set(maps)) < len(maps):
             raise UserError(
-                f"--{name.replace('_', '-')} must be different numbers from 1 on, given was "
+                f"--{name.replace('_', '-')} must be different numbers from 1 on, got "
                 f"{' '.join(map(str, maps))}"
             )
     if not 0 < config.noise < float("inf"):
-        raise UserError(f"--noise must be greater than 0, given was {config.noise:g}")
+        raise UserError(f"--noise must be greater than 0, got {config.noise:g}")
 
 
 def check_shapes(digits: Dataset, pictures: Dataset) -> None:

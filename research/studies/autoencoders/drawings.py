@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from research import figures
-from research.results import Results
+from research.records import Results
 
 LABELS = {
     "input": "input",

@@ -8,12 +8,12 @@ import torch
 from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
-from research import reconstruction
 from research.data import Dataset, Split
-from research.embedding import fit_pca
+from research.methods import reconstruction
+from research.methods.embedding import fit_pca
+from research.methods.statistics import claim_of, claim_pairs, over_seeds, paired
 from research.models import count_parameters
-from research.results import Array, Cell, Outcome, Table
-from research.stats import claim_of, claim_pairs, over_seeds, paired
+from research.records import Array, Cell, Outcome, Table
 from research.studies.autoencoders.networks import code_size, noisy, reconstruct
 from research.studies.autoencoders.settings import (
     FIXED,

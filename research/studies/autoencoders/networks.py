@@ -6,8 +6,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from research import reconstruction
 from research.data import Dataset, Split
+from research.methods import reconstruction
 from research.models import (
     ConvAutoencoder,
     DenoisingAutoencoder,
@@ -15,10 +15,11 @@ from research.models import (
     Output,
     PooledAutoencoder,
 )
+from research.models.inference import evaluation
 from research.studies.autoencoders.settings import NOISY, Config, Recipe
 from research.tracking import Log
-from research.train import Objective, evaluation, placed
-from research.trained import obtain
+from research.training.cache import obtain
+from research.training.loop import Objective, placed
 
 DEEP = (256, 128, 64, 32, 16)
 

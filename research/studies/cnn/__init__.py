@@ -75,13 +75,13 @@ def check(config: Config, data: Dataset) -> None:
     if not 1 <= config.neighbours < min(points / 2, len(data.train)):
         raise UserError(
             f"--neighbours must be at least 1 and less than half of the {points} points of the "
-            f"maps, given was {config.neighbours}; change it or --map-points"
+            f"maps, got {config.neighbours}; change it or --map-points"
         )
     for perplexity in config.perplexities:
         if not 1 <= perplexity < points / 3:
             raise UserError(
                 "--perplexities must be at least 1 and less than a third of the "
-                f"{points} points of the maps, given was {perplexity}; change it or --map-points"
+                f"{points} points of the maps, got {perplexity}; change it or --map-points"
             )
     check_counts(config, data)
 
@@ -91,13 +91,13 @@ def check_counts(config: Config, data: Dataset) -> None:
     for name in ("relu_seeds", "resamples", "permutations"):
         if getattr(config, name) < 1:
             raise UserError(
-                f"--{name.replace('_', '-')} must be at least 1, given was {getattr(config, name)}"
+                f"--{name.replace('_', '-')} must be at least 1, got {getattr(config, name)}"
             )
     if not config.perplexities or len(set(config.perplexities)) < len(config.perplexities):
         raise UserError("--perplexities must be one or more different numbers; give 10 30 50")
     first, second = (data.class_index(name) for name in config.pair)
     if first == second:
-        raise UserError(f"--pair must be two classes, given was '{config.pair[0]}' twice")
+        raise UserError(f"--pair must be two classes, got '{config.pair[0]}' twice")
     counts = torch.bincount(data.test.labels, minlength=len(data.classes))
     if counts.min() < 2:
         name = data.classes[int(counts.argmin())]

@@ -10,10 +10,17 @@ from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
 
-from research.activations import activation_maps, describe, kernels, save_sheet
 from research.data import Dataset, Split, batches
-from research.distances import ClassDistances, Metric, class_distances, pairwise, percentiles
-from research.embedding import (
+from research.methods.activations import activation_maps, describe, kernels, save_sheet
+from research.methods.classification import scores
+from research.methods.distances import (
+    ClassDistances,
+    Metric,
+    class_distances,
+    pairwise,
+    percentiles,
+)
+from research.methods.embedding import (
     fisher_ratio,
     knn_preservation,
     nearest_centroid_accuracy,
@@ -21,9 +28,7 @@ from research.embedding import (
     trustworthiness,
     tsne,
 )
-from research.models import CnnA, count_parameters
-from research.results import Array, Cell, Claim, Number, Table
-from research.stats import (
+from research.methods.statistics import (
     claim_of,
     claim_pairs,
     mcnemar,
@@ -32,10 +37,13 @@ from research.stats import (
     percentile_interval,
     resamples,
 )
+from research.models import CnnA, count_parameters
+from research.models.inference import predict
+from research.records import Array, Cell, Claim, Number, Table
 from research.studies.cnn.networks import embedder, encode, fresh, without_relus
 from research.studies.cnn.settings import MEASURED, METRICS, Config, Encode, Models
 from research.tracking import Log
-from research.train import placed, predict, scores
+from research.training.loop import placed
 
 # --- how well the networks classify --------------------------------------------------------------
 

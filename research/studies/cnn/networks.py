@@ -7,12 +7,14 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from research.data import Dataset, Split
+from research.methods.classification import scores
 from research.models import CnnA
-from research.results import Array
+from research.models.inference import predict
+from research.records import Array
 from research.studies.cnn.settings import Config
 from research.tracking import Log
-from research.train import placed, predict, scores
-from research.trained import obtain
+from research.training.cache import obtain
+from research.training.loop import placed
 
 
 def train(arm: str, seed: int, data: Dataset, config: Config, log: Log) -> CnnA:

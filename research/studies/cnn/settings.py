@@ -6,9 +6,9 @@ from typing import get_args
 
 from research.config import Data, Train
 from research.data import Split
-from research.distances import Metric
+from research.methods.distances import Metric
 from research.models import CnnA
-from research.results import Array
+from research.records import Array
 
 ARMS = ("baseline", "relu")
 METRICS: tuple[Metric, ...] = get_args(Metric)

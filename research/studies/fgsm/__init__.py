@@ -11,6 +11,7 @@ import torch
 
 from research.data import Dataset, load
 from research.errors import UserError
+from research.methods.universality import check as check_battery
 from research.studies.fgsm.drawings import FIGURES
 from research.studies.fgsm.goodfellow import measure_paper
 from research.studies.fgsm.measures import (
@@ -31,7 +32,6 @@ from research.studies.fgsm.settings import (
     recipes,
 )
 from research.tracking import Log
-from research.universality import check as check_battery
 
 __all__ = ["FIGURES", "PRESETS", "Config", "children", "study"]
 
@@ -74,12 +74,12 @@ def check_steps(config: Config) -> None:
     steps = (*config.eps, config.paper_eps, config.noise_eps)
     if not all(0 <= eps <= 1 for eps in steps) or min(config.paper_eps, config.noise_eps) == 0:
         raise UserError(
-            "--eps must be in [0, 1], --paper-eps and --noise-eps above 0 too, given were "
+            "--eps must be in [0, 1], --paper-eps and --noise-eps above 0 too, got "
             f"{' '.join(map(str, config.eps))}, {config.paper_eps} and {config.noise_eps}"
         )
     if len(config.eps) < 2 or list(config.eps) != sorted({0, *config.eps}):
         raise UserError(
-            "--eps must begin with 0 and rise, given was "
+            "--eps must begin with 0 and rise, got "
             f"{' '.join(map(str, config.eps))}; give 0 0.1 0.2"
         )
 
@@ -93,12 +93,12 @@ def check_counts(config: Config, data: Dataset) -> None:
     for name in counts:
         if getattr(config, name) < 1:
             raise UserError(
-                f"--{name.replace('_', '-')} must be at least 1, given was {getattr(config, name)}"
+                f"--{name.replace('_', '-')} must be at least 1, got {getattr(config, name)}"
             )
     check_battery(config.crafted, config.judged, config.cells, config.deepfool, len(data.classes))
     if not 0 < config.step < float("inf") or min(config.lengths, default=1) < 1:
         raise UserError(
-            "--step must be greater than 0 and --lengths at least 1, given were "
+            "--step must be greater than 0 and --lengths at least 1, got "
             f"{config.step:g} and {' '.join(map(str, config.lengths))}"
         )
     per_class = int(torch.bincount(data.test.labels, minlength=len(data.classes)).min())

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from research import figures
-from research.results import Array, Results
+from research.records import Array, Results
 from research.studies.fgsm.settings import TUTORIAL
 
 NETWORKS = {"lenet": "LeNet", "cnn": "newer network"}

@@ -6,16 +6,16 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from research.adversarial import added, fooling_step, input_gradient
 from research.data import Dataset, Split
-from research.results import Cell, Number, Table
-from research.stats import claim_of, over_samples
+from research.methods.fgsm import added, fooling_step, input_gradient
+from research.methods.perturbations import sign_noise
+from research.methods.statistics import claim_of, over_samples
+from research.methods.universality import rate_of
+from research.models.inference import evaluation
+from research.records import Cell, Number, Table
 from research.studies.fgsm.networks import of_pair
 from research.studies.fgsm.settings import Config, Models
 from research.tracking import Log
-from research.train import evaluation
-from research.universal import sign_noise
-from research.universality import rate_of
 
 Probabilities = Tensor
 """(N, K), float64."""

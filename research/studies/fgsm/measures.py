@@ -8,32 +8,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from research.adversarial import (
+from research.data import Dataset, Split, pixel_std
+from research.methods.fgsm import (
     accuracy_curve,
     cross_entropy_loss,
-    fgsm,
     input_gradient,
     predictions,
     resists,
+    signed_step,
     tied_pixels,
     wrong_signs,
 )
-from research.data import Dataset, Split, pixel_std
-from research.models import count_parameters
-from research.results import Array, Cell, Number, Table
-from research.stats import claim_of, mcnemar, over_seeds, paired
-from research.studies.fgsm.networks import stages
-from research.studies.fgsm.settings import (
-    EPS,
-    PRINTED,
-    TUTORIAL,
-    Config,
-    Models,
-)
-from research.tracking import Log
-from research.train import evaluation, predict
-from research.universal import sign_noise
-from research.universality import (
+from research.methods.perturbations import sign_noise
+from research.methods.statistics import claim_of, mcnemar, over_seeds, paired
+from research.methods.universality import (
     Battery,
     battery,
     halves,
@@ -42,6 +30,12 @@ from research.universality import (
     summary,
     transfer_rates,
 )
+from research.models import count_parameters
+from research.models.inference import evaluation, predict
+from research.records import Array, Cell, Number, Table
+from research.studies.fgsm.networks import stages
+from research.studies.fgsm.settings import EPS, PRINTED, TUTORIAL, Config, Models
+from research.tracking import Log
 
 SATURATED = 1e-8
 """Cross-entropy in nats below which float32 hardly has a sign left."""
@@ -190,7 +184,7 @@ def measure_examples(model: nn.Module, test: Split, config: Config, log: Log) ->
     images, labels = test.floats(), test.labels
     gradient = input_gradient(model, images, labels)
     noise = sign_noise(gradient, config.noise_eps)
-    adv_inputs = fgsm(images, gradient, config.noise_eps)
+    adv_inputs = signed_step(images, gradient, config.noise_eps)
     right = predictions(model, images) == labels
     fooled = right & (predictions(model, adv_inputs) != labels)
     of_class = (torch.nonzero(fooled & (labels == y))[:1, 0] for y in range(int(labels.max()) + 1))

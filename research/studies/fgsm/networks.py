@@ -9,13 +9,15 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, StepLR
 
-from research.adversarial import fgsm, input_gradient
 from research.data import Dataset, Split
+from research.methods.classification import cross_entropy, scores
+from research.methods.fgsm import added, gradient_of
 from research.models import LeNet, Maxout, SoftmaxRegression, TutorialCnn
+from research.models.inference import predict
 from research.studies.fgsm.settings import PAIR, Config, Recipe, epochs_of, lengths_of
 from research.tracking import Log
-from research.train import Objective, cross_entropy, exact, placed, predict, scores
-from research.trained import has_snapshot, obtain, snapshot
+from research.training.cache import has_snapshot, obtain, snapshot
+from research.training.loop import Objective, exact, placed
 
 Stages = Mapping[int, Sequence[nn.Module]]
 
@@ -107,8 +109,8 @@ def adversarial_loss(model: nn.Module, images: Tensor, labels: Tensor, eps: floa
     References:
         Explaining and Harnessing Adversarial Examples (Goodfellow et al., 2015), section 6.
     """
-    gradient = input_gradient(exact(model), images, labels)  # a sign needs all its bits
-    adv_inputs = fgsm(images, gradient, eps, clip=False)
+    gradient = gradient_of(exact(model), images, labels)  # a sign needs all its bits
+    adv_inputs = added(images, eps * gradient.sign(), clip=False)
     clean, attacked = (cross_entropy(model, inputs, labels) for inputs in (images, adv_inputs))
     return (clean + attacked) / 2
 

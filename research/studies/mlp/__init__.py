@@ -8,9 +8,9 @@ set. What an arm does to the embedding is judged against what a mere change of t
 images, or of the seed, does to it.
 """
 
-from research.classification import report
 from research.data import Dataset, load
 from research.errors import UserError
+from research.methods.classification import report
 from research.models import Mlp, count_parameters
 from research.studies.mlp.drawings import FIGURES
 from research.studies.mlp.measures import (
@@ -71,19 +71,19 @@ def check(config: Config, data: Dataset) -> None:
     if not 0 < config.ones_left < ones:
         raise UserError(
             f"--ones-left must be at least 1 and less than the {ones} training images of the "
-            f"class {RARE}, given was {config.ones_left}; change it"
+            f"class {RARE}, got {config.ones_left}; change it"
         )
     wrong = [dose for dose in config.doses if not 0 <= dose < ones or dose == config.ones_left]
     if wrong or len(set(config.doses)) < len(config.doses):
         given = " ".join(map(str, config.doses))
         raise UserError(
             f"--doses must be different numbers from 0 to {ones - 1}, without --ones-left "
-            f"({config.ones_left}), given was {given}; change them"
+            f"({config.ones_left}), got {given}; change them"
         )
     least = {"dose-seeds": (config.dose_seeds, 1), "noise-images": (config.noise_images, 1)}
     for flag, (given_number, required) in least.items():
         if given_number < required:
-            raise UserError(f"--{flag} must be at least {required}, given was {given_number}")
+            raise UserError(f"--{flag} must be at least {required}, got {given_number}")
     for flag, value in {"high-lr": config.high_lr, "noise-sd": config.noise_sd}.items():
         if not value > 0:
-            raise UserError(f"--{flag} must be greater than 0, given was {value:g}")
+            raise UserError(f"--{flag} must be greater than 0, got {value:g}")

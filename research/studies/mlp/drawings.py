@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from research import figures
-from research.results import Array, Results
+from research.records import Array, Results
 from research.studies.mlp.settings import ARMS, SHOWN
 
 COLOURS = dict(zip(ARMS, figures.COLOURS, strict=False))

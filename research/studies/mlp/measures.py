@@ -7,19 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from research import embedding
-from research.classification import (
-    Report,
-    auroc,
-    change,
-    novelty,
-    per_cent,
-    share,
-)
 from research.data import Dataset
+from research.methods import embedding
+from research.methods.classification import Report, auroc, change, novelty, per_cent, share
+from research.methods.statistics import claim_of, claim_pairs, holm, mcnemar, over_seeds, paired
 from research.models import MNIST, Mlp
-from research.results import Array, Cell, Number, Table
-from research.stats import claim_of, claim_pairs, holm, mcnemar, over_seeds, paired
+from research.records import Array, Cell, Number, Table
 from research.studies.mlp.networks import embed, probe, thinned
 from research.studies.mlp.settings import (
     ARMS,

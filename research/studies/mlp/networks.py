@@ -8,14 +8,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from research.classification import class_weights
 from research.data import Dataset, Split, batches
+from research.methods.classification import class_weights, cross_entropy
 from research.models import Mlp
-from research.results import Array
+from research.models.inference import evaluation, predict
+from research.records import Array
 from research.studies.mlp.settings import RARE, Config, Recipe
 from research.tracking import Log
-from research.train import Objective, cross_entropy, evaluation, placed, predict
-from research.trained import obtain
+from research.training.cache import obtain
+from research.training.loop import Objective, placed
 
 
 def thinned(split: Split, label: int, kept: int) -> Split:

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from research.classification import Report
 from research.config import Data, Train
+from research.methods.classification import Report
 
 ARMS = {
     "baseline": "baseline",

@@ -48,6 +48,6 @@ def check(config: Config) -> None:
     """Finds settings with which no network can be made before anything is read."""
     for name in ("embedding", "hidden", "beam", "copy_epochs"):
         if (value := getattr(config, name)) < 1:
-            raise UserError(f"--{name.replace('_', '-')} must be at least 1, given was {value}")
+            raise UserError(f"--{name.replace('_', '-')} must be at least 1, got {value}")
     if not 0 <= config.dropout < 1:
-        raise UserError(f"--dropout must be 0 or more and below 1, given was {config.dropout:g}")
+        raise UserError(f"--dropout must be 0 or more and below 1, got {config.dropout:g}")

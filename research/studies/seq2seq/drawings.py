@@ -10,7 +10,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from research import figures
-from research.results import Array, Results
+from research.records import Array, Results
 from research.studies.seq2seq.settings import COPY_PERPLEXITY, IWSLT_PERPLEXITY, REACH, SHOWN
 
 

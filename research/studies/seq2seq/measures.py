@@ -7,9 +7,15 @@ import numpy as np
 
 from research.data.numerals import SCALES
 from research.data.sequences import Bitext
-from research.models import Translator
-from research.results import Array, Cell, Number, Table
-from research.seq2seq import (
+from research.methods.statistics import (
+    claim_of,
+    claim_one_more,
+    claim_pairs,
+    one_more,
+    over_seeds,
+    paired,
+)
+from research.methods.translation import (
     around,
     attention,
     bleu,
@@ -20,7 +26,8 @@ from research.seq2seq import (
     perplexity,
     translate,
 )
-from research.stats import claim_of, claim_one_more, claim_pairs, one_more, over_seeds, paired
+from research.models import Translator
+from research.records import Array, Cell, Number, Table
 from research.studies.seq2seq.networks import held_out
 from research.studies.seq2seq.settings import (
     COPY_PERPLEXITY,
@@ -32,7 +39,7 @@ from research.studies.seq2seq.settings import (
     translation_name,
 )
 from research.tracking import Log
-from research.trained import curve_of
+from research.training.cache import curve_of
 
 # --- perplexity ----------------------------------------------------------------------------------
 

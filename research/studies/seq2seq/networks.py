@@ -8,8 +8,8 @@ from torch import nn
 from research.config import Train
 from research.data import Samples
 from research.data.sequences import Bitext, Copying, Pairs
+from research.methods.translation import objective, perplexity
 from research.models import Translator
-from research.seq2seq import objective, perplexity
 from research.studies.seq2seq.settings import (
     COPY_BATCH,
     COPY_DROPOUT,
@@ -22,8 +22,8 @@ from research.studies.seq2seq.settings import (
     translation_name,
 )
 from research.tracking import Log
-from research.train import placed
-from research.trained import obtain
+from research.training.cache import obtain
+from research.training.loop import placed
 
 
 def held_out(config: Config) -> Pairs:

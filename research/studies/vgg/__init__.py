@@ -7,6 +7,7 @@ Its numbers of the noises carry the names of the study `fgsm`, with which the wr
 
 from research.data import Dataset, check_contents, load
 from research.errors import UserError
+from research.methods.universality import check as check_battery
 from research.studies.vgg.drawings import FIGURES
 from research.studies.vgg.frozen import measure_frozen, train_frozen, weights_file
 from research.studies.vgg.measures import (
@@ -19,7 +20,6 @@ from research.studies.vgg.measures import (
 from research.studies.vgg.networks import train
 from research.studies.vgg.settings import PRESETS, Config, children
 from research.tracking import Log
-from research.universality import check as check_battery
 
 __all__ = ["FIGURES", "PRESETS", "Config", "children", "study"]
 
@@ -53,11 +53,11 @@ def check(config: Config, data: Dataset) -> None:
         )
     check_contents(data)
     if not config.width > 0:
-        raise UserError(f"--width must be greater than 0, given was {config.width:g}")
+        raise UserError(f"--width must be greater than 0, got {config.width:g}")
     for name, values in {"eps": config.eps, "noise-eps": (config.noise_eps,)}.items():
         if not values or not all(0 <= value <= 1 for value in values):
             given = " ".join(f"{value:g}" for value in values) or "none"
-            raise UserError(f"--{name} must lie in [0, 1], in units of pixels, given was {given}")
+            raise UserError(f"--{name} must lie in [0, 1], in units of pixels, got {given}")
     if not config.noise_eps:
         raise UserError("--noise-eps must be greater than 0: noises of size 0 have no direction")
     check_counts(config, data)
@@ -67,9 +67,9 @@ def check_counts(config: Config, data: Dataset) -> None:
     """Finds numbers of samples that are too small, or more than there are."""
     for name in ("checked", "crafted", "judged", "cells", "random", "deepfool"):
         if getattr(config, name) < 1:
-            raise UserError(f"--{name} must be at least 1, given was {getattr(config, name)}")
+            raise UserError(f"--{name} must be at least 1, got {getattr(config, name)}")
     if config.frozen_epochs < 0:
-        raise UserError(f"--frozen-epochs must be at least 0, given was {config.frozen_epochs}")
+        raise UserError(f"--frozen-epochs must be at least 0, got {config.frozen_epochs}")
     check_battery(config.crafted, config.judged, config.cells, config.deepfool, len(data.classes))
     asked, there = config.crafted + config.judged, len(data.test)
     if asked > there:

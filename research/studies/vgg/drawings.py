@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from research import figures
-from research.results import Array, Number, Results
+from research.records import Array, Number, Results
 
 CANDIDATES = {
     "mean": "mean",

@@ -9,21 +9,23 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from research.adversarial import fgsm, input_gradient, predictions
 from research.data import Dataset, Split, batches
+from research.methods.classification import scores
+from research.methods.fgsm import input_gradient, predictions, signed_step
+from research.methods.universality import rate_of
+from research.models.inference import evaluation, predict
 from research.models.pretrained import (
     FrozenVgg16,
     MissingWeightsError,
     imagenet_file,
     imagenet_weights,
 )
-from research.results import Cell, Table
+from research.records import Cell, Table
 from research.studies.vgg.measures import some
 from research.studies.vgg.settings import FROZEN, Config
 from research.tracking import Log
-from research.train import evaluation, placed, predict, scores
-from research.trained import obtain
-from research.universality import rate_of
+from research.training.cache import obtain
+from research.training.loop import placed
 
 _BATCH = 32
 """enlarged pictures at a time: a convolution's output holds 13 MB of each"""
@@ -110,7 +112,7 @@ def measure_frozen(
     for arm, model in models.items():
         gradient = input_gradient(model, images, labels, batch=_BATCH)
         for eps in steps:
-            preds = predictions(model, fgsm(images, gradient, eps), _BATCH)
+            preds = predictions(model, signed_step(images, gradient, eps), _BATCH)
             found = {
                 "right": rate_of(preds == labels),
                 "outside": rate_of(preds >= len(data.classes)),

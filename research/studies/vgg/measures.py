@@ -7,24 +7,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from research.adversarial import (
+from research.data import Dataset, Split, pixel_std
+from research.methods.classification import scores
+from research.methods.fgsm import (
     accuracy_curve,
     cross_entropy_loss,
-    fgsm,
     input_gradient,
+    signed_step,
     stable_loss,
     tied_pixels,
     wrong_signs,
 )
-from research.data import Dataset, Split, pixel_std
-from research.models import Vgg16, count_parameters
-from research.results import Cell, Table
-from research.stats import claim_of, over_seeds
-from research.studies.vgg.settings import Config, Models
-from research.tracking import Log
-from research.train import evaluation, predict, scores
-from research.universal import random_signs, sign_noise
-from research.universality import (
+from research.methods.perturbations import random_signs, sign_noise
+from research.methods.statistics import claim_of, over_seeds
+from research.methods.universality import (
     Battery,
     Samples,
     battery,
@@ -34,6 +30,11 @@ from research.universality import (
     summary,
     transfer_rates,
 )
+from research.models import Vgg16, count_parameters
+from research.models.inference import evaluation, predict
+from research.records import Cell, Table
+from research.studies.vgg.settings import Config, Models
+from research.tracking import Log
 
 SHOWN = 4
 """Samples of the figure of examples."""
@@ -141,7 +142,7 @@ def measure_examples(model: Vgg16, judged: Samples, data: Dataset, eps: float, l
     """A few samples of different classes under their own noises, fooled ones first."""
     images, labels = judged
     gradient = input_gradient(model, images, labels)
-    adv_inputs = fgsm(images, gradient, eps)
+    adv_inputs = signed_step(images, gradient, eps)
     with evaluation(model):
         clean, attacked = (model(x).softmax(1).max(1) for x in (images, adv_inputs))
     chosen = of_different_classes(labels, attacked.indices != labels, SHOWN)

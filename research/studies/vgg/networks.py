@@ -9,11 +9,13 @@ from torch.nn.functional import cross_entropy
 from torch.optim.lr_scheduler import LambdaLR
 
 from research.data import Dataset, random_crop, random_flip
+from research.methods.classification import scores
 from research.models import Vgg16
+from research.models.inference import predict
 from research.studies.vgg.settings import Config
 from research.tracking import Log
-from research.train import placed, predict, scores
-from research.trained import obtain
+from research.training.cache import obtain
+from research.training.loop import placed
 
 
 def train(seed: int, data: Dataset, config: Config, log: Log) -> Vgg16:

@@ -8,17 +8,21 @@ from dataclasses import replace
 
 from torch import nn
 
-from research.crops import cropped
 from research.data import Dataset, Split, check_contents, load
 from research.errors import UserError
-from research.results import Table
+from research.methods.crops import cropped
+from research.records import Table
 from research.studies.zf.drawings import FIGURES
-from research.studies.zf.looking import TOP, Viewed, measure_evolution, measure_tops, viewed
+from research.studies.zf.features import TOP, Viewed, measure_evolution, measure_tops, viewed
 from research.studies.zf.measures import grey, measure_errors, measure_first_layers
-from research.studies.zf.moving import check_parts, measure_correspondence, measure_invariance
 from research.studies.zf.networks import beginning, check_networks, given, stages, train
-from research.studies.zf.occluding import measure_occlusion
+from research.studies.zf.occlusion import measure_occlusion
 from research.studies.zf.settings import ARMS, PRESETS, Config, children
+from research.studies.zf.transformations import (
+    check_parts,
+    measure_correspondence,
+    measure_invariance,
+)
 from research.tracking import Log
 
 __all__ = ["FIGURES", "PRESETS", "Config", "children", "study"]
@@ -79,8 +83,7 @@ def check_side(config: Config) -> None:
     size = config.data.size
     if config.side < 1 or (size is not None and size < config.side):
         raise UserError(
-            f"--side must be at least 1 pixel and at most --data.size ({size}), given was "
-            f"{config.side}"
+            f"--side must be at least 1 pixel and at most --data.size ({size}), got {config.side}"
         )
 
 
@@ -106,19 +109,17 @@ def check(config: Config, data: Dataset) -> None:
         )
     check_contents(data)
     if not config.width > 0:
-        raise UserError(f"--width must be greater than 0, given was {config.width:g}")
+        raise UserError(f"--width must be greater than 0, got {config.width:g}")
     if not (1 <= config.window <= config.side and config.stride >= 1):
         raise UserError(
-            f"--window must be 1 to {config.side} pixels and --stride at least 1, given were "
+            f"--window must be 1 to {config.side} pixels and --stride at least 1, got "
             f"{config.window} and {config.stride}"
         )
     least = {"shown": 1, "occluded": 1, "moved": 2}
     for name, number in least.items():
         if getattr(config, name) < number:
-            raise UserError(
-                f"--{name} must be at least {number}, given was {getattr(config, name)}"
-            )
+            raise UserError(f"--{name} must be at least {number}, got {getattr(config, name)}")
     if min(config.lengths, default=1) < 1:
-        raise UserError(f"--lengths must be at least 1 epoch, given was {min(config.lengths)}")
+        raise UserError(f"--lengths must be at least 1 epoch, got {min(config.lengths)}")
     if config.model == "zfnet":
         check_networks(data, config)

@@ -12,7 +12,7 @@ from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from research import figures
-from research.results import Array, Results
+from research.records import Array, Results
 
 CHANGES = {
     "translation": "shift (share of height)",

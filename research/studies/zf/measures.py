@@ -6,17 +6,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from research.crops import ten_crop_probabilities
 from research.data import Split
-from research.filters import aliased, beyond_nyquist, dead, frequency
+from research.methods.crops import ten_crop_probabilities
+from research.methods.filters import aliased, beyond_nyquist, dead, frequency
+from research.methods.statistics import over_seeds, paired
+from research.methods.top_activations import strongest
 from research.models import ZFNet, count_parameters
-from research.results import Array, Cell, Table
-from research.stats import over_seeds, paired
-from research.strongest import strongest
-from research.studies.zf.looking import Viewed, spread
+from research.models.inference import predict
+from research.records import Array, Cell, Table
+from research.studies.zf.features import Viewed, spread
 from research.studies.zf.settings import Config
 from research.tracking import Log
-from research.train import predict
 
 Models = Mapping[str, Sequence[ZFNet]]
 """One model per seed, by arm."""

@@ -15,17 +15,19 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import MultiStepLR
 
 from research.config import GIVEN
-from research.crops import centre, crop_loss, cropped, mean_image
 from research.data import Dataset
 from research.errors import UserError
+from research.methods.classification import scores
+from research.methods.crops import centre, crop_loss, cropped, mean_image
 from research.models import FilterSgd, Normalise, ZFNet, parameter_groups
+from research.models.inference import evaluation, predict
 from research.models.pretrained import IMAGENET, TORCHVISION, imagenet_file, imagenet_weights
 from research.models.zeiler import First, milestones
-from research.results import sha256
+from research.records import sha256
 from research.studies.zf.settings import ARMS, Config, name_of
 from research.tracking import Log
-from research.train import evaluation, placed, predict, scores
-from research.trained import has_snapshot, obtain, snapshot
+from research.training.cache import has_snapshot, obtain, snapshot
+from research.training.loop import placed
 
 Stages = Mapping[int, Sequence[nn.Module]]
 """Networks of one arm as they were after an epoch, one per seed."""
@@ -120,12 +122,10 @@ def of_torchvision(config: Config, weights: Path | None) -> tuple[nn.Module, Pat
     """
     name = config.model.partition(":")[2]
     if name not in TORCHVISION:
-        raise UserError(
-            f"--model torchvision:NAME can be {' or '.join(TORCHVISION)}, given was '{name}'"
-        )
+        raise UserError(f"--model torchvision:NAME can be {' or '.join(TORCHVISION)}, got '{name}'")
     if weights:
         raise UserError(
-            f"--model torchvision:{name} comes with ImageNet's weights, given was {weights} too; "
+            f"--model torchvision:{name} comes with ImageNet's weights, got {weights} too; "
             "leave one of them out"
         )
     from torchvision import models
@@ -158,7 +158,7 @@ def built(where: str) -> nn.Module:
     path = Path(file).expanduser()
     if path.suffix != ".py" or not path.is_file():
         raise UserError(
-            f"--model must be zfnet, torchvision:NAME or FILE.py:NAME, given was '{where}'"
+            f"--model must be zfnet, torchvision:NAME or FILE.py:NAME, got '{where}'"
             + (f"; there is no file {path}" if path.suffix == ".py" else "")
         )
     spec = importlib.util.spec_from_file_location(f"_given_{path.stem}", path)

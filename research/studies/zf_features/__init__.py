@@ -10,20 +10,14 @@ from dataclasses import replace
 
 from research.data import Dataset, Split, check_contents, load
 from research.errors import UserError
-from research.results import Cell, Table
-from research.studies.zf_features.ablating import Ablation, measure_ablations
-from research.studies.zf_features.comparing import measure_transfer
+from research.records import Cell, Table
+from research.studies.zf_features.ablation import Ablation, measure_ablations
+from research.studies.zf_features.comparisons import measure_transfer
 from research.studies.zf_features.drawings import FIGURES
-from research.studies.zf_features.generalising import pool_of, train_controls, try_features
+from research.studies.zf_features.generalisation import pool_of, train_controls, try_features
 from research.studies.zf_features.networks import beginning, source_of, train
 from research.studies.zf_features.overlap import apart
-from research.studies.zf_features.settings import (
-    PRESETS,
-    Config,
-    ablations,
-    children,
-    sources,
-)
+from research.studies.zf_features.settings import PRESETS, Config, ablations, children, sources
 from research.tracking import Log
 
 __all__ = ["FIGURES", "PRESETS", "Config", "children", "study"]
@@ -82,20 +76,20 @@ def check(config: Config) -> None:
     for name in counts:
         value = getattr(config, name)
         if value is not None and value < 1:
-            raise UserError(f"--{name.replace('_', '-')} must be at least 1, given was {value}")
+            raise UserError(f"--{name.replace('_', '-')} must be at least 1, got {value}")
     if not config.width > 0:
-        raise UserError(f"--width must be greater than 0, given was {config.width:g}")
+        raise UserError(f"--width must be greater than 0, got {config.width:g}")
     if len(set(config.k)) < 2 or len(set(config.k)) < len(config.k) or min(config.k) < 2:
         given = " ".join(map(str, config.k)) or "none"
         raise UserError(
-            f"--k must be two or more different numbers from 2 on, given was {given}; give 15 30"
+            f"--k must be two or more different numbers from 2 on, got {given}; give 15 30"
         )
     if not config.penalties or not all(0 < c < float("inf") for c in config.penalties):
         given = " ".join(map(str, config.penalties)) or "none"
-        raise UserError(f"--penalties must be numbers greater than 0, given was {given}")
+        raise UserError(f"--penalties must be numbers greater than 0, got {given}")
     if not 0 < config.threshold < 1:  # rounding leaves equal images a little below 1
         raise UserError(
-            f"--threshold must be greater than 0 and less than 1, given was {config.threshold:g}"
+            f"--threshold must be greater than 0 and less than 1, got {config.threshold:g}"
         )
 
 
@@ -104,7 +98,7 @@ def check_source(config: Config, data: Dataset) -> None:
     if min(data.shape[1:]) < config.side:
         raise UserError(
             f"--side must be at most the {min(data.shape[1:])} pixels of the images of "
-            f"{data.name}, given was {config.side}; give a smaller one, or a larger --data.size"
+            f"{data.name}, got {config.side}; give a smaller one, or a larger --data.size"
         )
 
 
@@ -114,8 +108,7 @@ def check_target(config: Config, target: Dataset, data: Dataset) -> None:
     check_contents(target, train=0)
     if min(target.shape[1:]) < config.side:
         raise UserError(
-            f"--target.size must be at least --side ({config.side}), given was "
-            f"{min(target.shape[1:])}"
+            f"--target.size must be at least --side ({config.side}), got {min(target.shape[1:])}"
         )
     if target.shape[0] not in (1, data.shape[0]):
         raise UserError(

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from research import figures
-from research.results import Array, Results
+from research.records import Array, Results
 from research.studies.zf_features.settings import ARMS, BASELINE, LAYERS, PRINTED_LAYERS
 
 NAMES = {

@@ -8,20 +8,17 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.optim.lr_scheduler import MultiStepLR
 
-from research.crops import crop_loss, cropped, mean_image
 from research.data import Dataset, Split
+from research.data.draws import drawn
+from research.methods.classification import cross_entropy, scores
+from research.methods.crops import crop_loss, cropped, mean_image
 from research.models import FilterSgd, ZFNet, parameter_groups
+from research.models.inference import predict
 from research.models.zeiler import milestones
-from research.studies.zf_features.settings import (
-    ARMS,
-    BASELINE,
-    Config,
-    Recipe,
-    scratch_name,
-)
+from research.studies.zf_features.settings import ARMS, BASELINE, Config, Recipe, scratch_name
 from research.tracking import Log
-from research.train import cross_entropy, placed, predict, scores
-from research.trained import obtain
+from research.training.cache import obtain
+from research.training.loop import placed
 
 RMS = 0.1
 """The radius to which filters are scaled back."""
@@ -124,7 +121,7 @@ def random_crops(images: Tensor, side: int, generator: Generator | None = None) 
     number, channels, height, width = images.shape
     device = images.device
     tops, lefts = (
-        torch.randint(room - side + 1, (number,), generator=generator).to(device)
+        drawn(partial(_places, room - side + 1, number), generator, device)
         for room in (height, width)
     )
     pixel = torch.arange(side, device=device)
@@ -132,3 +129,7 @@ def random_crops(images: Tensor, side: int, generator: Generator | None = None) 
     image = torch.arange(number, device=device)[:, None, None, None]
     channel = torch.arange(channels, device=device)[:, None, None]
     return images[image, channel, rows[:, None, :, None], columns[:, None, None, :]]
+
+
+def _places(room: int, number: int, generator: Generator | None) -> Tensor:
+    return torch.randint(room, (number,), generator=generator)

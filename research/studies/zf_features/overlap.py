@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from research.data import Dataset
-from research.duplicates import Nearest, found_copies, nearest, without
 from research.errors import UserError
-from research.results import Cell, Table
-from research.studies.zf_features.generalising import Pool
+from research.methods.near_duplicates import Nearest, found_copies, nearest, without
+from research.records import Cell, Table
+from research.studies.zf_features.generalisation import Pool
 from research.studies.zf_features.settings import Config
 from research.tracking import Log
 

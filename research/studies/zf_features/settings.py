@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from research.config import Data, Train
-from research.probes import Kind
+from research.methods.probes import Kind
 
 
 class Printed(NamedTuple):

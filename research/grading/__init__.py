@@ -1,0 +1,1 @@
+"""Grader's pages for papers that were handed in."""

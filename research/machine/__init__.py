@@ -1,0 +1,1 @@
+"""The machine and the environment that a run used."""

@@ -1,0 +1,27 @@
+"""Packages of the environment: what a verb imports, and which part of the project brings it."""
+
+import importlib.util
+from collections.abc import Sequence
+
+from research.errors import UserError
+
+REPORT = ("jinja2", "markdown_it", "pikepdf", "pybtex", "pypdfium2", "weasyprint", "ziamath")
+TRACK = ("mlflow",)
+PARTS = {"report": REPORT, "track": TRACK}
+"""optional part of the project -> the modules that it brings"""
+
+
+def need(modules: Sequence[str], what: str) -> None:
+    """Looks for modules before any work is done, without importing them.
+
+    Raises:
+        UserError: some are not installed; one line with what installs them.
+    """
+    lacking = [name for name in modules if importlib.util.find_spec(name) is None]
+    if not lacking:
+        return
+    parts = ",".join(part for part, own in PARTS.items() if set(own) & set(lacking))
+    listed = ", ".join(lacking)
+    raise UserError(
+        f"{what} needs {listed}, which this Python lacks: make setup, or pip install '.[{parts}]'"
+    )

@@ -1,0 +1,268 @@
+"""Uncertainty of measured values: every interval is meant to hold the truth in 95 of 100 cases."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from research.records import Claim, Number
+
+Direction = Literal["greater", "less"]
+
+Floats = npt.NDArray[np.floating]
+Labels = npt.NDArray[np.integer]
+Flags = npt.NDArray[np.bool_]
+
+
+def over_seeds(values: Sequence[float], unit: str = "") -> Number:
+    """Mean over seeds as `over_samples` has it, with the values themselves, one a seed."""
+    kept = tuple(map(float, values))
+    return dataclasses.replace(over_samples(values, unit), values=kept)
+
+
+def over_samples(values: Sequence[float], unit: str = "") -> Number:
+    """Mean and 95 % confidence interval of independent repetitions, by Student's t.
+
+    The interval assumes normally distributed repetitions and speaks of the mean over them, not of
+    one more; with a single value there is none.
+    """
+    n = len(values)
+    if n == 1:
+        return Number(float(values[0]), unit)
+    error = float(np.std(values, ddof=1)) / n**0.5
+    half_width = float(stats.t.ppf(0.975, n - 1)) * error
+    return Number(float(np.mean(values)), unit, half_width, n)
+
+
+def one_more(values: Sequence[float], unit: str = "") -> Number:
+    """Mean of independent repetitions, and an interval that holds one more in 95 of 100 cases.
+
+    With one value there is no interval.
+
+    References:
+        Statistical Intervals, section 4.8 (Hahn and Meeker, 1991).
+    """
+    mean = over_seeds(values, unit)
+    if mean.half_width is None:
+        return mean
+    return replace(mean, half_width=mean.half_width * (len(values) + 1) ** 0.5)
+
+
+def paired(a: Sequence[float], b: Sequence[float], unit: str = "") -> Number:
+    """Mean of b - a over seeds and its t interval; `a[i]` and `b[i]` belong to one seed."""
+    return over_seeds([after - before for before, after in zip(a, b, strict=True)], unit)
+
+
+# --- shares and tests ----------------------------------------------------------------------------
+
+
+def wilson(successes: int, trials: int) -> Number:
+    """A share in [0, 1] of independent trials and its score interval.
+
+    Raises:
+        ValueError: there are no trials.
+
+    References:
+        Probable Inference, the Law of Succession, and Statistical Inference (Wilson, 1927).
+    """
+    if trials < 1:
+        raise ValueError(f"a share needs at least one trial, got {trials}")
+    ends = stats.binomtest(int(successes), int(trials)).proportion_ci(0.95, method="wilson")
+    return Number(successes / trials, n=int(trials), low=float(ends.low), high=float(ends.high))
+
+
+def mcnemar(a: Flags, b: Flags) -> float:
+    """Exact two-sided p value that two models are right equally often on the same samples.
+
+    Only samples on which one is right and the other wrong count; without any the value is 1.
+
+    Arguments:
+        a, b: which samples each model gets right, (N,) bool.
+
+    References:
+        Note on the Sampling Error of the Difference Between Correlated Proportions or Percentages
+        (McNemar, 1947), with the binomial distribution in place of its chi-squared limit.
+    """
+    only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
+    return float(stats.binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """p values adjusted for their number, in the given order; one below 0.05 may be believed.
+
+    The chance of even one false rejection among all is then at most 0.05, however they depend on
+    each other.
+
+    References:
+        A Simple Sequentially Rejective Multiple Test Procedure (Holm, 1979).
+    """
+    order = np.argsort(p)
+    scaled = np.asarray(p, float)[order] * np.arange(len(p), 0, -1)
+    adjusted = np.empty(len(p))
+    adjusted[order] = np.minimum(1, np.maximum.accumulate(scaled))
+    return [float(value) for value in adjusted]
+
+
+def permutation_p(observed: float, null: Floats) -> float:
+    """One-sided p value: how often chance reaches `observed` or more, itself counted among chance.
+
+    Arguments:
+        null: the statistic after random relabellings, (B,).
+
+    Returns:
+        (1 + count) / (1 + B), which is never 0.
+
+    References:
+        Permutation P-values Should Never Be Zero (Phipson and Smyth, 2010).
+    """
+    return (1 + int((np.asarray(null) >= observed).sum())) / (1 + len(null))
+
+
+# --- claims --------------------------------------------------------------------------------------
+
+
+def claim_of(
+    effect: Number, direction: Direction, threshold: float = 0.0, *, test: str = ""
+) -> Claim:
+    """The claim that a measured value lies above or below a threshold.
+
+    Over seeds it is decided by Student's t test of their mean; otherwise by the value's own
+    interval, of which `test` says what it is.
+    """
+    n = len(effect.values)
+    p = float(stats.ttest_1samp(effect.values, threshold).pvalue) if n > 1 else None
+    p = None if p is None or np.isnan(p) else p  # equal values have no spread to compare with
+    named = test or ("t test over seeds" if effect.values else "95 % interval")
+    return Claim(effect, p, n or effect.n, named, direction, threshold)
+
+
+def claim_pairs(
+    a: Sequence[float] | Number, b: Sequence[float] | Number, direction: Direction, unit: str = ""
+) -> Claim:
+    """The claim that b - a lies above or below zero, by a t test over pairs of equal seed.
+
+    Arguments:
+        a, b: values by seed, or numbers that carry them. Where one has none or another number of
+            them, as a baseline without a seed, it counts as a constant.
+    """
+    first, second = (x if isinstance(x, Number) else over_seeds(x, unit) for x in (a, b))
+    before, after = _by_seed(first, len(second.values)), _by_seed(second, len(first.values))
+    effect = paired(before, after, unit or second.unit)
+    return claim_of(effect, direction, test="paired t test over seeds")
+
+
+def claim_draws(
+    values: Sequence[float], direction: Direction, unit: str = "", *, test: str
+) -> Claim:
+    """The claim that the mean of repetitions that are no seeds lies above or below zero.
+
+    Decided by Student's t test, of which `test` says over what it is.
+    """
+    claim = claim_of(over_seeds(values, unit), direction, test=test)
+    return replace(claim, effect=over_samples(values, unit))
+
+
+def claim_one_more(values: Sequence[float], known: float, direction: Direction) -> Claim:
+    """The claim that another run than the one whose value is known lies above or below it.
+
+    Decided by the interval of `one_more`; p is that of the t test that belongs to it.
+    """
+    expected = one_more(values)
+    spread = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+    p = None
+    if spread:
+        off = abs(expected.value - known) / (spread * (1 + 1 / len(values)) ** 0.5)
+        p = 2 * float(stats.t.sf(off, len(values) - 1))
+    return Claim(expected, p, len(values), "t test of one more run over seeds", direction, known)
+
+
+def _by_seed(number: Number, n: int) -> Sequence[float]:
+    return number.values or (number.value,) * max(n, 1)
+
+
+def claim_mcnemar(a: Flags, b: Flags, direction: Direction) -> Claim:
+    """The claim that the second of two models is right more, or less, often on the same samples.
+
+    The effect is the difference of shares, b - a. Its interval is that of Clopper and Pearson for
+    the share of b among the samples on which only one is right, so that it excludes zero exactly
+    where McNemar's exact test rejects at 5 %.
+    """
+    only_a, only_b, n = int((a & ~b).sum()), int((b & ~a).sum()), len(a)
+    told = only_a + only_b
+    ends = (0.0, 0.0)
+    if told:
+        share = stats.binomtest(only_b, told).proportion_ci(0.95, method="exact")
+        ends = ((2 * share.low - 1) * told / n, (2 * share.high - 1) * told / n)
+    effect = Number((only_b - only_a) / n, n=n, low=float(ends[0]), high=float(ends[1]))
+    return Claim(effect, mcnemar(a, b), n, "McNemar's exact test over samples", direction)
+
+
+def claim_permutation(observed: float, null: Floats, direction: Direction, n: int) -> Claim:
+    """The claim that a statistic is larger, or smaller, than chance makes it.
+
+    Arguments:
+        null: the statistic after random relabellings, (B,).
+        n: how many samples were relabelled.
+
+    Returns:
+        The effect is the distance from the mean of chance, its interval that of chance around it.
+    """
+    null = np.asarray(null, float)
+    low, high = np.quantile(null, [0.025, 0.975])
+    effect = Number(
+        float(observed - null.mean()), n=n, low=float(observed - high), high=float(observed - low)
+    )
+    p = min(1.0, 2 * min(permutation_p(observed, null), permutation_p(-observed, -null)))
+    return Claim(effect, p, n, "permutation test", direction)
+
+
+# --- bootstrap -----------------------------------------------------------------------------------
+
+
+def resamples(labels: Labels, times: int, seed: int) -> npt.NDArray[np.float32]:
+    """How often each sample is drawn in each bootstrap resample, (times, N) whole numbers.
+
+    Samples are drawn with replacement within their class, so that each class keeps its size.
+    """
+    rng = np.random.default_rng(seed)
+    counts = np.empty((times, len(labels)), np.float32)
+    rows = np.arange(times)[:, None]
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        drawn = rng.integers(len(members), size=(times, len(members)))
+        cells = (drawn + rows * len(members)).ravel()
+        counts[:, members] = np.bincount(cells, minlength=drawn.size).reshape(drawn.shape)
+    return counts
+
+
+def percentile_interval(value: float, replicates: Floats, unit: str = "", n: int = 1) -> Number:
+    """A value between the 2.5th and the 97.5th percentile of its bootstrap replicates, (B,).
+
+    References:
+        An Introduction to the Bootstrap, section 13.3 (Efron and Tibshirani, 1993).
+    """
+    low, high = np.quantile(replicates, [0.025, 0.975])
+    return Number(float(value), unit, n=n, low=float(low), high=float(high))
+
+
+def bootstrap(
+    statistic: Callable[[npt.NDArray[np.intp]], float],
+    n: int,
+    *,
+    times: int = 1000,
+    seed: int = 0,
+    unit: str = "",
+) -> Number:
+    """A statistic of n independent samples and its percentile interval.
+
+    Arguments:
+        statistic: of the samples with these indices, (n,) in [0, n), some of them repeated.
+        times: resamples.
+    """
+    rng = np.random.default_rng(seed)
+    replicates = np.array([statistic(rng.integers(n, size=n)) for _ in range(times)])
+    return percentile_interval(statistic(np.arange(n)), replicates, unit, n)

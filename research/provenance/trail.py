@@ -1,0 +1,369 @@
+"""Provenance: where each printed number and figure comes from, and where it stands.
+
+The trail is one JSON document, embedded in the PDF and in the HTML:
+
+    run           the run's facts
+    reads         study -> the facts of another run that the text reads
+    sources       write-up and templates -> sha256
+    numbers       {id, kind, run, name, value, half_width, low, high, n, format, printed, page, …}
+    figures       {name, artifact, sha256, page, rectangle, data: [{path, sha256, attachment}]}
+    tables        {name, artifact, sha256, page, rectangle, attachment}
+    claims        {id, run, name, outcome, effect, low, high, unit, values, p, n, test, direction,
+                  threshold, printed, page, rectangle}: what a sentence rests on
+    comparisons   {a, b, outcome}: what the words of a computed comparison rest on
+    surroundings  run -> facts that are not its own: cohort, selection, what changed since
+    files         {path, sha256, attachment, run}: all numbers and claims of the runs that are read
+    author        name, affiliation, email and course as printed
+    pages         {text, drawing}: what a reader finds on each page, and the digest of how it looks
+    alternatives  the alternative texts
+    seal          sha256 of all of the above, see `sealed`
+
+`kind` is number, cell, count, cut, setting, fact, quoted or stated. A rectangle is [left, bottom,
+right, top] in points from the page's lower left corner, as in PDF; pages count from 1. `format` and
+`shows` say how a value was printed, so that anyone can print it again.
+"""
+
+import dataclasses
+import hashlib
+import html
+import json
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from research.errors import GapError
+from research.provenance.cohort import History, cohort, differing, selection
+from research.provenance.formats import plain
+from research.records import Claim, Results, Run, read_manifest, sha256
+
+LIMIT = 4_000_000
+"""Bytes of data files that are attached at most; a larger rest is named by its sha256 alone."""
+
+_SUPERSCRIPT = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+")
+_ABSOLUTE = re.compile(r"^(?:/|~|[A-Za-z]:[\\/]|\\\\)")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an element stands: its page from 1 and [left, bottom, right, top] in points."""
+
+    page: int
+    rectangle: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of the record."""
+
+    path: str
+    sha256: str
+    bytes: int
+
+    @property
+    def attachment(self) -> str:
+        return self.path.replace("/", "-")
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """A printed figure or table: its artifact and the data behind it."""
+
+    id: str
+    name: str
+    artifact: File
+    data: tuple[File, ...]
+
+
+@dataclass
+class Ledger:
+    """Collects what a write-up prints, in the order in which it stands there."""
+
+    results: Results
+    others: Mapping[str, Results] = field(default_factory=dict)
+    """runs that are read beside the paper's own, by study"""
+    history: History = field(default_factory=History)
+    numbers: list[dict[str, Any]] = field(default_factory=list)
+    figures: list[Exhibit] = field(default_factory=list)
+    tables: list[Exhibit] = field(default_factory=list)
+    claims: list[dict[str, Any]] = field(default_factory=list)
+    comparisons: list[dict[str, str | float]] = field(default_factory=list)
+    lone: bool = False
+    """whether a value of a single seed was printed"""
+    stale: tuple[str, ...] = ()
+    """what has changed since the run"""
+
+    @property
+    def surroundings(self) -> dict[str, dict[str, str]]:
+        """Facts of each run that are not its own: what the runs around it and the present tell."""
+        run, history = self.results.run, self.history
+        own = {
+            "models.apart": cohort(run, history.lenders) if history.runs else "",
+            "selection": selection(run, history),
+            "stale": "; ".join(self.stale),
+        }
+        others = {
+            one.run.id: {"apart": ", ".join(differing(run, one.run))}
+            for one in self.others.values()
+        }
+        return {**others, run.id: own}
+
+    def print(
+        self, kind: str, name: str, printed: str, value: Any, *, run: str, mark: str = "",
+        **facts: Any,
+    ) -> str:  # fmt: skip
+        """Enters one printed value and returns its HTML, an element with an id of its own.
+
+        Arguments:
+            mark: the text with slots, where formulas are drawn in it.
+        """
+        entry = {"id": f"v-{len(self.numbers) + 1}", "kind": kind, "name": name}
+        source = {} if kind in ("quoted", "stated") else {"run": run}
+        self.numbers.append(entry | source | {"value": value, "printed": printed} | facts)
+        # a number stays on its line; a phrase, such as a data set's source, must not
+        style = "v words" if len(printed) > 20 and " " in printed else "v"
+        text = _raised(html.escape(mark or printed))
+        return f'<span class="{style}" id="{entry["id"]}">{text}</span>'
+
+    def claim(self, name: str, claim: Claim, printed: str, html: str, *, run: str) -> str:
+        """Enters a sentence that rests on a claim and returns its HTML, an element with an id."""
+        facts = dataclasses.asdict(claim)
+        effect: dict[str, Any] = facts.pop("effect")
+        low, high = claim.effect.bounds or (None, None)
+        tested = {"outcome": claim.outcome, "effect": effect["value"], "low": low, "high": high}
+        measured = {"unit": effect["unit"], "values": effect["values"]}
+        entry = {"id": f"c-{len(self.claims) + 1}", "run": run, "name": name}
+        self.claims.append(entry | tested | measured | facts | {"printed": printed})
+        return f'<span class="claim" id="{entry["id"]}">{html}</span>'
+
+    def file(self, path: str) -> File:
+        """A file of the record. Raises GapError if it is missing or not what the run wrote."""
+        target = self.results.folder / path
+        if not target.is_file():
+            raise GapError(
+                f"run {self.results.run.id[:8]} has no file {path}: its record is incomplete"
+            )
+        digest, listed = sha256(target), self._manifest().get(path)
+        if listed not in (None, digest):
+            raise GapError(
+                f"{path} of run {self.results.run.id[:8]} was changed after the run: "
+                "its sha256 is not the manifest's"
+            )
+        return File(path, digest, target.stat().st_size)
+
+    def attached(self) -> list[File]:
+        """The data files behind all figures and tables, smallest first, up to `LIMIT` bytes."""
+        exhibits = [*self.figures, *self.tables]
+        files = sorted(
+            {f for exhibit in exhibits for f in exhibit.data}, key=lambda f: (f.bytes, f.path)
+        )
+        kept, total = [], 0
+        for file in files:
+            total += file.bytes
+            if total <= LIMIT:
+                kept.append(file)
+        return kept
+
+    def _manifest(self) -> dict[str, str]:
+        try:
+            return read_manifest(self.results.folder)
+        except FileNotFoundError:
+            return {}
+
+
+def _raised(text: str) -> str:
+    """Superscript letters, which few fonts have in full, as raised ordinary ones."""
+    return _SUPERSCRIPT.sub(lambda m: f"<sup>{unicodedata.normalize('NFKC', m[0])}</sup>", text)
+
+
+MEASURED = ("numbers.json", "claims.json")
+
+
+def measured_of(ledger: Ledger) -> Iterator[tuple[dict[str, str], bytes]]:
+    """For each run that is read, where its numbers and claims are attached, and them as JSON."""
+    for study, results in {"": ledger.results, **ledger.others}.items():
+        for path in MEASURED:
+            file = results.folder / path
+            if file.is_file():
+                content, name = file.read_bytes(), f"{study}-{path}" if study else path
+                facts = {"path": path, "sha256": sha256_of(content), "attachment": name}
+                yield facts | {"run": results.run.id}, content
+
+
+def seal(trail: Mapping[str, Any]) -> str:
+    """sha256 of a trail's content, whatever its layout as JSON."""
+    content = {key: value for key, value in trail.items() if key != "seal"}
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def sealed(trail: dict[str, Any], shown: Mapping[str, Any]) -> dict[str, Any]:
+    """The trail with what the written pages show, and a seal over both."""
+    whole = trail | dict(shown)
+    return whole | {"seal": seal(whole)}
+
+
+def trail(
+    ledger: Ledger,
+    title: str,
+    author: Mapping[str, str],
+    sources: Mapping[str, str],
+    places: Mapping[str, Place],
+) -> dict[str, Any]:
+    """The provenance of a laid-out write-up as plain data, without paths of this machine."""
+    attached = set(ledger.attached())
+    return {
+        "format": 2,
+        "title": title,
+        "author": dict(author),
+        "run": portable(dataclasses.asdict(ledger.results.run)),
+        "reads": {
+            study: portable(dataclasses.asdict(other.run)) for study, other in ledger.others.items()
+        },
+        "sources": dict(sources),
+        "numbers": [_carried(entry) | _place(entry["id"], places) for entry in ledger.numbers],
+        "surroundings": ledger.surroundings,
+        "figures": [_exhibit(one, places, attached) for one in ledger.figures],
+        "tables": [_exhibit(one, places, attached) for one in ledger.tables],
+        "claims": [entry | _place_if(entry["id"], places) for entry in ledger.claims],
+        "comparisons": ledger.comparisons,
+        "files": [facts for facts, _ in measured_of(ledger)],
+    }
+
+
+def _exhibit(one: Exhibit, places: Mapping[str, Place], attached: set[File]) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "artifact": one.artifact.path,
+        "sha256": one.artifact.sha256,
+        **_place(one.id, places),
+        "data": [
+            {
+                "path": f.path,
+                "sha256": f.sha256,
+                "attachment": f.attachment if f in attached else None,
+            }
+            for f in one.data
+        ],
+    }
+
+
+def _carried(entry: dict[str, Any]) -> dict[str, Any]:
+    """What the author wrote is no path, however it begins: /255."""
+    return entry if entry["kind"] in ("quoted", "stated") else dict(portable(entry))
+
+
+def unplaced(ledger: Ledger, places: Mapping[str, Place]) -> list[str]:
+    """What was printed and yet stands on no page, one line each."""
+    values = {entry["id"]: f"{entry['kind']} '{entry['name']}'" for entry in ledger.numbers}
+    shown = {one.id: f"figure '{one.name}'" for one in ledger.figures}
+    shown |= {one.id: f"table '{one.name}'" for one in ledger.tables}
+    return [what for name, what in (values | shown).items() if name not in places]
+
+
+def _place(name: str, places: Mapping[str, Place]) -> dict[str, Any]:
+    return {"page": places[name].page, "rectangle": list(places[name].rectangle)}
+
+
+def _place_if(name: str, places: Mapping[str, Place]) -> dict[str, Any]:
+    """A branch may be empty, and then it stands nowhere."""
+    return _place(name, places) if name in places else {"page": None, "rectangle": None}
+
+
+def portable(value: Any) -> Any:
+    """The value without folders of this machine: of an absolute path only the last part is kept."""
+    if isinstance(value, Mapping):
+        return {key: portable(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [portable(inner) for inner in value]
+    if isinstance(value, Path) or (isinstance(value, str) and _ABSOLUTE.match(value)):
+        return re.split(r"[\\/]", str(value).rstrip("\\/"))[-1]
+    return value
+
+
+def facts(run: Run) -> dict[str, Any]:
+    """A run's facts by dotted name: `preset`, `data.train`, `versions.torch`, `seconds.training`.
+
+    Of a list its length is the fact (`seeds`, `data.classes`), but a shape is printed as
+    3 × 32 × 32 and findings as sentences; a date is the day; hashes are cut to their first digits.
+    """
+    flat = _model_facts(run)
+    for key, value in portable(dataclasses.asdict(run)).items():
+        if key in ("models", "code"):
+            continue
+        if isinstance(value, dict):
+            flat |= {f"{key}.{inner}": _fact(inner, one) for inner, one in value.items()}
+        else:
+            flat[key] = _fact(key, value)
+    return flat | {"seconds": sum(run.seconds.values())}
+
+
+def _model_facts(run: Run) -> dict[str, Any]:
+    """How many models the run used, how it came by them, and the seconds that training them took.
+
+    `models.found_in` names the runs that trained those that were found.
+    """
+    models = run.models.values()
+    counts = {
+        f"models.{origin}": sum(model["origin"] == origin for model in models)
+        for origin in ("trained", "found", "given")
+    }
+    runs = sorted({model["run"][:8] for model in models if model["origin"] == "found"})
+    seconds = sum(model.get("seconds", 0.0) for model in models)
+    found = sum(model.get("seconds", 0.0) for model in models if model["origin"] == "found")
+    return _methods(run.models) | {
+        "models": len(models), **counts, "models.found_in": ", ".join(runs),
+        "models.seconds": seconds, "models.found_seconds": found,
+    }  # fmt: skip
+
+
+def _methods(models: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """`models.parameters`, `.optimiser`, `.lr`, `.epochs`, `.batch`, and each for a model by name.
+
+    Where the models differ, the fact of all lists the values.
+    """
+    flat: dict[str, Any] = {}
+    for key in ("parameters", "optimiser", "lr", "epochs", "batch"):
+        own = {name: model[key] for name, model in models.items() if key in model}
+        own = {
+            name: _listed(value) if isinstance(value, list) else value
+            for name, value in own.items()
+        }
+        flat |= {f"models.{name}.{key}": value for name, value in own.items()}
+        values = sorted(set(own.values()), key=lambda value: (isinstance(value, str), value))
+        if values:
+            flat[f"models.{key}"] = values[0] if len(values) == 1 else _listed(values)
+    return flat
+
+
+def _listed(values: Iterable[Any]) -> str:
+    return ", ".join(plain(value) for value in values)
+
+
+def _fact(key: str, value: Any) -> Any:
+    cut = {"id": 8, "commit": 7, "sha256": 12, "config_digest": 12, "started": 10, "ended": 10}
+    if key in cut:
+        return value[: cut[key]]
+    if key == "shape":
+        return " × ".join(str(length) for length in value)
+    if key == "findings":
+        return " ".join(value)
+    return len(value) if isinstance(value, list) else value
+
+
+def sha256_of(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def digests(paths: Iterable[Path]) -> dict[str, str]:
+    """File name -> sha256 of the write-up and its templates."""
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(paths, key=lambda path: path.name)
+    }
+
+
+def as_json(trail: Mapping[str, Any]) -> str:
+    return json.dumps(trail, indent=1, ensure_ascii=False) + "\n"

@@ -1,0 +1,61 @@
+"""Drafts: what a write-up names and the run lacks stands in a box instead of stopping the build."""
+
+import html
+import math
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from research.errors import GapError
+from research.report.slots import Kind, Slots
+
+_BLOCKS = ("figure", "table")
+_SILENT: dict[str, Any] = {"value": math.nan}
+"""Words that print nothing, and what they give in a condition: a comparison with it is false."""
+
+Words = dict[str, Callable[..., Any]]
+
+
+class Draft:
+    """The gaps of one write-up, in the order in which they were met.
+
+    Attributes:
+        gaps: one line each.
+    """
+
+    def __init__(self, slots: Slots) -> None:
+        self.gaps: list[str] = []
+        self._slots = slots
+
+    def forgiving(self, words: Words) -> Words:
+        """The vocabulary, in which a miss leaves a box. A word that is used wrongly still fails."""
+        return {name: self._forgiving(name, word) for name, word in words.items()}
+
+    def note(self, gap: GapError) -> None:
+        if str(gap) not in self.gaps:
+            self.gaps.append(str(gap))
+
+    def boxed(self, gap: GapError) -> str:
+        """The box within a line, as HTML."""
+        self.note(gap)
+        return f'<strong class="auto missing">MISSING: {html.escape(str(gap))}</strong>'
+
+    def _forgiving(self, name: str, word: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(word)
+        def spoken(*args: Any, **more: Any) -> Any:
+            try:
+                return word(*args, **more)
+            except GapError as gap:
+                box = self.boxed(gap)
+                if name in _SILENT:
+                    return _SILENT[name]
+                if name in _BLOCKS:
+                    return self._block(str(args[0]) if args else "", box, bool(more.get("wide")))
+                return self._slots.put(lambda: box, str(gap))
+
+        return spoken
+
+    def _block(self, name: str, box: str, wide: bool) -> str:
+        kind: Kind = "wide" if wide else "float"
+        content = f'<figure class="{kind}" id="gap-{html.escape(name)}"><p>{box}</p></figure>'
+        return self._slots.put_block(lambda: content, kind)

@@ -1,0 +1,166 @@
+"""A rehearsal: a write-up is read before anything is trained, for what no run can mend.
+
+Each word is spoken as if a run had whatever it names, on each way through the conditions. So an
+unknown word or citation, a typed number or a broken formula is found, all at once; whether the run
+logs a number of that name is for the run to show.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from research.errors import UserError
+from research.provenance import literals
+from research.report import authors, formulas, markdown, pdf, render, ways
+from research.report.citations import Citations
+from research.report.misses import at, line_of, miss, text_of
+from research.report.stand_ins import Rehearsed, Whatever
+
+MOST_WAYS = 50
+"""Ways that are tried of a text with more conditions within each other than anyone writes."""
+
+
+def mistakes(source: Path, *, author: Path, templates: Path, studies: Sequence[str]) -> list[str]:
+    """All that is wrong with a write-up, its author's file, bibliography and templates.
+
+    Args:
+        studies: those that there are, of which the write-up may read a run.
+
+    Returns:
+        one line for each mistake, with its place where that is known; none if the write-up is fit
+        for a run that logs what it names.
+    """
+    found = _Found()
+    with found.told():
+        signed = authors.read(author)
+        found.glyphs(author.name, *signed.single().values())
+    with found.told():
+        Citations(templates / "references.bib")
+    _check_templates(templates, found)
+    with found.told():
+        text = markdown.read(source)
+        _check_head(text, studies, found)
+        with found.told():
+            _rehearse(text, templates, found)
+    return found.lines
+
+
+class _Found:
+    """The mistakes so far, each once, in the order of the text as far as it is known."""
+
+    def __init__(self) -> None:
+        self._at: dict[str, tuple[bool, int]] = {}
+
+    @property
+    def lines(self) -> list[str]:
+        return sorted(self._at, key=self._at.__getitem__)
+
+    def add(self, message: str, line: int | None = None) -> None:
+        self._at.setdefault(message, (line is not None, line or 0))
+
+    def place(self, path: Path, line: int | None, message: str) -> None:
+        self.add(str(at(path, line, message)), line)
+
+    def glyphs(self, name: str, *texts: str) -> None:
+        for text in texts:
+            try:
+                pdf.check_glyphs(text)
+            except UserError as error:
+                self.add(f"{name}: {error}")
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        try:
+            yield
+        except UserError as error:
+            self.add(str(error))
+
+
+def _check_templates(templates: Path, found: _Found) -> None:
+    env = render.environment(templates)
+    for name in ("page.html.jinja", "page.css.jinja", *(f"{n}.html.jinja" for n in _FURNITURE)):
+        try:
+            env.get_template(name)
+        except render.FAULTS as error:
+            line = getattr(error, "lineno", None)
+            message = str(getattr(error, "message", error))
+            found.place(templates / name, line, f"this is no template: {message}")
+
+
+_FURNITURE = ("title", "foot", "compute")
+
+
+def _check_head(text: markdown.Source, studies: Sequence[str], found: _Found) -> None:
+    """The front matter: studies that are read, and numbers in title and keywords."""
+    whole = text_of(text.path)
+    for study in text.reads:
+        if study not in studies:
+            line = line_of(whole, "reads")
+            found.place(text.path, line, str(miss("there is no study", study, studies)))
+    for words in (text.title, *text.keywords):
+        for number in literals.numbers(words):
+            found.place(text.path, line_of(whole, words), render.typed(number, words))
+    found.glyphs(text.path.name, text.title, *text.keywords)
+
+
+def _rehearse(text: markdown.Source, templates: Path, found: _Found) -> None:
+    env, citations = render.environment(templates), Citations(templates / "references.bib")
+    first = Rehearsed(text, citations)
+    try:
+        code = formulas.set_aside(text.text, first.formula)
+        several = min(ways.count(env, code), MOST_WAYS)
+        unknown = ways.unknown(env, code, first.vocabulary())
+    except render.FAULTS as error:
+        message = str(getattr(error, "message", error))
+        found.place(text.path, getattr(error, "lineno", None), message)
+        return
+    for line, name in unknown:
+        message = str(miss("a write-up knows no word", name, first.vocabulary()))
+        found.place(text.path, line, message)
+    spoken = [Rehearsed(text, citations) for _ in range(several)]
+    for way, words in enumerate(spoken):
+        words.speak(env, way, {name: Whatever() for _, name in unknown})
+    _gather(spoken, found)
+    with found.told():
+        _check_references(citations, templates)
+
+
+def _gather(spoken: Sequence[Rehearsed], found: _Found) -> None:
+    """What was found on any way; of what the ways have in common, what was found on all."""
+    path = spoken[0].source.path
+    for line, message in dict.fromkeys(one for words in spoken for one in words.faults):
+        found.place(path, line, message)
+    for line, message in spoken[0].misshapen:
+        if all((line, message) in words.misshapen for words in spoken):
+            found.place(path, line, message)
+    anchors = {anchor for words in spoken for anchor in words.anchors}
+    labels = sorted({anchor.replace("-", ":", 1) for anchor in anchors if "-" in anchor})
+    for line, target in dict.fromkeys(one for words in spoken for one in words.targets):
+        if target.replace(":", "-", 1) not in anchors:
+            message = str(miss("the text has nothing to refer to as", target, labels))
+            found.place(path, line, message)
+    _gather_typed(spoken, found)
+
+
+def _gather_typed(spoken: Sequence[Rehearsed], found: _Found) -> None:
+    """The same number in another paragraph is taken to be that of the next line that holds it."""
+    source, left = spoken[0].source, dict[str, list[int]]()
+    for number, context in dict.fromkeys(one for words in spoken for one in words.typed):
+        if number not in left:
+            lines = left[number] = render.lines_of(number, source)
+            found.place(source.path, next(iter(lines), None), render.typed(number, context))
+        elif len(left[number]) > 1:
+            left[number].pop(0)
+            found.place(source.path, left[number][0], render.typed(number, context))
+
+
+def _check_references(citations: Citations, templates: Path) -> None:
+    try:
+        citations.references()
+    except UserError:
+        raise
+    except Exception as error:  # pybtex raises whatever an entry lacks
+        raise UserError(
+            f"references.bib in {templates.name}/: the works that are cited cannot be listed: "
+            f"{type(error).__name__} {error}"
+        ) from None

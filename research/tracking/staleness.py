@@ -1,0 +1,227 @@
+"""Staleness: what has changed since a run, told apart, because the remedy differs.
+
+    code          the study and the project modules that it reaches, as syntax trees: comments,
+                  layout and docstrings do not count
+    config        the preset, or what its settings mean
+    data          the files that were read, where they are few enough to be read again
+    environment   versions of Python and the packages that can change a result
+    prose         the write-up, author and templates; see `research.report.differences`
+
+Nothing is imported to find out, and nothing is run again.
+"""
+
+import ast
+import hashlib
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from research.machine import environment
+from research.paths import ROOT
+from research.records import Run, sha256
+
+SETTINGS = "settings"
+"""Where the digests of a run keep that of the preset, beside those of the modules."""
+
+LIMIT = 64_000_000
+"""Bytes of image files that are read again at most."""
+
+UNREAD = ("research.tracking",)
+"""Reached by every study, but it keeps what was measured and has no part in it."""
+
+PACKAGED = ("mnist-sample", "photos", "faces")
+"""Data sets that installed packages carry: their versions vouch for them."""
+
+
+def code(slug: str, preset: str, root: Path = ROOT) -> dict[str, str]:
+    """Module -> digest of all that a study reaches, and that of a preset's settings."""
+    study = _study(slug)
+    found = {
+        name: digest([line for line in tree.body if not _is_setting(name, study, line)])
+        for name, tree in modules_of(slug, root).items()
+    }
+    return found | {SETTINGS: _settings(slug, preset, root)}
+
+
+def modules_of(slug: str, root: Path = ROOT) -> dict[str, ast.Module]:
+    """The project's modules that a study imports, directly or through others, and itself."""
+    found: dict[str, ast.Module] = {}
+    waiting = [_study(slug)]
+    while waiting:
+        name = waiting.pop()
+        if name in found or name.startswith(UNREAD) or not (path := _file(name, root)):
+            continue
+        found[name] = _tree(path, path.stat().st_mtime_ns)
+        package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+        waiting += _imports(found[name], package)
+    return dict(sorted(found.items()))
+
+
+def digest(tree: ast.AST | list[ast.stmt]) -> str:
+    """sha256 of a syntax tree without docstrings and places; the same on any Python."""
+    return hashlib.sha256(repr(_shape(tree)).encode()).hexdigest()
+
+
+def stale(run: Run, root: Path = ROOT) -> dict[str, tuple[str, ...]]:
+    """Kind -> what has changed since the run; empty where nothing is known to have."""
+    found = {
+        "code": changed_code(run, root),
+        "config": changed_settings(run, root),
+        "data": changed_data(run) or (),
+        "environment": changed_versions(run),
+    }
+    return {kind: names for kind, names in found.items() if names}
+
+
+def unknown(run: Run) -> tuple[str, ...]:
+    """The kinds of which nothing can be said, which is not the same as unchanged."""
+    return ("code", "config") * (not run.code) + ("data",) * (changed_data(run) is None)
+
+
+def changed_code(run: Run, root: Path = ROOT) -> tuple[str, ...]:
+    """The modules that differ, are new to the study or gone from it, as paths."""
+    if not run.code:
+        return ()
+    now = code(run.study, run.preset, root)
+    names = {name for name in {*now, *run.code} if now.get(name) != run.code.get(name)}
+    return tuple(_spelt(name, root) for name in sorted(names - {SETTINGS}))
+
+
+def changed_settings(run: Run, root: Path = ROOT) -> tuple[str, ...]:
+    if not run.code or run.code.get(SETTINGS) == _settings(run.study, run.preset, root):
+        return ()
+    return (f"preset {run.preset}",)
+
+
+def changed_versions(run: Run) -> tuple[str, ...]:
+    now = environment.versions()
+    return tuple(name for name in sorted(now) if run.versions.get(name, now[name]) != now[name])
+
+
+def changed_data(run: Run) -> tuple[str, ...] | None:
+    """The data set, where its files are others now; None where that cannot be told."""
+    name = run.config.get("data.name")
+    if name in PACKAGED:
+        return ()
+    now = files(run.config) if run.data.get("files") else ""
+    if not now:
+        return None
+    return () if now == run.data["files"] else (str(run.data.get("name", name)),)
+
+
+def files(config: Mapping[str, Any]) -> str:
+    """sha256 of the names and contents of a folder's files; empty if there are none or too many."""
+    root = Path(str(config.get("data.root", ""))).expanduser()
+    if config.get("data.name") != "folder" or not root.is_dir():
+        return ""
+    hashed, total = hashlib.sha256(), 0
+    for path in sorted(path for path in root.rglob("*") if path.is_file()):
+        if path.relative_to(root).parts[0].startswith("."):  # what we keep there ourselves
+            continue
+        total += path.stat().st_size
+        if total > LIMIT:
+            return ""
+        hashed.update(f"{path.relative_to(root).as_posix()} {sha256(path)}\n".encode())
+    return hashed.hexdigest() if total else ""
+
+
+def told(found: Mapping[str, tuple[str, ...]], most: int = 3) -> list[str]:
+    """One phrase for each kind: `code (research/training/loop.py)`."""
+    phrases = []
+    for kind, names in found.items():
+        more = f" and {len(names) - most} more" if len(names) > most else ""
+        phrases.append(f"{kind} ({', '.join(names[:most])}{more})")
+    return phrases
+
+
+# --- modules -------------------------------------------------------------------------------------
+
+
+def _study(slug: str) -> str:
+    return f"research.studies.{slug.replace('-', '_')}"
+
+
+def _file(name: str, root: Path) -> Path | None:
+    base = root.joinpath(*name.split("."))
+    for path in (base / "__init__.py", base.with_suffix(".py")):
+        if name.split(".")[0] == "research" and path.is_file():
+            return path
+    return None
+
+
+def _spelt(name: str, root: Path) -> str:
+    path = _file(name, root)
+    return path.relative_to(root).as_posix() if path else name
+
+
+@cache
+def _tree(path: Path, changed: int) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def _imports(tree: ast.Module, package: str) -> Iterator[str]:
+    """Every module that may be meant; an import of `a.b` runs `a` too."""
+    for node in ast.walk(tree):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) - node.level + 1]
+            base = ".".join([*(above if node.level else []), *filter(None, [node.module])])
+            names = [base, *(f"{base}.{alias.name}" for alias in node.names)]
+        for name in names:
+            parts = name.split(".")
+            yield from (".".join(parts[:end]) for end in range(1, len(parts) + 1))
+
+
+# --- settings ------------------------------------------------------------------------------------
+
+
+def _settings(slug: str, preset: str, root: Path) -> str:
+    """Digest of the preset and of the classes whose defaults it takes."""
+    study, kept = _study(slug), []
+    for name, tree in modules_of(slug, root).items():
+        for line in tree.body:
+            if _is_setting(name, study, line):
+                kept.append(_preset(line, preset) if isinstance(line, ast.Assign) else line)
+    return digest(kept)
+
+
+def _is_setting(name: str, study: str, line: ast.stmt) -> bool:
+    """Whether a statement of a module says what the settings are."""
+    if name == "research.config":
+        return isinstance(line, ast.ClassDef)
+    if not f"{name}.".startswith(f"{study}."):
+        return False
+    if isinstance(line, ast.ClassDef):
+        return line.name == "Config"
+    return isinstance(line, ast.Assign) and ast.unparse(line.targets[0]) == "PRESETS"
+
+
+def _preset(line: ast.Assign, preset: str) -> ast.stmt:
+    """The one preset, where they are written as a dictionary."""
+    if isinstance(line.value, ast.Dict):
+        for key, value in zip(line.value.keys, line.value.values, strict=True):
+            if isinstance(key, ast.Constant) and key.value == preset:
+                return ast.Expr(value)
+    return line
+
+
+def _shape(node: Any) -> Any:
+    """The tree as nested tuples; empty fields are left out, since newer Pythons have more."""
+    if isinstance(node, list):
+        return [_shape(one) for one in node if not _is_text(one)]
+    if not isinstance(node, ast.AST):
+        return node
+    fields = ((name, _shape(value)) for name, value in ast.iter_fields(node) if name != "kind")
+    return type(node).__name__, [(name, value) for name, value in fields if value not in (None, [])]
+
+
+def _is_text(node: Any) -> bool:
+    """A text that is a statement: a docstring, or one below a field."""
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )

@@ -1,0 +1,1 @@
+"""How training uses a machine: steps recorded for a GPU."""

@@ -1,0 +1,408 @@
+"""One model of a study: given by the user, found as trained before, or trained now.
+
+A trained model is kept under the digest of everything that it follows from: its first weights, the
+images, the settings, the optimiser, the versions, and the code of the model, of its objective and
+of the training. A run that needs the same again finds it there, with its curves.
+"""
+
+import dataclasses
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Generic
+
+import numpy as np
+import torch
+from filelock import FileLock
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from research import paths
+from research.config import Train
+from research.data import Samples
+from research.models import load_weights, save_weights
+from research.records import Array, sha256, write_json
+from research.tracking import Log
+from research.training import fingerprint
+from research.training.loop import DivergenceError, Epoch, Fitting, M, Objective, fit, fit_together
+from research.training.plan import Planning
+from research.training.progress import shown
+
+Evaluate = Callable[[nn.Module], Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A trained model on disk.
+
+    Attributes:
+        folder: its place, named by the digest of what it follows from.
+        run: id of the run that trained it.
+        epochs: its curve.
+    """
+
+    folder: Path
+    run: str
+    epochs: tuple[Epoch, ...]
+
+    @property
+    def weights(self) -> Path:
+        return self.folder / "weights.safetensors"
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of its training, without evaluation."""
+        return sum(epoch.seconds for epoch in self.epochs)
+
+    @property
+    def steps(self) -> str:
+        """On a GPU, how the last epoch's steps were carried out; see `training.graphs`."""
+        return self.epochs[-1].steps if self.epochs else ""
+
+
+def obtain(
+    model: M,
+    samples: Samples,
+    objective: Objective,
+    optimiser: Optimizer,
+    settings: Train,
+    *,
+    name: str,
+    params: Mapping[str, Any],
+    seed: int,
+    log: Log,
+    evaluate: Evaluate = lambda model: {},
+    scheduler: LRScheduler | None = None,
+    snapshots: Iterable[int] = (),
+) -> M:
+    """Brings a freshly made model to its trained state, and logs how.
+
+    Opens the child run `name`, logs its curves there, and in the run itself the arrays
+    `curve_<name>` (one array of values per epoch for `loss_train` and each metric, slashes as
+    underscores), the weights and the model's origin. Given weights have no curve.
+
+    Arguments:
+        samples, objective, optimiser, settings, seed, evaluate, scheduler: as for `train.fit`.
+            What the functions close over is part of the model's digest: let it be little.
+        name: one of the study's `children`.
+        params: shown for the child run: arm, seed, optimiser.
+        snapshots: epochs after which the weights are stored too, as `weights/<name>-epoch<K>`; see
+            `snapshot`. A given model has none.
+
+    Returns:
+        `model`.
+    """
+    recipe = Recipe(
+        model, samples, objective, optimiser, settings, name, params, seed, evaluate, scheduler,
+        frozenset(snapshots),
+    )  # fmt: skip
+    if isinstance(log, Planning):
+        log.note(recipe)
+        return model
+    wanted, methods = recipe.wanted, methods_of(model, optimiser, settings)
+    digest = recipe.digest
+    with log.child(name, {**params, "model_digest": digest[:12]}) as child:
+        if child.pretrained:
+            load_weights(child.pretrained, model)
+            kept = None
+        elif kept := recipe.found(log.id):
+            load_weights(kept.weights, model)
+            if kept.run != log.id:
+                _tell(name, kept)
+            _log_curve(name, kept.epochs, child, log)
+        else:
+            kept = _train(recipe, child, log)
+    _log_model(name, model, {**methods, "digest": digest}, kept, wanted, log)
+    return model
+
+
+@dataclass(frozen=True, eq=False)
+class Recipe(Generic[M]):
+    """What `obtain` is asked for; see there."""
+
+    model: M
+    samples: Samples
+    objective: Objective
+    optimiser: Optimizer
+    settings: Train
+    name: str
+    params: Mapping[str, Any]
+    seed: int
+    evaluate: Evaluate
+    scheduler: LRScheduler | None
+    snapshots: frozenset[int]
+
+    @cached_property
+    def digest(self) -> str:
+        """Of the model as it is before it is trained."""
+        return digest_of(
+            self.model, self.samples, self.objective, self.optimiser, self.settings, self.seed,
+            self.evaluate, self.scheduler,
+        )  # fmt: skip
+
+    @property
+    def wanted(self) -> list[int]:
+        """The epochs of which there are snapshots to store."""
+        return sorted(self.snapshots & set(range(1, self.settings.epochs + 1)))
+
+    def found(self, run: str) -> Kept | None:
+        """The model, if it is kept; with `--train.again` only if it is the run's own."""
+        kept = find(self.digest, self.wanted)
+        return kept if kept and (not self.settings.again or kept.run == run) else None
+
+    def checkpoint(self, log: Log) -> Path:
+        # by digest too: what other code has begun must not be gone on with
+        return log.path(f"checkpoints/{self.name}-{self.digest[:12]}.pt")
+
+    def files(self, log: Log) -> dict[int, Path]:
+        """Where the snapshots lie while the model is trained."""
+        name = f"checkpoints/{self.name}-{self.digest[:12]}"
+        return {k: log.path(f"{name}-epoch{k}.safetensors") for k in self.wanted}
+
+    def fitting(self, log: Log) -> Fitting:
+        return Fitting(
+            self.model, self.samples, self.objective, self.optimiser, self.settings, self.seed,
+            self.evaluate, self.scheduler, self.checkpoint(log),
+        )  # fmt: skip
+
+
+def _train(recipe: Recipe[Any], child: Log, log: Log) -> Kept:
+    name, files = recipe.name, recipe.files(log)
+    epochs = (epoch for [epoch] in fit_together([recipe.fitting(log)]))
+    shots = _photographed(epochs, recipe.model, files)
+    try:
+        curve = _log_curve(name, shown(shots, name, recipe.settings.epochs), child, log)
+    except DivergenceError as error:
+        raise DivergenceError(f"{name}: {error}") from None
+    return keep(recipe.model, recipe.digest, log.id, curve, files)
+
+
+def train_together(recipes: Sequence[Recipe[Any]], log: Log) -> None:
+    """Trains models of as many epochs and samples side by side, and keeps them for `obtain`.
+
+    Where one comes apart, or the memory does not suffice for all, they are left as they are then:
+    `obtain` goes on from their checkpoints, with one after the other.
+    """
+    files = [recipe.files(log) for recipe in recipes]
+    curves: list[list[Epoch]] = [[] for _ in recipes]
+
+    def first() -> Iterator[Epoch]:
+        for epochs in fit_together([recipe.fitting(log) for recipe in recipes]):
+            for recipe, shots, curve, epoch in zip(recipes, files, curves, epochs, strict=True):
+                _photograph(epoch, recipe.model, shots)
+                curve.append(epoch)
+            yield epochs[0]
+
+    label = f"{recipes[0].name} and {len(recipes) - 1} beside it"
+    try:
+        for _ in shown(first(), label, recipes[0].settings.epochs):
+            pass
+    except (DivergenceError, torch.OutOfMemoryError):
+        return
+    for recipe, shots, curve in zip(recipes, files, curves, strict=True):
+        keep(recipe.model, recipe.digest, log.id, curve, shots)
+
+
+def digest_of(
+    model: nn.Module,
+    samples: Samples,
+    objective: Objective,
+    optimiser: Optimizer,
+    settings: Train,
+    seed: int,
+    evaluate: Evaluate,
+    scheduler: LRScheduler | None,
+) -> str:
+    """sha256 of everything that a trained model and its curve follow from."""
+    kinds = sorted({type(module) for module in model.modules()}, key=lambda kind: kind.__qualname__)
+    return fingerprint.digest(
+        {"python": sys.version_info[:2], "torch": torch.__version__},
+        [str(model), getattr(model, "config", None), kinds, dict(model.named_buffers())],
+        [(name, weight.requires_grad, weight) for name, weight in model.named_parameters()],
+        samples,
+        [seed, settings.epochs, settings.batch, settings.precision],
+        torch.device(settings.device).type,
+        [type(optimiser), _settings_of(optimiser, model)],
+        [type(scheduler), vars(scheduler).get("lr_lambdas"), scheduler.state_dict()]
+        if scheduler
+        else None,
+        [fit, objective, evaluate],
+    )
+
+
+def methods_of(model: nn.Module, optimiser: Optimizer, settings: Train) -> dict[str, Any]:
+    """What a methods section says of a training, read off the objects before it begins."""
+    rates = sorted({float(group["lr"]) for group in optimiser.param_groups})
+    return {
+        "parameters": sum(weight.numel() for weight in model.parameters()),
+        "optimiser": type(optimiser).__name__,
+        "lr": rates[0] if len(rates) == 1 else rates,
+        "epochs": settings.epochs,
+        "batch": settings.batch,
+    }
+
+
+def _settings_of(optimiser: Optimizer, model: nn.Module) -> list[dict[str, Any]]:
+    """The settings of each group of parameters, and the names of these in the model."""
+    names = {id(weight): name for name, weight in model.named_parameters()}
+    return [
+        {**group, "params": [names.get(id(weight)) for weight in group["params"]]}
+        for group in optimiser.param_groups
+    ]
+
+
+def snapshot(model: M, name: str, epoch: int, log: Log) -> M:
+    """Brings a freshly made model to the state in which `name` was after an epoch.
+
+    Raises:
+        UserError: there is no such snapshot; `obtain` was not asked for it, or took given weights.
+    """
+    load_weights(_snapshot_of(name, epoch, log), model)
+    return model
+
+
+def has_snapshot(name: str, epoch: int, log: Log) -> bool:
+    """Whether `snapshot` would find one: given weights have none."""
+    return _snapshot_of(name, epoch, log).exists()
+
+
+def curve_of(name: str, log: Log) -> dict[str, Array] | None:
+    """What `obtain` logged of a model's epochs, by metric; None for given weights."""
+    path = log.path(f"arrays/curve_{name}.npz")
+    if not path.exists():
+        return None
+    with np.load(path, allow_pickle=False) as file:
+        return {key: file[key] for key in file.files}
+
+
+def find(digest: str, snapshots: Iterable[int] = ()) -> Kept | None:
+    """The model of a digest, if it has all the snapshots that are wanted.
+
+    None where there is none, or where a file is not what was kept.
+    """
+    folder = paths.MODELS / digest
+    try:
+        facts = json.loads((folder / "model.json").read_text())
+        epochs = tuple(Epoch(**epoch | {"restored": True}) for epoch in facts["epochs"])
+        kept = Kept(folder, facts["run"], epochs)
+        files = {"weights": kept.weights}
+        files |= {f"epoch{number}": _snapshot_file(folder, number) for number in snapshots}
+        whole = all(sha256(path) == facts["sha256"][file] for file, path in files.items())
+        return kept if whole else None
+    except (OSError, ValueError, KeyError, TypeError):  # half a file is no model
+        return None
+
+
+def keep(
+    model: nn.Module,
+    digest: str,
+    run: str,
+    epochs: Iterable[Epoch],
+    snapshots: Mapping[int, Path] = {},
+) -> Kept:
+    """Stores a trained model, and the files of its snapshots, for later runs."""
+    folder = paths.MODELS / digest
+    kept = Kept(folder, run, tuple(epochs))
+    paths.MODELS.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(paths.MODELS.with_suffix(".lock"))
+    # written aside and moved: another process may look for it, or write the same one
+    with lock, tempfile.TemporaryDirectory(dir=paths.MODELS, prefix=".") as aside:
+        part = dataclasses.replace(kept, folder=Path(aside, digest))
+        part.folder.mkdir()
+        save_weights(part.weights, model, digest[:12])
+        if find(digest):  # kept before, with other snapshots
+            for file in folder.glob("epoch*.safetensors"):
+                shutil.copy(file, part.folder)
+        for number, file in snapshots.items():
+            shutil.copy(file, _snapshot_file(part.folder, number))
+        sums = {file.stem: sha256(file) for file in part.folder.glob("*.safetensors")}
+        curve = [dataclasses.asdict(epoch) for epoch in kept.epochs]
+        write_json(part.folder / "model.json", {"run": run, "sha256": sums, "epochs": curve})
+        shutil.rmtree(folder, ignore_errors=True)
+        part.folder.replace(folder)
+    return kept
+
+
+def _photographed(
+    epochs: Iterator[Epoch], model: nn.Module, files: Mapping[int, Path]
+) -> Iterator[Epoch]:
+    """Passes epochs through and stores the weights after those that have a file to go to.
+
+    Of the epochs that a resumed training brings back, only the last one's file can be missing, if
+    the kill came between checkpoint and file; and that is the state in which the model is then.
+    """
+    for epoch in epochs:
+        _photograph(epoch, model, files)
+        yield epoch
+
+
+def _photograph(epoch: Epoch, model: nn.Module, files: Mapping[int, Path]) -> None:
+    file = files.get(epoch.number)
+    if file and not file.exists():
+        part = file.with_suffix(".part")
+        save_weights(part, model, file.stem)
+        part.replace(file)
+
+
+def _snapshot_of(name: str, epoch: int, log: Log) -> Path:
+    return log.path(f"weights/{name}-epoch{epoch}.safetensors")
+
+
+def _snapshot_file(folder: Path, number: int) -> Path:
+    return folder / f"epoch{number}.safetensors"
+
+
+def _tell(name: str, kept: Kept) -> None:
+    print(
+        f"{name}  found: trained by run {kept.run[:8]} in {kept.seconds:.0f} s from the same data, "
+        "settings and code (--train.again trains it anew)",
+        file=sys.stderr,
+        flush=True,
+    )
+
+
+def _log_curve(name: str, epochs: Iterable[Epoch], child: Log, log: Log) -> list[Epoch]:
+    curve = []
+    for epoch in epochs:
+        child.metrics(epoch.number, epoch.values())
+        curve.append(epoch)
+    points = [{"loss/train": epoch.loss, **epoch.metrics} for epoch in curve]
+    log.arrays(
+        f"curve_{name}",
+        **{
+            metric.replace("/", "_"): np.array([point[metric] for point in points])
+            for metric in points[0]
+        },
+    )
+    return curve
+
+
+def _log_model(
+    name: str,
+    model: nn.Module,
+    methods: dict[str, Any],
+    kept: Kept | None,
+    snapshots: list[int],
+    log: Log,
+) -> None:
+    """Stores the weights in the record, and where they came from: without `kept`, the user."""
+    weights = log.path(f"weights/{name}.safetensors")
+    save_weights(weights, model, name)
+    # by what rule given weights came about is not known
+    known = methods if kept else {key: methods[key] for key in ("parameters", "digest")}
+    facts: dict[str, Any] = {"origin": "given"}
+    if kept:
+        # of a resumed run, also what it had trained itself before it was stopped
+        origin = "trained" if kept.run == log.id else "found"
+        facts = {"origin": origin, "run": kept.run, "seconds": kept.seconds}
+        if how := kept.steps:
+            facts["steps"] = how
+        for number in snapshots:
+            shutil.copy(_snapshot_file(kept.folder, number), _snapshot_of(name, number, log))
+    log.model(name, {**known, **facts, "sha256": sha256(weights)})

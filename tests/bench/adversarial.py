@@ -1,0 +1,218 @@
+"""FGSM at seven eps here against foolbox's and the tutorial's, and one noise for all against ART's.
+
+    python tests/bench_adversarial.py [THREADS]
+
+Both sides attack the same network with the same cross-entropy on the same images of random pixels;
+equal adversarial images and equal counts are asserted before anything is timed. They take turns in
+one process, and each ratio is one of neighbours in time. Two noises for all cannot be equal: both
+are made of the same samples of a trained network at the same eps, must keep to it, and are judged
+on the same held-out samples, whose share that they fool is printed beside the times.
+"""
+
+import statistics
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from art.attacks.evasion import UniversalPerturbation
+from art.estimators.classification import (
+    PyTorchClassifier,
+)
+from foolbox.attacks import FGSM
+from foolbox.models.pytorch import PyTorchModel
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from research.config import Data, Train
+from research.data import load
+from research.methods.fgsm import (
+    accuracy_curve,
+    cross_entropy_loss,
+    input_gradient,
+    predictions,
+    signed_step,
+)
+from research.methods.perturbations import fooling_matrix, gradient_uap, random_signs
+from research.methods.universality import Samples, fooled, halves
+from research.models import LeNet
+from research.training.loop import fit
+
+ROUNDS = 5
+BATCH = 500
+EPS = [0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3]
+
+
+def lenet() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(1, 10, 5),
+        nn.MaxPool2d(2),
+        nn.ReLU(),
+        nn.Conv2d(10, 20, 5),
+        nn.MaxPool2d(2),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(320, 50),
+        nn.ReLU(),
+        nn.Linear(50, 10),
+    ).eval()
+
+
+def ours(model: nn.Module, images: Tensor, labels: Tensor) -> list[int]:
+    gradient = input_gradient(model, images, labels, cross_entropy_loss, batch=BATCH)
+    return accuracy_curve(model, images, labels, gradient, EPS, batch=BATCH)
+
+
+def theirs(model: nn.Module, images: Tensor, labels: Tensor) -> list[int]:
+    reference = PyTorchModel(model, bounds=(0, 1), device="cpu")
+    counts = torch.zeros(len(EPS), dtype=torch.long)
+    for x, y in zip(torch.split(images, BATCH), torch.split(labels, BATCH), strict=True):
+        _, _, success = FGSM()(reference, x, y, epsilons=EPS)
+        counts += (~success).sum(1)
+    result: list[int] = counts.tolist()
+    return result
+
+
+def tutorial(model: nn.Module, images: Tensor, labels: Tensor) -> list[int]:
+    """One image at a time, and its gradient anew for every eps, as the tutorial's `test` does."""
+    counts = []
+    for eps in EPS:
+        correct = 0
+        for i in range(len(images)):
+            x, y = images[i : i + 1].clone().requires_grad_(), labels[i : i + 1]
+            output = model(x)
+            if output.argmax(1).item() != y.item():
+                continue
+            model.zero_grad()
+            F.cross_entropy(output, y).backward()  # type: ignore[no-untyped-call]
+            assert x.grad is not None
+            attacked = model((x + eps * x.grad.sign()).clamp(0, 1))
+            correct += int(attacked.argmax(1).item() == y.item())
+        counts.append(correct)
+    return counts
+
+
+def seconds(work: Callable[[], object]) -> tuple[float, float]:
+    wall, cpu = time.perf_counter(), time.process_time()
+    work()
+    return time.perf_counter() - wall, time.process_time() - cpu
+
+
+def compare(
+    names: tuple[str, str], works: tuple[Callable[[], object], ...], rounds: int = ROUNDS
+) -> None:
+    """Times the two in turn and prints how much longer the first takes."""
+    pairs = [[seconds(work) for work in works] for _ in range(rounds)]
+    for index, clock in enumerate(("wall", "CPU")):
+        first, second = ([pair[side][index] for pair in pairs] for side in (0, 1))
+        ratio = statistics.median(a / b for a, b in zip(first, second, strict=True))
+        print(
+            f"  {clock:4}  {names[0]} min {min(first):.2f} median "
+            f"{statistics.median(first):.2f} s, {names[1]} min {min(second):.2f} median "
+            f"{statistics.median(second):.2f} s, ratio {ratio:.2f}"
+        )
+
+
+def seven_eps(model: nn.Module, images: Tensor, labels: Tensor) -> None:
+    gradient = input_gradient(model, images, labels, cross_entropy_loss)
+    reference = PyTorchModel(model, bounds=(0, 1), device="cpu")
+    _, clipped, _ = FGSM()(reference, images, labels, epsilons=EPS)
+    for eps, adv_inputs in zip(EPS, clipped, strict=True):
+        assert torch.equal(signed_step(images, gradient, eps), adv_inputs), eps
+    counts = ours(model, images, labels), theirs(model, images, labels)
+    assert counts[0] == counts[1], counts
+    print(f"equal work: {len(images)} images, right at each eps {counts[0]}")
+    compare(
+        ("foolbox", "here"),
+        (lambda: theirs(model, images, labels), lambda: ours(model, images, labels)),
+    )
+
+
+def whole_set(model: nn.Module, images: Tensor, labels: Tensor) -> None:
+    """The sweep over a test set of MNIST's size against the tutorial's loop."""
+    counts = ours(model, images, labels), tutorial(model, images, labels)
+    assert counts[0] == counts[1], counts
+    print(f"equal work: {len(images):,} images, right at each eps {counts[0]}")
+    compare(
+        ("tutorial", "here"),
+        (lambda: tutorial(model, images, labels), lambda: ours(model, images, labels)),
+        rounds=1,
+    )
+
+
+def trained() -> tuple[nn.Module, Samples, Samples]:
+    """A LeNet of 5 epochs, and the samples on which noises are made and judged."""
+    data = load(Data("mnist-sample"))
+    torch.manual_seed(0)
+    model = LeNet()
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.03, momentum=0.9)
+    settings = Train(epochs=5, device="cpu", precision="float32")
+    loss = lambda model, images, labels: F.cross_entropy(model(images), labels)  # noqa: E731
+    for _ in fit(model, data.train, loss, optimiser, settings, seed=0):
+        pass
+    return model.eval(), *halves(model, data.test, 50, 500)
+
+
+def one_for_all(eps: float = 0.2) -> None:
+    """Our ascent against one pass of ART's sum of DeepFool steps, both otherwise as they come."""
+    model, crafted, judged = trained()
+    shape = tuple(crafted.images.shape[1:])
+    classifier = PyTorchClassifier(
+        model, loss=nn.CrossEntropyLoss(), input_shape=shape, nb_classes=10, clip_values=(0, 1)
+    )
+
+    def art() -> Tensor:
+        attack = UniversalPerturbation(classifier, eps=eps, max_iter=1, verbose=False,
+                                       attacker_params={"verbose": False})  # fmt: skip
+        attack.generate(crafted.images.numpy())
+        return torch.from_numpy(np.asarray(attack.noise, np.float32))[0]
+
+    def here() -> Tensor:
+        return gradient_uap(model, *crafted, eps)
+
+    noises = {"ART": art(), "here": here()}
+    for name, noise in noises.items():
+        assert noise.abs().max() <= eps + 1e-6, name
+        shares = [fooled(model, s, noise).double().mean().item() for s in (crafted, judged)]
+        print(
+            f"one noise for all by {name}: fools {shares[0]:.1%} crafted, {shares[1]:.1%} held out"
+        )
+    compare(("ART", "here"), (art, here), rounds=2)
+
+
+def matrix(model: nn.Module, images: Tensor) -> None:
+    """What the n × n fooling matrix costs beyond classifying n² images that lie ready."""
+    some, noises = images[:BATCH], random_signs(10, images.shape[1:], 0.2, seed=0)
+    ready = torch.cat([(some + noise).clamp(0, 1) for noise in noises])
+    rows = fooling_matrix(model, some, noises, batch=BATCH)
+    changed = predictions(model, ready, BATCH).view(10, -1) != predictions(model, some, BATCH)
+    assert torch.equal(rows, changed)
+    print(f"fooling matrix: {len(noises)} noises × {len(some)} samples, equal to plain inference")
+    compare(
+        ("inference", "matrix"),
+        (
+            lambda: predictions(model, ready, BATCH),
+            lambda: fooling_matrix(model, some, noises, batch=BATCH),
+        ),
+    )
+
+
+def main() -> None:
+    torch.set_num_threads(int(sys.argv[1]) if len(sys.argv) > 1 else 1)
+    print(f"{torch.get_num_threads()} threads, torch {torch.__version__}")
+    model = lenet()
+    images = torch.rand(1000, 1, 28, 28)
+    # as if nearly all were right, so that neither side has less to do
+    labels = predictions(model, images)
+    labels[:20] = (labels[:20] + 1) % 10
+    seven_eps(model, images, labels)
+    matrix(model, images)
+    one_for_all()
+    many = torch.rand(10_000, 1, 28, 28)
+    whole_set(model, many, predictions(model, many))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,119 @@
+import math
+from decimal import ROUND_HALF_EVEN, Decimal
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from research.errors import UserError
+from research.provenance.formats import apart, decimal, measured, plain, told_apart
+from research.records import Number
+
+
+@given(st.floats(-1e6, 1e6), st.integers(0, 6))
+def test_decimal_rounds_as_decimal_arithmetic_does(value: float, digits: int) -> None:
+    exact = Decimal(value).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_EVEN)
+    assert Decimal(decimal(value, f".{digits}f").replace("−", "-")) == exact
+
+
+@pytest.mark.parametrize(
+    ("number", "spec", "text"),
+    [
+        (Number(0.01234, half_width=0.00041), ".4f", "0.0123 ± 0.0004"),
+        (Number(0.612, half_width=0.014), ".1%", "61.2 ± 1.4%"),
+        (Number(21.5, "dB", 0.25), ".1f", "21.5 ± 0.2 dB"),
+        (Number(-0.25, "dB"), ".2f", "−0.25 dB"),
+        (Number(1.5, "dB", 2.25), "+.1f", "+1.5 ± 2.2 dB"),
+        (Number(1495.0), ",.0f", "1,495"),
+        (Number(0.00123), ".1e", "1.2 × 10⁻³"),
+        (Number(0.971, low=0.9601, high=0.979), ".1%", "97.1 [96.0, 97.9]%"),
+        (Number(-1.5, "dB", low=-2.0, high=0.25), "+.2f", "−1.50 [−2.00, +0.25] dB"),
+    ],
+)
+def test_measured(number: Number, spec: str, text: str) -> None:
+    assert measured(number, spec).replace("\u00a0", " ") == text
+
+
+@pytest.mark.parametrize(
+    ("number", "spec", "text"),
+    [
+        (Number(97.1234, half_width=13.7), ".4f", "97 ± 14"),
+        (Number(1495.2, half_width=136.9), ",.1f", "1,500 ± 140"),
+        (Number(0.012341, half_width=0.000412), ".6f", "0.01234 ± 0.00041"),
+        (Number(0.5, half_width=0.0996), ".4f", "0.50 ± 0.10"),
+        (Number(0.9712, half_width=0.137), ".2%", "97 ± 14%"),
+        (Number(2.345, half_width=1.37), ".1%", "230 ± 140%"),
+        (Number(0.9712, half_width=0.0137), ".3%", "97.1 ± 1.4%"),
+        (Number(1.23456e-3, half_width=4.1e-5), ".4e", "1.235 × 10⁻³ ± 4.1 × 10⁻⁵"),
+        (Number(12.3456, half_width=0.5), ".5g", "12.35 ± 0.5"),
+        (Number(12.3456, half_width=0.5), ".1f", "12.3 ± 0.5"),
+        (Number(0.97123, low=0.9, high=0.97623), ".4f", "0.9712 [0.9000, 0.9762]"),
+        (Number(1.2345, half_width=0.0), ".4f", "1.2345 ± 0.0000"),
+    ],
+)
+def test_the_interval_limits_the_digits(number: Number, spec: str, text: str) -> None:
+    """By hand: the shorter arm keeps at most two digits, and no format is made longer."""
+    assert measured(number, spec).replace("\u00a0", " ") == text
+
+
+def test_without_its_spread_a_value_has_no_more_digits() -> None:
+    assert measured(Number(97.1234, half_width=13.7), ".4f", spread=False) == "97"
+
+
+@given(
+    st.lists(st.tuples(st.floats(-5, 5), st.floats(-5, 5)), min_size=2, max_size=6),
+    st.floats(0, 3),
+)
+def test_values_of_the_same_seeds_are_told_apart_by_scipys_paired_test(
+    pairs: list[tuple[float, float]], shift: float
+) -> None:
+    a, b = [x for x, _ in pairs], [y + shift for _, y in pairs]
+    gaps = np.subtract(a, b)
+    if gaps.std() < 1e-6:
+        return
+    p = float(stats.ttest_rel(a, b).pvalue)
+    if abs(p - 0.05) > 1e-6:
+        told = told_apart(Number(float(np.mean(a)), values=tuple(a)),
+                          Number(float(np.mean(b)), values=tuple(b)))  # fmt: skip
+        assert told == (p < 0.05)
+
+
+def test_single_seeds_are_not_told_apart_and_other_numbers_by_their_intervals() -> None:
+    assert not told_apart(Number(1.0, values=(1.0,)), Number(2.0))
+    wide, far = Number(1.0, half_width=0.5, values=(0.8, 1.2)), Number(2.0, half_width=0.4)
+    assert told_apart(wide, far)
+    assert not told_apart(wide, Number(1.4))
+
+
+def test_spread_and_unit_can_be_left_out() -> None:
+    assert measured(Number(1.5, "dB", 0.1), ".1f", spread=False, unit=False) == "1.5"
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_value_that_is_not_finite_is_refused(value: float) -> None:
+    with pytest.raises(UserError, match="cannot be printed"):
+        decimal(value, ".2f")
+
+
+def test_a_wrong_format_is_refused() -> None:
+    with pytest.raises(UserError, match=r"'\.4q' is no format"):
+        decimal(1.0, ".4q")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, "–"), (True, "yes"), (4000, "4,000"), (1e-3, "0.001"), ("cpu", "cpu")],
+)
+def test_plain(value: object, text: str) -> None:
+    assert plain(value) == text
+
+
+@given(*[st.floats(-10, 10) for _ in range(2)], *[st.floats(0, 5) for _ in range(2)])
+def test_apart_means_that_no_point_lies_in_both_intervals(
+    a: float, b: float, half_a: float, half_b: float
+) -> None:
+    low, high = max(a - half_a, b - half_b), min(a + half_a, b + half_b)
+    if abs(high - low) > 1e-9:  # at the very edge rounding decides
+        assert apart(Number(a, "", half_a), Number(b, "", half_b)) == (low > high)

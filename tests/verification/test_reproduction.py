@@ -1,0 +1,226 @@
+"""Reproduction: which code and which flags run again, and what counts as the same number."""
+
+import contextlib
+import dataclasses
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from research.errors import UserError
+from research.records import Number
+from research.verification import reproduction as replay
+from research.verification.reproduction import DIFFERS, IDENTICAL, WITHIN, Reproduce
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("10m", 600), ("1.5 h", 5400)])
+def test_a_budget_is_a_time(text: str, seconds: float) -> None:
+    assert replay.seconds_of(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["10", "0s", "-1m", "ten minutes", ""])
+def test_a_budget_that_is_no_time(text: str) -> None:
+    with pytest.raises(UserError, match="--budget must be a time"):
+        replay.seconds_of(text)
+
+
+def test_settings_become_flags() -> None:
+    config = {"train.lr": 0.01, "shuffle": False, "mirrored": True, "seeds": [0, 1],
+              "boxes": [["eye", [1, 2]]], "limit": None, "train.epochs": 3}  # fmt: skip
+    assert replay.flags(config) == [
+        "--train.lr=0.01", "--no-shuffle", "--mirrored", "--seeds", "0", "1",
+        "--boxes", "eye", "1", "2", "--limit=None", "--train.epochs=3",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("key", ["log", "resume", "a b", "x;y", "Weights", "--log"])
+def test_a_pdf_cannot_smuggle_in_a_flag(key: str) -> None:
+    with pytest.raises(UserError, match="it was edited"):
+        replay.flags({key: "anything"})
+    with pytest.raises(UserError, match="it was edited"):
+        replay.flags({"seeds": [0, "--log=elsewhere"]})
+
+
+OVER = Number(0.50, half_width=0.04, n=3)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "verdict"),
+    [
+        (Number(0.1), Number(0.1), IDENTICAL),
+        (Number(0.1), Number(0.1 + 1e-16), DIFFERS),
+        (OVER, Number(0.50, half_width=0.04, n=3), IDENTICAL),
+        (OVER, Number(0.53, half_width=0.05, n=3), WITHIN),
+        (OVER, Number(0.55, half_width=0.09, n=3), DIFFERS),
+        # an interval that was widened in the PDF lets nothing through
+        (Number(0.50, half_width=9.0, n=3), Number(0.53, half_width=0.01, n=3), DIFFERS),
+        (OVER, Number(0.50, half_width=0.05, n=3), DIFFERS),
+        (OVER, Number(0.51, half_width=0.04, n=5), DIFFERS),
+        (Number(0.5, low=0.4, high=0.7), Number(0.6, low=0.4, high=0.7), WITHIN),
+        (Number(0.1), None, DIFFERS),
+        ("a", "a", IDENTICAL),
+        ("a", "b", DIFFERS),
+    ],
+)
+def test_when_numbers_are_the_same(old: Any, new: Any, verdict: str) -> None:
+    assert replay.judge(old, new)[0] == verdict
+
+
+def a_run(**facts: Any) -> dict[str, Any]:
+    run = {"id": "a" * 32, "study": "ae", "preset": "sample", "commit": "0" * 40, "dirty": False,
+           "config": {"train.lr": 0.01, "train.device": "cpu"}, "changed": {}, "device": "cpu",
+           "seconds": {"training": 100.0}, "models": {}, "data": {}, "versions": {}}  # fmt: skip
+    return run | facts
+
+
+def git(folder: Path, *arguments: str) -> str:
+    who = ["-c", "user.name=a", "-c", "user.email=a@b"]
+    done = subprocess.run(
+        ["git", *who, *arguments], cwd=folder, check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    root = tmp_path / "checkout"
+    root.mkdir()
+    git(root, "init", "--quiet")
+    for text in ("first", "second"):
+        (root / "code.py").write_text(text)
+        (root / "research").mkdir(exist_ok=True)
+        (root / "research/__init__.py").touch()
+        git(root, "add", ".")
+        git(root, "commit", "--quiet", "-m", text)
+    return root
+
+
+def test_the_checkout_runs_where_it_is_that_commit(checkout: Path) -> None:
+    with replay.code_of(a_run(commit=git(checkout, "rev-parse", "HEAD")), checkout) as code:
+        assert code.folder == checkout and not code.doubt
+
+
+def test_an_older_commit_runs_in_a_clone(checkout: Path) -> None:
+    with replay.code_of(a_run(commit=git(checkout, "rev-parse", "HEAD^")), checkout) as code:
+        assert (code.folder / "code.py").read_text() == "first" and not code.doubt
+    assert not code.folder.exists()
+    assert (checkout / "code.py").read_text() == "second"
+
+
+@pytest.mark.parametrize(
+    ("facts", "doubt"),
+    [
+        ({}, "is not at hand"),
+        ({"commit": ""}, "names no commit"),
+        ({"commit": "--upload-pack=x"}, "names no commit"),
+        ({"dirty": True}, "differed from commit"),
+    ],
+)
+def test_code_that_cannot_be_had_is_said(checkout: Path, facts: Any, doubt: str) -> None:
+    with replay.code_of(a_run(**facts), checkout) as code:
+        assert code.folder == checkout and doubt in code.doubt
+
+
+def test_a_run_beyond_the_budget_is_not_begun(tmp_path: Path) -> None:
+    code = replay.Code(tmp_path, "this checkout")
+    with pytest.raises(UserError, match="took 100 s on cpu, more than the 60 s"):
+        replay.again(a_run(), code, Reproduce(), tmp_path, 60)
+
+
+def test_training_of_found_models_counts() -> None:
+    models = {"a": {"origin": "found", "seconds": 50.0}, "b": {"origin": "trained", "seconds": 7.0}}
+    assert replay.recorded_seconds(a_run(models=models)) == 150
+
+
+def test_what_a_pdf_cannot_carry_is_asked_for() -> None:
+    run = a_run(config={"data.name": "folder", "data.root": "mine"})
+    with pytest.raises(UserError, match="give --data-root DIR"):
+        replay.command(run, Reproduce(), Path("log"))
+    run = a_run(config={"weights": "ae-seed0 1234"})
+    with pytest.raises(UserError, match="give --weights"):
+        replay.command(run, Reproduce(), Path("log"))
+
+
+def test_an_edited_setting_is_the_one_that_runs() -> None:
+    """So that its numbers are not those of the PDF."""
+    edited = a_run(config={"train.lr": 0.5}, changed={"train.lr": 0.01})
+    assert "--train.lr=0.5" in replay.command(edited, Reproduce(), Path("log"))
+    [told] = replay.contradictions(edited)
+    assert "train.lr 0.01" in told
+
+
+def test_the_sample_is_drawn_by_the_pdf_and_the_seed() -> None:
+    compared = [replay.Compared(f"n{i}", 1, "1", 1.0, 1.0, IDENTICAL, 0.0, "0") for i in range(50)]
+    first = replay.drawn(compared, {"a": 1}, Reproduce(sample="3"))
+    assert first == replay.drawn(compared, {"a": 1}, Reproduce(sample="3")) and len(first) == 3
+    assert first != replay.drawn(compared, {"a": 1}, Reproduce(sample="3", seed=1))
+    assert replay.drawn(compared, {"a": 1}, Reproduce(sample="all")) == compared
+    with pytest.raises(UserError, match="--sample must be a number or all"):
+        replay.drawn(compared, {"a": 1}, Reproduce(sample="few"))
+
+
+class Stored:
+    """A record of which only the run is looked at."""
+
+    def __init__(self, **facts: Any) -> None:
+        values = {"versions": {}, "device": "cpu", "data": {}, "config": {}, "compute": {}}
+        self.run = type("Run", (), values | facts)
+
+
+RAN: dict[str, Any] = {
+    "study": "ae", "device": "cpu", "data": {"sha256": "ab" * 32}, "config": {}, "versions": {},
+    "compute": {"hardware": "a processor"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("digest", "faults"), [("ab" * 32, 0), ("cd" * 32, 1), (None, 1)])
+def test_other_data_are_no_reproduction(digest: str | None, faults: int) -> None:
+    found = replay.other_inputs(RAN, Stored(data={"sha256": digest}))  # type: ignore[arg-type]
+    assert len(found) == faults
+    same = replay.Compared("same", 1, "1", 1.0, 1.0, IDENTICAL, 0.0, "0")
+    outcome = replay.Outcome([same], [], tuple(found))
+    assert outcome.ok == (not faults)
+    assert found == [line for line in replay.lines(outcome, []) if "no reproduction" in line]
+
+
+def test_other_hardware_is_told_where_it_is_known() -> None:
+    another, unknown = Stored(compute={"hardware": "another"}), Stored()
+    assert replay.surroundings(RAN, another) == [  # type: ignore[arg-type]
+        "hardware a processor then, another now"
+    ]
+    assert replay.surroundings(RAN, unknown) == []  # type: ignore[arg-type]
+    assert replay.surroundings({**RAN, "compute": {}}, another) == [  # type: ignore[arg-type]
+        "hardware None then, another now"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("dirty", "hardware", "told"), [(False, "a processor", 1), (True, "a processor", 0),
+                                    (False, "another", 0)]
+)  # fmt: skip
+def test_what_is_near_on_the_same_machine_is_told(
+    dirty: bool, hardware: str, told: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = {"kind": "number", "name": "a", "run": "1", "page": 1, "printed": "0.5", "value": 0.5,
+             "half_width": 0.1, "n": 3}  # fmt: skip
+    run = RAN | {"id": "1", "commit": "0" * 40, "dirty": dirty, "preset": "sample", "changed": {}}
+    record = Stored(data=run["data"], compute={"hardware": hardware})
+    record.numbers = {"a": Number(0.51, half_width=0.1, n=3)}  # type: ignore[attr-defined]
+    code = replay.Code(Path(), "code", "the run's code differed" if dirty else "")
+    monkeypatch.setattr(replay, "code_of", lambda run: contextlib.nullcontext(code))
+    monkeypatch.setattr(replay, "again", lambda *given: record)
+    outcome = replay.reproduce({"run": run, "numbers": [entry]}, Reproduce())
+    assert [one.verdict for one in outcome.compared] == [WITHIN]
+    assert outcome.ok
+    assert outcome.notes.count(replay.UNSTEADY) == told
+
+
+def test_every_number_that_differs_is_named() -> None:
+    same = replay.Compared("same", 1, "1", 1.0, 1.0, IDENTICAL, 0.0, "0")
+    other = dataclasses.replace(same, name="other", new=2.0, verdict=DIFFERS)
+    outcome = replay.Outcome([same, other], [])
+    assert not outcome.ok
+    told = list(replay.lines(outcome, [same]))
+    assert any("other" in line and "1.0 → 2.0" in line for line in told)
+    assert told[-1] == "2 numbers: 1 identical, 1 differs"
