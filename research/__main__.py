@@ -88,6 +88,7 @@ def _run(entry: studies.Entry, args: list[str]) -> Summary:
     config, options = _settings(study.PRESETS[preset], launch.Options(preset), entry, args)
     store = open_store(options.log)
     needs.tracking(store)
+    _check_author()
     changed = " with changed settings" if config != study.PRESETS[preset] else ""
     print(f"{entry.slug}: preset {preset}{changed}, device {config.train.device}", file=sys.stderr)
     start = time.perf_counter()
@@ -101,6 +102,21 @@ def _run(entry: studies.Entry, args: list[str]) -> Summary:
         raise
     print(f"run {done.id} finished in {time.perf_counter() - start:.1f} s: {done.folder}")
     return done
+
+
+def _check_author() -> None:
+    """Tells before hours of training what the paper's author block will lack."""
+    path = PAPER / "author.toml"
+    try:
+        from research import fonts
+        from research.report import authors
+
+        if path.is_file():
+            fonts.require(authors.read(path).single().values(), path.name)
+    except ImportError:  # without the libraries of papers nobody is going to write one here
+        return
+    except UserError as error:
+        print(f"a paper cannot be built yet: {error}", file=sys.stderr)
 
 
 def report(args: list[str]) -> None:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from research import paths
+from research import fonts, paths
 
 pytest_plugins = ["tests.samples"]
 
@@ -73,3 +73,13 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(paths, "MODELS", tmp_path_factory.mktemp("models"))
         yield
+
+
+@pytest.fixture
+def no_other_fonts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine without any font but those that are always there."""
+    for name in ("_packaged", "_installed"):
+        monkeypatch.setattr(fonts, name, lambda: ())
+    fonts._faces.cache_clear()
+    yield
+    fonts._faces.cache_clear()

@@ -16,7 +16,7 @@ from pathlib import Path
 from research.config import Data, DatasetName
 from research.data import downloads, folder, packages, photos
 from research.data.augmentation import random_crop, random_flip
-from research.data.dataset import Dataset, Samples, Split, batches, pixel_std
+from research.data.dataset import Dataset, Samples, Split, batches, check_contents, pixel_std
 from research.data.pixels import whole_files
 from research.errors import UserError
 
@@ -25,6 +25,7 @@ __all__ = [
     "Samples",
     "Split",
     "batches",
+    "check_contents",
     "load",
     "load_data",
     "pixel_std",

@@ -91,9 +91,11 @@ class Dataset:
         name: short name, as a table would print it.
         train, test: the two splits, of one image shape.
         classes: class names, in the order of the labels.
-        source: where the images come from, in words.
+        source: where the images come from, in words, and how they were read.
         licence: under what terms, in words.
         sha256: hex digest of all of the set's bytes, see `digest`.
+        reading: what was done to the images while they were read and what was left out, in words;
+            empty where there was nothing of the kind.
     """
 
     name: str
@@ -103,6 +105,7 @@ class Dataset:
     source: str
     licence: str
     sha256: str
+    reading: str = ""
 
     @classmethod
     def of(
@@ -114,9 +117,12 @@ class Dataset:
         *,
         source: str,
         licence: str,
+        reading: str = "",
     ) -> "Dataset":
         """A set with its digest computed."""
-        return cls(name, train, test, classes, source, licence, digest(train, test, classes))
+        told = f"{source}; {reading}" if reading else source
+        sha256 = digest(train, test, classes)
+        return cls(name, train, test, classes, told, licence, sha256, reading)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -156,11 +162,44 @@ class Dataset:
             "source": self.source,
             "licence": self.licence,
             "sha256": self.sha256,
+            "reading": self.reading,
             "train": len(self.train),
             "test": len(self.test),
             "classes": self.classes,
             "shape": self.shape,
         }
+
+
+def check_contents(data: Dataset, *, classes: int = 2, train: int = 1, test: int = 1) -> None:
+    """Finds a set that nothing can be learnt from or shown of, before anything is trained.
+
+    Arguments:
+        classes, train, test: how many classes and images are needed at least.
+
+    Raises:
+        UserError: fewer classes or images, or a side whose images are all the same.
+    """
+    needed = {"class": classes, "training image": train, "test image": test}
+    there = dict(zip(needed, (len(data.classes), len(data.train), len(data.test)), strict=True))
+    for what, least in needed.items():
+        plural = what + ("" if least == 1 else "es" if what == "class" else "s")
+        if there[what] < least:
+            raise UserError(
+                f"the study needs {least:,} {plural} at least, got {there[what]:,} in "
+                f"{data.name}; give other data"
+            )
+    for side, split in (("training", data.train), ("test", data.test)):
+        if len(split) > 1 and _are_equal(split.images):
+            raise UserError(
+                f"the {len(split):,} {side} images of {data.name} are all the same, from which "
+                "nothing can be learnt and nothing told apart; give other data"
+            )
+
+
+def _are_equal(images: Tensor, chunk: int = 256) -> bool:
+    first = images[:1]
+    starts = range(0, len(images), chunk)
+    return all(bool((images[start : start + chunk] == first).all()) for start in starts)
 
 
 def pixel_std(split: Split) -> float:

@@ -93,16 +93,24 @@ def _made(
 def _scan(folders: Sequence[Path]) -> list[_File]:
     files: list[_File] = []
     for number, folder in enumerate(folders):
-        _add(str(folder), f"{number}/", files)
+        above = set(map(str, Path(os.path.realpath(folder)).parents))
+        _add(str(folder), f"{number}/", files, above)
     files.sort()
     return files
 
 
-def _add(folder: str, name: str, files: list[_File]) -> None:
+def _add(folder: str, name: str, files: list[_File], entered: set[str]) -> None:
+    """Notes the files of a folder and of those within it, each real one once: links may circle,
+    or lead to a folder that holds the whole set."""
+    real = os.path.realpath(folder)
+    if real in entered:
+        return
+    entered.add(real)
     with os.scandir(folder) as entries:
-        for entry in entries:
+        for entry in sorted(entries, key=lambda entry: (entry.is_symlink(), entry.name)):
             if entry.is_dir():
-                _add(entry.path, f"{name}{entry.name}/", files)
+                _add(entry.path, f"{name}{entry.name}/", files, entered)
+            if not entry.is_file():  # a pipe would be read for ever
                 continue
             stat = entry.stat()
             times = stat.st_mtime_ns, stat.st_ctime_ns

@@ -133,12 +133,14 @@ def imagenette(config: Data) -> Dataset:
         _listed([tree / side / wnid for wnid in classes], "*.JPEG", count, tree)
         for side, count in _IMAGENETTE.items()
     )
+    sides, reading = splits(train, test, size, tree, _again(tree))
     return Dataset.of(
         "imagenette",
-        *splits(train, test, size, tree, _again(tree)),
+        *sides,
         tuple(names[0] for names in classes.values()),
         source=f"Imagenette (Howard, 2019), variant {variant}, as torchvision reads it",
         licence="Apache 2.0; the images under ImageNet's terms: research and education only",
+        reading="; ".join(reading.told()),
     )
 
 
@@ -161,12 +163,14 @@ def caltech101(config: Data) -> Dataset:
     folders = sorted(path for path in tree.iterdir() if path.is_dir())
     folders = [path for path in folders if path.name != "BACKGROUND_Google"]
     train, test = _drawn(_listed(folders, "image_*.jpg", _CALTECH, tree))
+    sides, reading = splits(train, test, config.size or _SIDE, root, _again(tree))
     return Dataset.of(
         "caltech101",
-        *splits(train, test, config.size or _SIDE, root, _again(tree)),
+        *sides,
         tuple(path.name for path in folders),
         source="Caltech-101 (Fei-Fei et al., 2004), as torchvision reads it; split drawn here",
         licence="CC BY 4.0",
+        reading="; ".join(reading.told()),
     )
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
@@ -14,11 +14,17 @@ from torch import Tensor
 
 from research.data import memory_map
 from research.data.dataset import Split
-from research.data.pixels import Pixels, fit, read_rgb
+from research.data.pixels import Kind, Picture, Pixels, Range, decode, fit
+from research.data.reading import Reading
 from research.errors import UserError
+from research.records import write_json
 
 _CHUNK = 250
 """files per task of a thread: enough that handing out tasks costs nothing"""
+DECODING = 2
+"""raised whenever files are decoded to other pixels, which makes kept ones useless"""
+_NAMED = 3
+"""damaged files that a message names"""
 
 Groups = Sequence[Sequence[Path]]
 """the files of each class, in the order of the labels"""
@@ -26,25 +32,26 @@ Groups = Sequence[Sequence[Path]]
 
 def splits(
     train: Groups, test: Groups, size: int | None, root: Path, damaged: str
-) -> tuple[Split, Split]:
+) -> tuple[tuple[Split, Split], Reading]:
     """Decodes all files, in their order. Both sides are views of one array.
 
     Arguments:
         train, test: files below `root`, in all at least one.
         size: every image is resized and cut to that square; all must share one size where None.
         root: folder of the set. An array that is too large for the memory goes into a file there,
-            see `mapped`.
+            see `memory_map`.
         damaged: what to do about a file that cannot be read.
 
     Returns:
-        Images uint8 (N, 3, H, W), labels int64 (N,).
+        Images uint8 (N, 3, H, W), labels int64 (N,), and what was done to the images.
 
     Raises:
-        UserError: a file cannot be read, or has another size than the first.
+        UserError: files cannot be read, or one has another size than the first.
     """
-    images = _decode([*chain(*train, *test)], size, root, damaged)
+    images, reading = _decode([*chain(*train, *test)], size, root, damaged)
     labels = _labels(train)
-    return Split(images[: len(labels)], labels), Split(images[len(labels) :], _labels(test))
+    sides = Split(images[: len(labels)], labels), Split(images[len(labels) :], _labels(test))
+    return sides, reading
 
 
 def _labels(groups: Groups) -> Tensor:
@@ -52,40 +59,117 @@ def _labels(groups: Groups) -> Tensor:
     return torch.arange(len(groups)).repeat_interleave(counts)
 
 
-def _decode(paths: Sequence[Path], size: int | None, root: Path, damaged: str) -> Tensor:
+def _decode(
+    paths: Sequence[Path], size: int | None, root: Path, damaged: str
+) -> tuple[Tensor, Reading]:
     """Image files -> uint8 (N, 3, H, W), on all cores."""
-    first = _read(paths[0], size, damaged).shape
+    job = _Job(paths, size, damaged)
+    if not memory_map.needed(job.shape):
+        array = np.empty(job.shape, np.uint8)
+        return torch.from_numpy(array), job.fill(array)
+    path = root / memory_map.FOLDER / f"{_key(paths, size, root)}.uint8"
+    noted = path.with_suffix(".reading")
 
-    def fill(images: Pixels, start: int) -> None:
-        for i, path in enumerate(paths[start : start + _CHUNK], start):
-            picture = _read(path, size, damaged)
-            if picture.shape != first:
-                raise UserError(_unequal(paths[0], first, path, picture.shape))
-            images[i] = picture
+    def fill(images: Pixels) -> None:
+        write_json(noted, job.fill(images).as_json())
 
-    def fill_all(images: Pixels) -> None:
+    if _noted(noted) is None and path.is_file():  # nobody knows what was done to the images
+        path.unlink()
+    images = memory_map.array(job.shape, fill, path)
+    return images, _noted(noted) or Reading()
+
+
+def _noted(path: Path) -> Reading | None:
+    """What an earlier run noted beside the decoded images; None where that cannot be read."""
+    try:
+        return Reading.of_json(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError):
+        return None
+
+
+class _Job:
+    """Decodes the files of a set into one array."""
+
+    def __init__(self, paths: Sequence[Path], size: int | None, damaged: str) -> None:
+        self._paths, self._size, self._damaged = paths, size, damaged
+        self._model, first = self._first()
+        self.shape = (len(paths), *self._fitted(first, {}, blank=True).shape)
+
+    def _first(self) -> tuple[Path, Picture]:
+        """The first file that can be read, whose size all others must have."""
+        broken = list[str]()
+        for path in self._paths:
+            try:
+                return path, decode(path, self._damaged)
+            except UserError as error:
+                broken.append(str(error))
+        raise UserError(_told(broken))
+
+    def fill(self, images: Pixels) -> Reading:
+        """Writes every image; those of more than 8 bits once the range of all is known.
+
+        Raises:
+            UserError: files that cannot be read, the first of them by name.
+        """
+        reading, deep, broken = Reading(), list[int](), list[str]()
+        starts = range(0, len(self._paths), _CHUNK)
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for _ in pool.map(lambda start: fill(images, start), range(0, len(paths), _CHUNK)):
-                pass
+            for found, later, wrong in pool.map(lambda start: self._part(images, start), starts):
+                reading.join(found)
+                deep += later
+                broken += wrong
+            if broken:
+                raise UserError(_told(broken))
+            reading.check()
+            list(pool.map(lambda index: self._write(images, index, reading.ranges), deep))
+        return reading
 
-    shape = (len(paths), *first)
-    if memory_map.needed(shape):
-        path = root / memory_map.FOLDER / f"{_key(paths, size, root)}.uint8"
-        return memory_map.array(shape, fill_all, path)
-    images = np.empty(shape, np.uint8)
-    fill_all(images)
-    return torch.from_numpy(images)
+    def _part(self, images: Pixels, start: int) -> tuple[Reading, list[int], list[str]]:
+        """What was done, which images need the range of all, and what is wrong."""
+        reading, deep, broken = Reading(), list[int](), list[str]()
+        for index, path in enumerate(self._paths[start : start + _CHUNK], start):
+            try:
+                picture = decode(path, self._damaged)
+            except UserError as error:
+                broken.append(str(error))
+                continue
+            reading.add(picture)
+            fitted = self._fitted(picture, {}, blank=picture.kind is not None)
+            if fitted.shape != self.shape[1:]:
+                raise UserError(_unequal(self._model, self.shape[1:], path, fitted.shape))
+            if picture.kind:
+                deep.append(index)
+            else:
+                images[index] = fitted
+        return reading, deep, broken
+
+    def _write(self, images: Pixels, index: int, ranges: Mapping[Kind, Range]) -> None:
+        images[index] = self._fitted(decode(self._paths[index], self._damaged), ranges)
+
+    def _fitted(
+        self, picture: Picture, ranges: Mapping[Kind, Range], *, blank: bool = False
+    ) -> Pixels:
+        """(3, H, W); `blank` where only the size counts."""
+        image = picture.image if blank else picture.rgb(ranges)
+        fitted = image if self._size is None else fit(image, self._size)
+        return np.asarray(fitted).transpose(2, 0, 1)
 
 
-def _read(path: Path, size: int | None, damaged: str) -> Pixels:
-    """(3, H, W)"""
-    image = read_rgb(path, damaged)
-    return np.asarray(image if size is None else fit(image, size)).transpose(2, 0, 1)
+def _told(broken: Sequence[str]) -> str:
+    """One line about all files that cannot be read."""
+    if len(broken) == 1:
+        return broken[0]
+    more = f"; and {len(broken) - _NAMED:,} more" if len(broken) > _NAMED else ""
+    return f"{len(broken):,} files cannot be read: {'; '.join(broken[:_NAMED])}{more}"
 
 
 def _key(paths: Sequence[Path], size: int | None, root: Path) -> str:
     """Digest of the files' names, sizes and times of change, and of the size of the images."""
-    facts = [size, *((path.relative_to(root).as_posix(), *_stamp(path)) for path in paths)]
+    facts = [
+        DECODING,
+        size,
+        *((path.relative_to(root).as_posix(), *_stamp(path)) for path in paths),
+    ]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 

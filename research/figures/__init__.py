@@ -12,12 +12,16 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LogNorm, Normalize, PowerNorm, TwoSlopeNorm
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from research.figures import glyphs
+from research import fonts
+from research.figures import glyphs, lettering
 from research.records import Array
 
 COLUMN_MM = 86.0
@@ -28,6 +32,16 @@ TEN_COLOURS = (
     "#332288", "#88CCEE", "#44AA99", "#117733", "#999933",
     "#DDCC77", "#CC6677", "#882255", "#AA4499", "#777777",
 )  # fmt: skip
+MARKS = ("o", "s", "^", "X", "D", "v", "P", "*")
+"""Shapes for ten classes each: 80 classes have a look of their own."""
+LEGEND = 30
+"""Entries of a legend at most, in `_ROWS` lines."""
+_ROWS = 8
+_ROW_MM = 3.3
+_PRINTED, _NAMED = 12, 24
+"""classes whose cells of a confusion matrix have print, and that its axes name, at most"""
+_LONGEST = 24
+"""letters of a name in a legend or on an axis"""
 
 
 @contextmanager
@@ -35,7 +49,7 @@ def style() -> Iterator[None]:
     """The look of every figure; text is paths and ids are fixed, so equal data, equal bytes."""
     with mpl.rc_context(
         {
-            "font.family": "STIXGeneral",
+            "font.family": [*fonts.FAMILIES],
             "mathtext.fontset": "stix",
             "font.size": 8,
             "axes.labelsize": 8,
@@ -61,7 +75,12 @@ def style() -> Iterator[None]:
 
 
 def save(figure: Figure, stem: Path) -> None:
-    """Writes `stem`.svg and .png, the same bytes for the same figure."""
+    """Writes `stem`.svg and .png, the same bytes for the same figure.
+
+    Raises:
+        UserError: a letter that no font has.
+    """
+    lettering.as_written(lettering.written(figure))
     stem.parent.mkdir(parents=True, exist_ok=True)
     drawn = io.BytesIO()
     figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None})
@@ -232,39 +251,105 @@ def image_rows(
 
 
 def scatter_classes(axes: Axes, points: Array, labels: Array, classes: Sequence[str]) -> None:
-    """A map of points (N, 2), one colour a class; drawn as pixels, for thousands of vector marks
-    take a PDF reader seconds."""
-    for index, (name, colour) in enumerate(zip(classes, TEN_COLOURS, strict=False)):
+    """A map of points (N, 2), one colour a class, and one shape for each ten of them; drawn as
+    pixels, for thousands of vector marks take a PDF reader seconds."""
+    size = 3 if len(classes) <= len(TEN_COLOURS) else 7  # shapes take more room than colours
+    for index, name in enumerate(classes):
         chosen = points[labels == index]
+        shape, colour = divmod(index, len(TEN_COLOURS))
         axes.scatter(
-            chosen[:, 0], chosen[:, 1], s=3, color=colour, label=name, linewidths=0, rasterized=True
-        )
+            chosen[:, 0], chosen[:, 1], s=size, color=TEN_COLOURS[colour], label=short(name),
+            marker=MARKS[shape % len(MARKS)], linewidths=0, rasterized=True,
+        )  # fmt: skip
     axes.set(xticks=[], yticks=[])
     for side in axes.spines.values():
         side.set_visible(True)
     axes.set_aspect("equal", adjustable="datalim")
 
 
+def short(name: str, longest: int = _LONGEST) -> str:
+    """A name, its middle cut out where it is long: numbered names differ at their ends."""
+    end = longest // 3
+    return name if len(name) <= longest else f"{name[: longest - end - 1]}…{name[-end:]}"
+
+
+def class_legend(figure: Figure, axes: Axes) -> None:
+    """The classes of a map below it: as many as fit, and how many more there are."""
+    handles, names = axes.get_legend_handles_labels()
+    look = {"markerscale": 3 if len(names) <= len(TEN_COLOURS) else 2, "handletextpad": 0.1}
+    shown = min(len(names), LEGEND)
+    while True:
+        rest = len(names) - shown
+        more = [f"… and {rest:,} more"] * (rest > 0)
+        if len(names) > len(TEN_COLOURS) * len(MARKS):
+            more = [f"{more[0]}, in the same marks again"]
+        entries = [*handles[:shown], *(Line2D([], [], linestyle="none") for _ in more)]
+        if legend_below(figure, entries, [*names[:shown], *more], **look) or shown == 1:
+            return
+        shown -= 1
+
+
+def legend_below(
+    figure: Figure, handles: Sequence[Artist], names: Sequence[str], **look: Any
+) -> bool:
+    """A legend under all axes, of as few lines as its width allows.
+
+    The figure grows by the lines that are more than two, so that what it shows keeps its size.
+
+    Returns:
+        Whether there is one; none is drawn that would have more than eight lines.
+    """
+    renderer = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
+    for rows in range(1, min(_ROWS, len(names)) + 1):
+        columns = -(-len(names) // rows)
+        legend = figure.legend(handles, names, loc="outside lower center", ncols=columns, **look)
+        lettering.as_written(legend.get_texts())
+        if legend.get_window_extent(renderer).width <= figure.bbox.width or columns == 1:
+            width, height = figure.get_size_inches()
+            figure.set_size_inches(width, height + max(rows - 2, 0) * _ROW_MM / 25.4)
+            return True
+        legend.remove()
+    return False
+
+
 def confusions(matrices: Mapping[str, Array], classes: Sequence[str]) -> Figure:
     """Confusion matrices in a row, more than two over the page, by per cent of the true class.
 
     The diagonal has these per cents in print, every other cell its count; below ½ it stays empty.
+    Classes with long names have the whole page. More than a dozen have cells too small for print:
+    their matrices are shown by colour alone, and their axes name as many classes as fit.
 
     Arguments:
         matrices: title -> counts (C, C), rows are true classes.
     """
-    figure = canvas(*((COLUMN_MM, 53) if len(matrices) < 3 else (PAGE_MM, 42)))
+    many = len(classes) > _PRINTED
+    long = sum(map(len, classes)) > 4 * _PRINTED
+    size = (PAGE_MM, 42.0) if len(matrices) > 2 else (COLUMN_MM, 53.0)
+    figure = canvas(*((PAGE_MM, 26 + PAGE_MM / len(matrices) * 0.7) if many or long else size))
     grid = figure.subplots(1, len(matrices), sharey=True, squeeze=False)[0]
     for axes, (title, counts) in zip(grid, matrices.items(), strict=True):
-        rows = 100 * counts / counts.sum(1, keepdims=True)
+        rows = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
         axes.imshow(rows, cmap="Blues", norm=PowerNorm(0.35, 0, 100))
-        for (i, j), value in np.ndenumerate(np.where(np.eye(len(counts)), rows, counts)):
-            if value >= 0.5:
-                ink = "white" if rows[i, j] > 20 else "black"
-                axes.text(j, i, f"{value:.0f}", color=ink, ha="center", va="center", fontsize=6)
+        if not many:
+            _print_cells(axes, counts, rows)
         axes.set(title=title, xlabel="predicted class")
-        axes.set_xticks(range(len(classes)), classes)
-        axes.set_yticks(range(len(classes)), classes)
-        axes.tick_params(length=0)
+        _name_classes(axes, classes)
     grid[0].set_ylabel("true class")
     return figure
+
+
+def _print_cells(axes: Axes, counts: Array, rows: Array) -> None:
+    for (i, j), value in np.ndenumerate(np.where(np.eye(len(counts)), rows, counts)):
+        if value >= 0.5:
+            ink = "white" if rows[i, j] > 20 else "black"
+            axes.text(j, i, f"{value:.0f}", color=ink, ha="center", va="center", fontsize=6)
+
+
+def _name_classes(axes: Axes, classes: Sequence[str]) -> None:
+    """Names along both axes, of every class or of every so many."""
+    places = range(0, len(classes), -(-len(classes) // _NAMED))
+    names = [short(classes[place], 16) for place in places]
+    upright = max(map(len, names)) > 2
+    axes.set_xticks(places, names, rotation=90 if upright else 0)
+    axes.set_yticks(places, names)
+    axes.tick_params(length=2 if len(places) < len(classes) else 0)

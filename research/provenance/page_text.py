@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ PAGES_LIMIT = 50
 _PLACEHOLDER = "…"
 _AT_LINE_END = "\x02"
 """What PDFium makes of a hyphen at which it sees a line end."""
+_REORDERED = re.compile("[\u0900-\u0dff\u1000-\u109f\u1780-\u17ff]")
 _BREAKS = re.compile(r"[\s\u00ad\u2010\ufffe-]+")
 
 
@@ -86,6 +88,19 @@ def collapsed(text: str) -> str:
 def bare(text: str) -> str:
     """Without white space and hyphens, for a phrase that lines may break."""
     return _BREAKS.sub("", collapsed(text))
+
+
+def note_reordered(entries: Sequence[dict[str, Any]], content: bytes) -> None:
+    """Notes how the reader finds what is printed in scripts whose signs change places.
+
+    In the scripts of India and its neighbours some vowels are drawn before the letter that they
+    follow; the PDF gives them no place in the text, and readers make of them what they will.
+    """
+    moved = [entry for entry in entries if _REORDERED.search(str(entry["printed"]))]
+    found = pages(content) if moved else []
+    for entry in moved:
+        page = found[entry["page"] - 1]
+        entry["stands"] = page.read(page.within(entry["rectangle"]))
 
 
 def shown(content: bytes) -> dict[str, Any]:
@@ -170,13 +185,22 @@ def _page(page: Any) -> Page:
     if count > LETTERS_LIMIT:
         raise Refused(f"a page has more than {LETTERS_LIMIT:,} letters")
     found = (chr(raw.FPDFText_GetUnicode(text, i)) for i in range(count))
-    letters = ["-" if letter == _AT_LINE_END else letter for letter in found]
+    letters = _whole(["-" if letter == _AT_LINE_END else letter for letter in found])
     centres = np.full((count, 2), np.nan)
     for i, letter in enumerate(letters):
         if not letter.isspace():
             left, bottom, right, top = text.get_charbox(i, loose=True)
             centres[i] = (left + right) / 2, (bottom + top) / 2
     return Page(letters, centres, _mono(text, letters))
+
+
+def _whole(letters: list[str]) -> list[str]:
+    """Letters that PDFium gives in two halves as one, and nothing in the place of the second."""
+    for i, (first, second) in enumerate(pairwise(letters)):
+        if "\ud800" <= first <= "\udbff" and "\udc00" <= second <= "\udfff":
+            pair = (first + second).encode("utf-16", "surrogatepass")
+            letters[i : i + 2] = [pair.decode("utf-16"), ""]
+    return ["\ufffd" if "\ud800" <= letter <= "\udfff" else letter for letter in letters]
 
 
 def _mono(text: Any, letters: Sequence[str]) -> npt.NDArray[np.bool_]:

@@ -22,8 +22,8 @@ The trail is one JSON document, embedded in the PDF and in the HTML:
     metadata      title, author, keywords and dates, as they stand in the file
     seal          sha256 of all of the above, see `sealed`
 
-`kind` is number, cell, count, setting, fact, quoted or stated. A rectangle is [left, bottom, right,
-top] in points from the page's lower left corner, as in PDF; pages count from 1. `format` and
+`kind` is number, cell, count, cut, setting, fact, quoted or stated. A rectangle is [left, bottom,
+right, top] in points from the page's lower left corner, as in PDF; pages count from 1. `format` and
 `shows` say how a value was printed, so that anyone can print it again.
 """
 

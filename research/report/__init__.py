@@ -22,7 +22,7 @@ from research.provenance.attachment import Attached
 from research.provenance.cohort import History, Past
 from research.records import Results
 from research.report import anonymous as hidden
-from research.report import limits, markdown, pdf, pictures, render
+from research.report import authors, limits, markdown, pdf, pictures, render
 from research.report.citations import Citations
 from research.report.layout import Plan, Sheet
 from research.report.words import Words
@@ -85,7 +85,7 @@ def build(
     Args:
         results: the record of a finished run.
         source: the write-up, Markdown with the words that templates/README.md lists.
-        author: a TOML file with name, affiliation, email and course.
+        author: a TOML file; see `research.report.authors`.
         templates: page templates, style sheets and references.bib.
         others: records of the studies that the write-up `reads` beside its own.
         history: the runs around this one, for what the foot says of cohort and selection.
@@ -97,17 +97,17 @@ def build(
         UserError: anything in the sources, the record or the layout that is not fit to print.
     """
     with _uncollected(), limits.within():
-        text, told = markdown.read(source), render.author_of(author)
+        text, told = markdown.read(source), authors.read(author)
         beside = _beside(text, others)
         if anonymous:
             beside = {study: hidden.cleaned(other) for study, other in beside.items()}
             results = hidden.cleaned(results)
         ledger = provenance.Ledger(results, beside, history, stale=tuple(stale))
-        signed = hidden.AUTHOR if anonymous else told
+        signed = authors.Authors((authors.Person(hidden.NAME),)) if anonymous else told
         sources = _sources(source, author, templates)
         # a digest of the author's file would tell who is meant to whoever guesses
         sources = [path for path in sources if not (anonymous and path == author)]
-        checked = hidden.secrets(told) if anonymous else {}
+        checked = hidden.secrets(told.single()) if anonymous else {}
         return _build(ledger, text, out, signed, templates, sources, checked, draft=draft)
 
 
@@ -115,7 +115,7 @@ def _build(
     ledger: provenance.Ledger,
     text: markdown.Source,
     out: Path,
-    signed: dict[str, str],
+    signed: authors.Authors,
     templates: Path,
     made_of: Sequence[Path],
     secrets: Mapping[str, str],
@@ -145,9 +145,10 @@ def _build(
                 f"what is printed stands on a page, but {', '.join(lost[:5])} on none: does a "
                 "style sheet or template hide it?"
             )
-        bare = provenance.trail(ledger, head["title"], signed, sources, laid.places)
+        bare = provenance.trail(ledger, head["title"], signed.block(), sources, laid.places)
         bare["gaps"] = list(gaps)
         written = pdf.write(laid.document, _attached(ledger), ended)
+        page_text.note_reordered(bare["numbers"], written)
         trail = provenance.sealed(bare, page_text.shown(written))
         page = render.arrange(env, paper, sheet, "screen", trail=_script(trail))
         content = attachment.attach(written, _record(trail), ended)

@@ -25,7 +25,8 @@ from urllib.parse import unquote
 from research.paths import ROOT
 from research.records import Results, Run
 
-AUTHOR = {"name": "Anonymous", "affiliation": "", "email": "", "course": ""}
+NAME = "Anonymous"
+"""who wrote an anonymous paper"""
 
 COMMON = frozenset(
     {"root", "user", "admin", "runner", "ubuntu", "debian", "docker", "app", "nobody"}
@@ -65,7 +66,8 @@ def cleaned(results: Results) -> Results:
 def _cleaned(run: Run) -> Run:
     data = run.data
     if run.config.get("data.name") == "folder":  # a folder's name is the author's own
-        data = data | {"name": "own images", "source": "own images"}
+        read = f"; {data['reading']}" if data.get("reading") else ""
+        data = data | {"name": "own images", "source": f"own images{read}"}
     config = {
         key: value for key, value in run.config.items() if not key.endswith((".root", "root"))
     }
@@ -111,15 +113,27 @@ def found(pdf: bytes, page: bytes, wanted: Mapping[str, str]) -> list[str]:
 
 
 def _alone(author: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """(what, value) of those parts of the author's facts that name a person by themselves."""
-    name = author.get("name", "")
+    """(what, value) of those parts of the authors' facts that name a person by themselves.
+
+    Arguments:
+        author: `name` and `email`, or of several authors `name 1`, `name 2`, …
+    """
+    for key, value in author.items():
+        what, _, number = key.partition(" ")
+        if what == "name" and (surname := _surname(value)):
+            yield f"surname {number}".strip(), surname
+        elif what == "email":
+            for word in re.split(r"[\s<>(),;]+", value):
+                if "@" in word:
+                    yield f"address {number}".strip(), word.removeprefix("mailto:")
+
+
+def _surname(name: str) -> str:
+    """The last word, or what stands before a comma; empty where it is a word of every paper."""
     family, comma, _ = name.partition(",")
     words = family.split() if comma else name.split()[-1:]
-    if len(name.split()) > 1 and words and folded(" ".join(words)) not in OWN:
-        yield "surname", " ".join(words)
-    for word in re.split(r"[\s<>(),;]+", author.get("email", "")):
-        if "@" in word:
-            yield "address", word.removeprefix("mailto:")
+    alone = len(name.split()) > 1 and words and folded(" ".join(words)) not in OWN
+    return " ".join(words) if alone else ""
 
 
 def folded(text: str) -> str:

@@ -1,8 +1,8 @@
 """PDF: lays a write-up out with WeasyPrint, refuses what is not fit to print, writes PDF/A-3a."""
 
+import base64
 import dataclasses
 import hashlib
-import importlib.util
 import io
 import json
 import logging
@@ -18,6 +18,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+from research import fonts
 from research.errors import UserError
 from research.machine import libraries
 from research.provenance import attachment
@@ -62,14 +63,6 @@ def engine() -> Any:
     return weasyprint
 
 
-def fonts() -> Path:
-    """The folder of the fonts that matplotlib brings along, found without importing it."""
-    found = importlib.util.find_spec("matplotlib")
-    if found is None or found.origin is None:
-        raise UserError("the fonts of a PDF come with matplotlib: install it")
-    return Path(found.origin).parent / "mpl-data" / "fonts" / "ttf"
-
-
 def typeset(
     arrange: Callable[[Plan | None], str],
     blocks: Mapping[str, Block],
@@ -86,16 +79,20 @@ def typeset(
         draft: only complains of a wrong count of pages and of what runs out of its place.
 
     Raises:
-        UserError: whatever WeasyPrint warns of, an element wider or higher than its place, a glyph
-            that the fonts lack, a page count outside `PAGES`: all that is found, each with its
+        UserError: whatever WeasyPrint warns of, an element wider or higher than its place, a letter
+            that no font has, a page count outside `PAGES`: all that is found, each with its
             section.
     """
     images: dict[str, Any] = {}
     galley_html = arrange(None)
-    check_glyphs(galley_html)
-    pieces, head, complaints = _galley(galley_html, images, blocks, sheet, memory)
+    faces = _fallbacks(galley_html)
+
+    def dressed(made: Plan | None) -> str:
+        return arrange(made).replace("</style>", f"{faces}</style>", 1)
+
+    pieces, head, complaints = _galley(dressed(None), images, blocks, sheet, memory)
     made = plan(pieces, sheet, head)
-    document, places = _settle(arrange, made, images)
+    document, places = _settle(dressed, made, images)
     complaints += dict.fromkeys(_overfull(document, blocks))
     excess = made.excess(pieces, sheet, head, PAGES[-1])
     complaints += _page_count(len(document.pages), places, blocks, excess)
@@ -139,7 +136,9 @@ def _lay_out(html: str, images: dict[str, Any]) -> Any:
     weasyprint = engine()
     fetcher = weasyprint.URLFetcher(allowed_protocols=("file", "data"))
     with _strict(html):
-        source = weasyprint.HTML(string=html, base_url=f"{fonts().as_uri()}/", url_fetcher=fetcher)
+        source = weasyprint.HTML(
+            string=html, base_url=f"{fonts.folder().as_uri()}/", url_fetcher=fetcher
+        )
         return source.render(pdf_variant="pdf/a-3a", cache=images)
 
 
@@ -148,7 +147,7 @@ def _galley(
 ) -> tuple[list[Piece], float, list[str]]:
     """The blocks' heights and the title's in millimetres, from a layout or from `memory`, and what
     does not fit into its place."""
-    key = hashlib.sha256(f"{engine().__version__} {fonts()} {html}".encode()).hexdigest()
+    key = hashlib.sha256(f"{engine().__version__} {fonts.folder()} {html}".encode()).hexdigest()
     if memory.exists():
         known = json.loads(memory.read_text())
         if known["key"] == key:
@@ -341,22 +340,35 @@ class _Text(HTMLParser):
             self.text.append(data)
 
 
-@cache
-def _glyphs() -> frozenset[int]:
-    from fontTools.ttLib import TTFont
-
-    with TTFont(fonts() / "STIXGeneral.ttf", lazy=True) as font:
-        return frozenset([*font.getBestCmap(), *map(ord, "\n\t")])
-
-
 def check_glyphs(html: str) -> None:
-    """Raises UserError for a glyph that the paper's font lacks: it would come from any other."""
+    """Raises UserError for a letter that no font here has; the line says which to install."""
+    fonts.faces(_text(html))
+
+
+def _text(html: str) -> str:
     reader = _Text()
     reader.feed(html)
-    for line in reader.text:
-        for letter in line:
-            if ord(letter) not in _glyphs():
-                raise UserError(
-                    f"the paper's font has no glyph for '{letter}' (U+{ord(letter):04X}) in "
-                    f"'{line.strip()[:60]}': write it as a formula or otherwise"
-                )
+    return "".join(reader.text)
+
+
+def _fallbacks(html: str) -> str:
+    """Style that sets what the paper's own font lacks in others; empty where it has everything.
+
+    Left to itself the engine would take whatever font this machine has, or print boxes.
+    """
+    text = _text(html)
+    if fonts.within(text, 1):
+        return ""
+    faces = {f"Paper {name}": file for name, file in list(fonts.FAMILIES.items())[1:]}
+    for face in fonts.faces(text):
+        content = base64.b64encode(face.content).decode()
+        faces[face.family] = f"data:font/opentype;base64,{content}"
+    rules = [
+        f'@font-face {{ font-family: "{name}"; src: url("{u}"); }}' for name, u in faces.items()
+    ]
+    families = ", ".join(f'"{name}"' for name in faces)
+    rules += [
+        f"html {{ font-family: STIX, {families}; }}",
+        f"code {{ font-family: Mono, {families}; }}",
+    ]
+    return "\n".join(rules) + "\n"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from research.errors import UserError
 from research.provenance import literals
-from research.report import formulas, markdown, pdf, pictures, render, ways
+from research.report import authors, formulas, markdown, pdf, pictures, render, ways
 from research.report.citations import Citations
 from research.report.misses import at, line_of, miss, text_of
 from research.report.stand_ins import Rehearsed, Whatever
@@ -32,8 +32,8 @@ def mistakes(source: Path, *, author: Path, templates: Path, studies: Sequence[s
     """
     found = _Found()
     with found.told():
-        signed = render.author_of(author)
-        found.glyphs(author.name, *signed.values())
+        signed = authors.read(author)
+        found.glyphs(author.name, *signed.single().values())
     with found.told():
         Citations(templates / "references.bib")
     _check_templates(templates, found)

@@ -2,7 +2,6 @@
 
 import html
 import re
-import tomllib
 import traceback
 from collections.abc import Iterable, Iterator, Sized
 from dataclasses import dataclass
@@ -17,9 +16,10 @@ from markupsafe import Markup
 from research.errors import UserError
 from research.provenance import literals
 from research.report import formulas, limits, markdown, pictures
+from research.report.authors import Authors
 from research.report.layout import Plan, Sheet
 from research.report.markdown import Block, Source
-from research.report.misses import at, line_of, miss, text_of
+from research.report.misses import at, line_of, miss
 from research.report.words import Words
 
 Medium = Literal["galley", "print", "screen"]
@@ -35,7 +35,6 @@ _NO_PROSE = re.compile(
     r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}|(`+).+?\1|\$\$.+?\$\$|\$[^$\n]+\$|^[ \t]*\d+[.)](?=\s)",
     re.DOTALL | re.MULTILINE,
 )
-_AUTHOR = ("name", "affiliation", "email", "course")
 
 
 @dataclass(frozen=True)
@@ -167,24 +166,6 @@ def page(templates: Path, name: str, **facts: Any) -> str:
         raise UserError(f"{name} shows what is not there: {error}") from None
 
 
-def author_of(path: Path) -> dict[str, str]:
-    """Reads name, affiliation, email and course. Raises UserError for a missing or unknown key."""
-    if not path.is_file():
-        raise UserError(
-            f'no {path.name}: write a file with name = "…" and affiliation, email, course'
-        )
-    try:
-        author = tomllib.loads(text_of(path))
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{path.name} is not TOML: {error}") from None
-    for key in author:
-        if key not in _AUTHOR:
-            raise miss(f"{path.name} has no key", key, _AUTHOR)
-    if not author.get("name"):
-        raise UserError(f'{path.name} needs a line: name = "…"')
-    return {key: str(author.get(key, "")) for key in _AUTHOR}
-
-
 def evaluate(env: Bounded, source: Source, words: Words) -> str:
     """The write-up with its words replaced. Raises UserError with the line at fault."""
     try:
@@ -228,7 +209,7 @@ def paper(
     env: Bounded,
     source: Source,
     words: Words,
-    author: dict[str, str],
+    author: Authors,
 ) -> Paper:
     """Renders a write-up to blocks and checks that no number in it was typed by hand.
 
@@ -247,7 +228,7 @@ def paper(
             "source": source,
             "title": Markup(_line_of_words(source.title, words)),
             "keywords": Markup(", ".join(_line_of_words(one, words) for one in source.keywords)),
-            "author": author,
+            "author": author.block() | {"marked": [*map(Markup, author.marked())]},
             "abstract": Markup("\n".join(filled)),
             "run": run,
             "reads": list(words.ledger.others),
@@ -264,7 +245,7 @@ def paper(
     named |= _references(words, len(named))
     head = {
         "title": _bare(source.title),
-        "author": author["name"],
+        "author": author.block()["name"],
         "keywords": [_bare(one) for one in source.keywords],
         "run": run,
     }

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urljoin, urlparse
 
+from research import fonts
 from research.errors import UserError
 from research.provenance import literals
 from research.provenance.formats import measured, plain
@@ -18,7 +19,7 @@ from research.report.citations import Citations
 from research.report.layout import PX, Sheet
 from research.report.misses import line_of
 from research.report.slots import Kind, Slots
-from research.report.tables import Column, Wanted
+from research.report.tables import MOST, Column, Wanted, check_most
 from research.report.words import Words
 
 
@@ -163,7 +164,9 @@ class Rehearsed(Words):
     def table(
         self, name: str, *, caption: str, columns: Wanted,
         rows: Mapping[str, Sequence[Cell]] | None = None, wide: bool = False,
+        most: int = MOST,
     ) -> str:  # fmt: skip
+        check_most(name, most)
         label = self._labelled("tab", name, "Table")
         heads = [one.heading if isinstance(one, Column) else one for one in columns.values()]
         return self._block(f"tab-{name}", label, caption, *heads, wide=wide)
@@ -225,7 +228,7 @@ class Rehearsed(Words):
         try:
             pdf.check_glyphs(html)
         except UserError as error:
-            letter = re.search(r" for '(.)'", str(error))
+            letter = re.search(r" has '(.)'", str(error))
             line = line_of(self.source.text, letter[1]) if letter else None
             self.faults.append((line, str(error)))
 
@@ -274,7 +277,7 @@ class _Safe(Slots):
 
 def _opens(address: str) -> bool:
     """Whether the layout finds a picture: it reads files and no network."""
-    parts = urlparse(urljoin(f"{pdf.fonts().as_uri()}/", address))
+    parts = urlparse(urljoin(f"{fonts.folder().as_uri()}/", address))
     return parts.scheme == "data" or (
         parts.scheme == "file" and Path(unquote(parts.path)).is_file()
     )

@@ -39,12 +39,25 @@ Print = Callable[[str, str, Cell, int], str]
 """(column, printed text, raw cell, row from 1) -> tracked HTML"""
 
 
+MOST = 50
+"""rows that fit a page, their caption above them"""
+
+
 @dataclass(frozen=True)
 class Part:
-    """The part of a table that is printed: columns, and rows by their number in the record."""
+    """The part of a table that is asked for: columns, and rows by their number in the record.
+
+    Attributes:
+        most: rows that are printed at most; the best of a column is that of all rows.
+    """
 
     columns: dict[str, Column]
     rows: tuple[tuple[int, tuple[Cell, ...]], ...]
+    most: int = MOST
+
+    @property
+    def shown(self) -> tuple[tuple[int, tuple[Cell, ...]], ...]:
+        return self.rows[: self.most]
 
     def cells(self, name: str) -> list[Cell]:
         position = list(self.columns).index(name)
@@ -52,17 +65,26 @@ class Part:
 
     @property
     def seeds(self) -> set[int]:
-        """Over how many seeds its cells are; nothing of those that have none."""
-        cells = (cell for _, row in self.rows for cell in row)
+        """Over how many seeds its printed cells are; nothing of those that have none."""
+        cells = (cell for _, row in self.shown for cell in row)
         return {len(cell.values) for cell in cells if isinstance(cell, Number) and cell.values}
 
 
-def select(table: Table, name: str, wanted: Wanted, rows: Mapping[str, Sequence[Cell]]) -> Part:
+def check_most(name: str, most: int) -> None:
+    """Raises UserError where a table would print no row."""
+    if most < 1:
+        raise UserError(f"table '{name}' prints at least 1 row, got most={most}")
+
+
+def select(
+    table: Table, name: str, wanted: Wanted, rows: Mapping[str, Sequence[Cell]], most: int = MOST
+) -> Part:
     """Picks columns in the order of `wanted` and the rows whose cells are among those of `rows`.
 
     Raises:
-        UserError: a column that the table lacks, or no row left.
+        UserError: a column that the table lacks, no row left, or `most` below one.
     """
+    check_most(name, most)
     for column in [*wanted, *rows]:
         if column not in table.columns:
             raise miss(f"table '{name}' has no column", column, table.columns)
@@ -75,14 +97,14 @@ def select(table: Table, name: str, wanted: Wanted, rows: Mapping[str, Sequence[
     )
     if not kept:
         raise UserError(f"table '{name}' has no row where {dict(rows)}")
-    return Part(columns, kept)
+    return Part(columns, kept, most)
 
 
 def body(part: Part, tracked: Print) -> str:
     """The rows as `<tr>` elements; the first column heads its row."""
     bold = {name: best(part.cells(name), column.best) for name, column in part.columns.items()}
     lines = []
-    for index, (number, row) in enumerate(part.rows):
+    for index, (number, row) in enumerate(part.shown):
         cells: list[str] = []
         for (name, column), cell in zip(part.columns.items(), row, strict=True):
             lone = len(part.seeds) > 1 and isinstance(cell, Number) and cell.lone
@@ -103,6 +125,11 @@ def repetitions(seeds: set[int]) -> str:
         return f"n = 1 seed{DAGGER}" if lone else ""
     ends = "–".join(map(str, dict.fromkeys((several[0], several[-1]))))
     return f"n = {ends} seeds" + (f", {DAGGER} n = 1" if lone else "")
+
+
+def cut(shown: int, whole: int, file: str) -> str:
+    """What is said below the caption of a table that is not printed whole."""
+    return f"Printed are {shown:,} of {whole:,} rows; all are attached to the PDF as {file}"
 
 
 def heading(part: Part, inline: Callable[[str], str]) -> str:

@@ -225,15 +225,18 @@ class Words:
     def table(
         self, name: str, *, caption: str, columns: Wanted,
         rows: Mapping[str, Sequence[Cell]] | None = None, wide: bool = False,
+        most: int = tables.MOST,
     ) -> str:  # fmt: skip
         """A table of the run, numbered, its caption above.
 
         Args:
             columns: raw name -> heading or `col(…)`, in the order of printing.
             rows: raw column -> the values whose rows are printed; all rows when absent.
+            most: rows that are printed at most. Of a longer table the first are, and the caption
+                ends with a sentence that says so and names the attached file that has all.
         """
         self._known("table", name, self._results.names("tables"))
-        part = tables.select(self._results.table(name), name, columns, rows or {})
+        part = tables.select(self._results.table(name), name, columns, rows or {}, most)
         artifact = self.ledger.file(f"tables/{name}.json")
         label = self._label("tab", name, "Table")
         exhibit = Exhibit(f"t-{name}", name, artifact, (artifact,))
@@ -244,6 +247,8 @@ class Words:
             self.ledger.tables.append(exhibit)
             self.ledger.lone |= DAGGER in repeated
             seeds = f" {self._count_of(name, part, repeated)}." if repeated else ""
+            if len(part.shown) < len(part.rows):
+                seeds += f" {self._cut_of(name, part, artifact.attachment)}."
             return (
                 f'<figure class="table {"wide" if wide else "float"}" id="tab-{name}">'
                 f"<figcaption>{label}. {self._inline(caption)}{seeds}</figcaption>"
@@ -371,6 +376,12 @@ class Words:
         """Over how many seeds a table's cells are."""
         name, run = f"{table}.n", self._run.id
         return self.ledger.print("count", name, text, sorted(part.seeds), run=run)
+
+    def _cut_of(self, table: str, part: tables.Part, file: str) -> str:
+        """That not all rows are printed, and where they are."""
+        counts = [len(part.shown), len(self._results.table(table).rows)]
+        text, name = tables.cut(counts[0], counts[1], file), f"{table}.rows"
+        return self.ledger.print("cut", name, text, counts, run=self._run.id, file=file)
 
     def _checked(self, part: tables.Part) -> None:
         """Fails while the template's line is known, not when the slot is filled."""

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from research import figures
 from research.config import Data, Train
-from research.data import Dataset, Split, load
+from research.data import Dataset, Split, check_contents, load
 from research.errors import UserError
 from research.methods import reconstruction
 from research.methods.activations import activation_maps, describe, kernels, save_sheet
@@ -33,6 +33,8 @@ from research.training.cache import obtain
 from research.training.loop import placed
 
 ARMS: tuple[Decoder, ...] = ("transpose", "upsample")
+SHOWN = 6
+"""test images whose reconstructions are shown: two best, two median and two worst"""
 UNITS = {"bce": "nat", "mse": "", "psnr": "dB", "ssim": ""}
 
 Models = Mapping[str, Sequence[ConvAutoencoder]]
@@ -107,10 +109,18 @@ def study(config: Config, log: Log) -> None:
 def check(config: Config, data: Dataset) -> None:
     """Finds settings that the data cannot bear before anything is trained."""
     side, points = data.shape[1:], min(config.map_points, len(data.test))
+    check_contents(data, test=SHOWN)
     if min(side) < 12 or side[0] % 4 or side[1] % 4:
         raise UserError(
             f"the images' sides must be multiples of 4 and at least 12 pixels, they are "
             f"{side[0]} × {side[1]}; give --data.size 32"
+        )
+    code = side[0] * side[1] // 4
+    if len(data.train) < code:
+        raise UserError(
+            f"the principal components that the code of {code} values is compared with need as "
+            f"many training images at least, got {len(data.train)}; add images or give a smaller "
+            "--data.size"
         )
     if not 1 <= config.neighbours < min(points / 2, len(data.train)):
         raise UserError(
@@ -388,7 +398,7 @@ def draw_map(results: Results) -> Figure:
     figures.scatter_classes(axes, data["points"], data["labels"], list(data["classes"]))
     trust = results.numbers["trustworthiness"].value
     axes.set_title(f"{len(data['points'])} test images, trustworthiness {trust:.3f}")
-    figure.legend(loc="outside lower center", ncols=5, markerscale=3, handletextpad=0.1)
+    figures.class_legend(figure, axes)
     return figure
 
 

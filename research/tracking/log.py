@@ -37,7 +37,11 @@ class Log(Protocol):
         """One sentence that the run established, shown in the tracking UI's description."""
 
     def dataset(self, facts: Mapping[str, Any]) -> None:
-        """name, source, licence, sha256, train, test, classes, shape of the data that were used."""
+        """name, source, licence, sha256, train, test, classes, shape of the data that were used.
+
+        Raises:
+            UserError: a letter in the name of a class that no font here has.
+        """
 
     def model(self, name: str, facts: Mapping[str, Any]) -> None:
         """Where a trained model came from: origin (trained, found, given), run, seconds, sha256;

@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
-from research import records
+from research import fonts, records
 from research.machine import environment, hardware
 from research.records import Array, Claim, Number, Run, Table
 from research.tracking import staleness
@@ -103,6 +103,8 @@ class Record:
             self.update(findings=(*self.run.findings, text))
 
     def dataset(self, facts: Mapping[str, Any]) -> None:
+        # figures and paper show these: a letter that no font has is told now, not after training
+        fonts.require(map(str, facts.get("classes", ())), "the names of the classes")
         files = staleness.files(self.run.config)
         known = {"files": files} if files else {}
         self.update(data={key: plain(value) for key, value in facts.items()} | known)

@@ -40,12 +40,17 @@ def unaccounted(
         folio = re.compile(rf"(?:^|(?<=\s)){number} / {len(pages)}\s*$", re.MULTILINE)
         rest[number - 1] = folio.sub("", text, count=1)
     for line in author.values():
-        rest[0] = rest[0].replace(line, "", 1)
+        rest[0] = _as_printed(line).sub("", rest[0], count=1)
     for number, text in enumerate(_written(rest, headings), start=1):
         # a citation may be broken by a line's end
         for line in _LABEL.sub("", _CITED.sub("", text)).splitlines():
             for found in literals.numbers(line):
                 yield number, found, " ".join(line.split())
+
+
+def _as_printed(line: str) -> re.Pattern[str]:
+    """A line wherever it is broken; raised letters may stand apart from their names."""
+    return re.compile(r"\s*".join(map(re.escape, "".join(line.split()))))
 
 
 def _written(texts: Sequence[str], headings: Sequence[str]) -> Iterator[str]:

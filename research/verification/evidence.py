@@ -8,7 +8,7 @@ from typing import Any
 from research.provenance import trail as provenance
 from research.provenance.formats import DAGGER, measured, plain
 from research.records import Number, Run
-from research.report.tables import repetitions
+from research.report.tables import cut, repetitions
 
 Trail = Mapping[str, Any]
 Files = Mapping[str, bytes]
@@ -21,6 +21,8 @@ def reprinted(entry: Mapping[str, Any]) -> str | None:
         return str(value)
     if kind == "count":
         return repetitions(set(value))
+    if kind == "cut":
+        return cut(int(value[0]), int(value[1]), str(entry["file"]))
     if kind in ("setting", "fact"):
         return plain(value, spec)
     if kind == "cell" and (isinstance(value, str) or value is None):
@@ -54,7 +56,10 @@ class Evidence:
             }
             for path in provenance.MEASURED
         )
-        self._seeds = _seeds(trail["numbers"])
+        self._seeds, self._rows = _seeds(trail["numbers"]), _rows(trail["numbers"])
+        self._files = {
+            table["name"]: file["attachment"] for table in trail["tables"] for file in table["data"]
+        }
         self._tables = {
             table["name"]: json.loads(files[file["attachment"]])
             for table in trail["tables"]
@@ -76,11 +81,19 @@ class Evidence:
             return table in self._tables, self._cell(table, column, entry["row"])
         if kind == "count":
             return True, self._seeds.get(name.removesuffix(".n"))
+        if kind == "cut":
+            return True, self._cut(name.removesuffix(".rows"), entry)
         if kind == "setting" and run in self._runs:
             return True, self._runs[run]["config"].get(name)
         if kind == "fact" and run in self._facts:
             return True, provenance.portable(self._facts[run].get(name))
         return kind not in ("quoted", "stated"), None
+
+    def _cut(self, table: str, entry: Mapping[str, Any]) -> list[int] | None:
+        """How many rows are printed, and how many there are."""
+        if self._files.get(table) != entry["file"] or table not in self._tables:
+            return None
+        return [len(self._rows.get(table, ())), len(self._tables[table]["rows"])]
 
     def _cell(self, table: str, column: str, row: int) -> Any:
         if table not in self._tables:
@@ -99,6 +112,15 @@ def _seeds(entries: Sequence[Mapping[str, Any]]) -> dict[str, list[int]]:
             table = entry["name"].rpartition(".")[0]
             found.setdefault(table, set()).add(len(entry["values"]))
     return {table: sorted(counts) for table, counts in found.items()}
+
+
+def _rows(entries: Sequence[Mapping[str, Any]]) -> dict[str, set[int]]:
+    """Table -> the rows of which a cell is printed."""
+    found: dict[str, set[int]] = {}
+    for entry in entries:
+        if entry["kind"] == "cell":
+            found.setdefault(entry["name"].rpartition(".")[0], set()).add(entry["row"])
+    return found
 
 
 def _value(raw: Any) -> Any:

@@ -33,7 +33,7 @@ def sign(path: Path, key: Path | None = None) -> str:
         raise UserError(
             f"{path} is not verified, so there is nothing to sign: {verdict.problems[0]}"
         )
-    if trail["author"]["name"] == anonymous.AUTHOR["name"]:
+    if trail["author"]["name"] == anonymous.NAME:
         raise UserError(f"{path} is anonymous, and a signature would tell whose it is")
     block = _signed(program, chosen, signatures.message(trail))
     content = path.read_bytes()

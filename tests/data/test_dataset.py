@@ -1,3 +1,4 @@
+import dataclasses
 import hashlib
 import json
 import struct
@@ -9,7 +10,7 @@ import torch
 from torch import Generator, Tensor
 
 from research.config import Data
-from research.data import Dataset, Split, batches, load
+from research.data import Dataset, Split, batches, check_contents, load
 from research.data.dataset import digest
 from research.errors import UserError
 
@@ -67,6 +68,7 @@ def test_facts_are_json_and_count_the_images(pets: Dataset) -> None:
         "source": "here",
         "licence": "CC0",
         "sha256": pets.sha256,
+        "reading": "",
         "train": 7,
         "test": 3,
         "classes": ["cat", "dog"],
@@ -150,3 +152,28 @@ def test_unknown_set(name: str, hint: str) -> None:
 def test_a_size_is_positive(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="at least 1 pixel, got 0"):
         load(Data("mnist-sample", tmp_path, 0))
+
+
+def same(split: Split) -> Split:
+    return Split(split.images[:1].expand_as(split.images), split.labels)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"classes": ("cat",)}, "needs 2 classes at least, got 1 in pets"),
+        ({"train": None}, "needs 3 training images at least, got 0"),
+        ({"same": "train"}, "the 7 training images of pets are all the same"),
+        ({"same": "test"}, "the 3 test images of pets are all the same"),
+    ],
+)
+def test_what_nothing_can_be_learnt_from_is_refused(
+    change: dict[str, Any], message: str, pets: Dataset
+) -> None:
+    check_contents(pets, train=3, test=3)
+    if side := change.pop("same", None):
+        change[side] = same(getattr(pets, side))
+    if "train" in change and change["train"] is None:
+        change["train"] = Split(pets.train.images[:0], pets.train.labels[:0])
+    with pytest.raises(UserError, match=message):
+        check_contents(dataclasses.replace(pets, **change), train=3, test=3)

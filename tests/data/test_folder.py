@@ -134,7 +134,7 @@ def _cut_short(tree: Path) -> None:
             "there is neither {t}/test nor {t}/val: --data.",
         ),
         (_empty, "{t}/train holds no folder: it must hold one folder"),
-        (lambda t: _remove(t, "test/dog"), "{t}/test/dog holds no image (.jpg"),
+        (lambda t: _remove(t, "test/dog"), "{t}/test/dog holds no image that Pillow reads: add"),
         (
             lambda t: (t / "test/dog").rename(t / "test/Dog"),
             "{t}: train/ and test/ must hold the s",

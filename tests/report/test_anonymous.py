@@ -191,3 +191,9 @@ def test_surname_and_address_are_looked_for_alone(tmp_path: Path) -> None:
 def test_what_only_resembles_a_name_is_none(text: str, tmp_path: Path) -> None:
     wanted = anonymous.secrets({"name": "Ana Page"}, tmp_path) | {"Mariam Usters": "a name"}
     assert anonymous.found(saved(blank()), text.encode(), wanted) == []
+
+
+def test_each_of_several_authors_is_looked_for(tmp_path: Path) -> None:
+    author = {"name 1": "Ada Rivers", "name 2": "Bo Stone", "email 2": "Bo <bo@example.org>"}
+    wanted = anonymous.secrets(author, tmp_path)
+    assert {"Rivers", "Stone", "bo@example.org"} <= wanted.keys()

@@ -23,7 +23,7 @@ from research.errors import UserError
 from research.paths import ROOT, TEMPLATES
 from research.provenance.trail import Ledger
 from research.records import Results, load, write_run
-from research.report import Built, build, markdown, pdf, render
+from research.report import Built, authors, build, markdown, pdf, render
 from research.report.citations import Citations
 from research.report.layout import Sheet
 from research.report.words import Words
@@ -278,7 +278,7 @@ def test_the_note_says_what_is_not_final(
     write_run(record.folder, dataclasses.replace(record.run, **facts))
     results = load(record.folder)
     words = Words(Ledger(results), Citations(TEMPLATES / "references.bib"), Sheet())
-    author = render.author_of(SAMPLE / "author.toml")
+    author = authors.read(SAMPLE / "author.toml")
     env = render.environment(TEMPLATES)
     title = render.paper(env, markdown.read(SAMPLE / "ae.md"), words, author).title
     changed = "Settings other than the preset's: train.lr = "
@@ -313,7 +313,7 @@ def test_the_author_block(text: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "author.toml"
     path.write_text(text)
     with pytest.raises(UserError) as error:
-        render.author_of(path)
+        authors.read(path)
     assert message in str(error.value)
 
 

@@ -12,6 +12,8 @@ from research.paths import ROOT, TEMPLATES
 from research.report import rehearsal
 from tests.samples import SAMPLE
 
+pytestmark = pytest.mark.usefixtures("no_other_fonts")
+
 KNOWN = [entry.slug for entry in studies.entries()]
 HEAD = "---\ntitle: T\n---\n\n## Abstract\n\nWords.\n\n## Body\n\n"
 LINE = 11
@@ -63,7 +65,7 @@ def test_the_studies_own_write_ups_are_fit_for_a_run(path: Path) -> None:
         ("\n\n![A picture](nosuch.png)", "no picture 'nosuch.png' beside the write-up"),
         ("See ![A picture](x.png)", "a picture is a paragraph of its own, got 'x.png'"),
         ("$\\frac{x$", "the formula '\\frac{x' cannot be set"),
-        ("日本", "the paper's font has no glyph for '日'"),
+        ("日本", "no font here has '日'"),
         ('{% if number("x") > 3 %}a{% endif %}', "a printed word cannot be compared"),
         ("## Body", "two headings are called 'Body'"),
         ("# One", "headings are '## Section' or '### Subsection', got 'One'"),
@@ -153,7 +155,7 @@ def test_the_files_around_the_text(read: Read, tmp_path: Path) -> None:
     author = tmp_path / "author.toml"
     for text, named in (
         ('email = "x"', "author.toml needs a line: name"), ("name =", "author.toml is not TOML"),
-        ('name = "日本"', "author.toml: the paper's font has no glyph for '日'"),
+        ('name = "日本"', "author.toml: no font here has '日'"),
     ):  # fmt: skip
         author.write_text(text)
         found = read("Words.", author=author)

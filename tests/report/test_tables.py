@@ -1,8 +1,15 @@
+import json
+from collections.abc import Callable
+
+import pikepdf
 import pytest
 
 from research.errors import UserError
 from research.records import Number, Table
+from research.report import Built
 from research.report.tables import Column, best, body, common_unit, printed, repetitions, select
+from research.verification.evidence import Evidence, reprinted
+from research.verification.verify import verify
 
 TABLE = Table(
     ("arm", "mse", "n"),
@@ -101,3 +108,50 @@ def test_units_of_a_column_agree() -> None:
     assert common_unit([Number(1.0, "dB"), "x", Number(2.0, "dB")]) == "dB"
     with pytest.raises(UserError, match="several units: 'dB', 's'"):
         common_unit([Number(1.0, "dB"), Number(2.0, "s")])
+
+
+def test_the_best_is_that_of_all_rows_though_few_are_printed() -> None:
+    wanted = {"arm": Column("Arm"), "mse": Column("MSE", ".2f", best="min")}
+    rows = (("a", Number(0.3, half_width=0.0)), ("b", Number(0.1, half_width=0.0)))
+    part = select(Table(("arm", "mse"), rows), "t", wanted, {}, most=1)
+    shown = body(part, lambda column, text, raw, row: text)
+    assert shown.count("<tr>") == 1 and "<b>" not in shown
+    whole = select(Table(("arm", "mse"), rows), "t", wanted, {})
+    assert body(whole, lambda column, text, raw, row: text).count("<b>") == 1
+
+
+def test_no_row_is_no_table() -> None:
+    with pytest.raises(UserError, match="prints at least 1 row, got most=0"):
+        select(TABLE, "t", {"arm": Column("Arm")}, {}, most=0)
+
+
+CUT = 'col("Pixels clipped", ".1%")}, most=4) }}'
+
+
+def test_a_long_table_is_cut_and_says_so(write: Callable[..., Built]) -> None:
+    built = write(replace=('col("Pixels clipped", ".1%")}) }}', CUT))
+    said = "Printed are 4 of 10 rows; all are attached to the PDF as tables-classes.json"
+    [entry] = [one for one in built.provenance["numbers"] if one["kind"] == "cut"]
+    assert (entry["printed"], entry["value"]) == (said, [4, 10])
+    verdict = verify(built.pdf)
+    assert verdict.problems == ()
+    with pikepdf.open(built.pdf) as document:
+        content = json.loads(document.attachments[entry["file"]].get_file().read_bytes())
+    assert len(content["rows"]) == 10
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("value", [4, 9]), ("value", [5, 10]), ("file", "numbers.json")]
+)
+def test_a_cut_that_is_told_wrongly_is_found(
+    key: str, value: object, write: Callable[..., Built]
+) -> None:
+    built = write(replace=('col("Pixels clipped", ".1%")}) }}', CUT))
+    [entry] = [one for one in built.provenance["numbers"] if one["kind"] == "cut"]
+    with pikepdf.open(built.pdf) as document:
+        files = {name: spec.get_file().read_bytes() for name, spec in document.attachments.items()}
+    data = Evidence(built.provenance, files)
+    assert data.of(entry) == (True, entry["value"]) and reprinted(entry) == entry["printed"]
+    changed = entry | {key: value}
+    assert data.of(changed)[1] != changed["value"]
+    assert reprinted(changed) != entry["printed"]

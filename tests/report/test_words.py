@@ -77,13 +77,15 @@ SOURCES = {
         HEAD + '{{ figure("kernels", caption="c", alt="a") }}\n' * 2,
         "figure 'kernels' stands twice",
     ),
-    "foreign letter": (HEAD + "The word 猫 means cat.\n", "no glyph for '猫' (U+732B)"),
+    "foreign letter": (HEAD + "The word 猫 means cat.\n", "no font here has '猫' (U+732B)"),
     "too short": (HEAD + "Words.\n", "fills 1 page, it has to fill 2 to 3 pages"),
 }
 
 
 @pytest.mark.parametrize("case", SOURCES)
-def test_a_source_that_is_not_fit_to_print(case: str, write: Callable[..., Built]) -> None:
+def test_a_source_that_is_not_fit_to_print(
+    case: str, write: Callable[..., Built], no_other_fonts: None
+) -> None:
     text, message = SOURCES[case]
     with pytest.raises(UserError) as error:
         write(text)

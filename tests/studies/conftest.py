@@ -13,7 +13,7 @@ from research.data import Dataset, load
 from research.paths import PAPER, TEMPLATES
 from research.provenance.trail import Ledger
 from research.records import Claim, Results
-from research.report import markdown, render
+from research.report import authors, markdown, render
 from research.report.citations import Citations
 from research.report.layout import Sheet
 from research.report.words import Words
@@ -115,7 +115,7 @@ def spoken(outcome: str) -> Callable[[Results, str], set[str]]:
     def claimed(record: Results, slug: str) -> set[str]:
         words = Words(Ledger(record), Citations(TEMPLATES / "references.bib"), Sheet())
         source, env = markdown.read(PAPER / f"{slug}.md"), render.environment(TEMPLATES)
-        render.paper(env, source, words, render.author_of(PAPER / "author.toml"))
+        render.paper(env, source, words, authors.read(PAPER / "author.toml"))
         claims = words.ledger.claims
         assert {one["outcome"] for one in claims} == {outcome}
         return {one["name"] for one in claims}

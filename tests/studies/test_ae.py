@@ -1,5 +1,6 @@
 """The study `ae`, run small: what it logs is re-derived from the weights it stored."""
 
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 from scipy import stats
 from torch.nn import functional as F
@@ -18,7 +20,8 @@ from torch.nn import functional as F
 from research import __main__ as command
 from research import studies
 from research.config import Data
-from research.data import load
+from research.data import Dataset, Split, load
+from research.errors import UserError
 from research.paths import PAPER
 from research.provenance.attachment import trail
 from research.records import Results
@@ -341,6 +344,51 @@ def test_a_mistake_costs_one_line_and_exit_code_2(
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("research:")]
     assert len(lines) == 1
     assert message in lines[0]
+
+
+def a_set(classes: int, train: int, test: int, *, flat: bool = False) -> Dataset:
+    rng = np.random.default_rng(0)
+
+    def side(count: int) -> Split:
+        pixels = rng.integers(0, 256, (1 if flat else count, 3, 16, 16))
+        images = torch.from_numpy(np.broadcast_to(pixels, (count, 3, 16, 16)).astype(np.uint8))
+        return Split(images, torch.arange(count) % classes)
+
+    names = tuple("abcdefgh"[:classes])
+    return Dataset.of("own", side(train), side(test), names, source="here", licence="CC0")
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (a_set(1, 80, 24), "needs 2 classes at least, got 1 in own"),
+        (a_set(2, 80, 5), "needs 6 test images at least, got 5"),
+        (a_set(2, 63, 24), "the code of 64 values is compared with need as many training images"),
+        (a_set(2, 80, 24, flat=True), "the 80 training images of own are all the same"),
+    ],
+)
+def test_what_the_study_cannot_bear_is_refused_before_training(data: Dataset, message: str) -> None:
+    config = dataclasses.replace(ae.PRESETS["sample"], neighbours=2, map_perplexity=3)
+    ae.check(config, a_set(2, 64, 24))
+    with pytest.raises(UserError, match=message):
+        ae.check(config, data)
+
+
+@pytest.mark.usefixtures("no_other_fonts")
+def test_names_that_no_font_has_are_told_before_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for place in ("train/cat", "train/日本", "test/cat", "test/日本"):
+        (tmp_path / "own" / place).mkdir(parents=True)
+        Image.new("RGB", (16, 16), "red").save(tmp_path / "own" / place / "0.png")
+    monkeypatch.setattr(command, "PAPER", tmp_path)
+    (tmp_path / "author.toml").write_text('name = "王小明"', encoding="utf-8")
+    flags = ["--data.name", "folder", "--data.root", str(tmp_path / "own"), "--sample", "cat"]
+    assert command.main(["run", "ae", "--log", f"folder:{tmp_path / 'store'}", *flags]) == 2
+    said = capsys.readouterr().err
+    assert "a paper cannot be built yet: author.toml: no font here has '小' (U+5C0F)" in said
+    assert "research: the names of the classes: no font here has '日' (U+65E5)" in said
+    assert "epoch" not in said
 
 
 @pytest.mark.parametrize(

@@ -610,5 +610,5 @@ def test_grey_pictures_and_a_single_class_are_refused(data: Dataset) -> None:
     config = vgg.PRESETS["sample"]
     with pytest.raises(UserError, match="mnist-sample has 1 × 28 × 28"):
         vgg.check(config, load(Data("mnist-sample")))
-    with pytest.raises(UserError, match="needs at least 2 classes"):
+    with pytest.raises(UserError, match="needs 2 classes at least"):
         vgg.check(config, dataclasses.replace(data, classes=("only",)))

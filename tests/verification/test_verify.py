@@ -869,3 +869,25 @@ def test_too_large_a_file_is_not_read(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_the_reader_knows_what_it_cannot_place() -> None:
     assert page_text.bare("auto‐\nencoder a-b") == "autoencoderab"
     assert page_text.collapsed("10\u207b\u00b3  ½") == "10\u22123 1\u20442"
+
+
+def test_names_in_scripts_that_readers_reorder_are_vouched_for(
+    record: Results, tmp_path: Path
+) -> None:
+    """A vowel sign that is drawn before its letter has no place in the text of a PDF."""
+    built = build(record, SAMPLE / "ae.md", tmp_path / "ae.pdf", author=SAMPLE / "author.toml",
+                  templates=TEMPLATES)  # fmt: skip
+    [entry, *_] = [one for one in built.provenance["numbers"] if one["name"] == "classes.class"]
+    told = [dict(entry) | {"printed": "क्रिकेट"}, dict(entry)]
+    page_text.note_reordered(told, built.pdf.read_bytes())
+    assert told[0]["stands"] == entry["printed"] and "stands" not in told[1]
+
+
+def test_letters_in_two_halves_are_one() -> None:
+    assert page_text._whole(["a", "\ud83c", "\udf4e", "b", "\ud83c"]) == [
+        "a",
+        "🍎",
+        "",
+        "b",
+        "\ufffd",
+    ]

@@ -6,7 +6,7 @@ The autoencoders of these sources under one budget, with true mean squared error
 [0, 1], beside principal components, below whose error no linear code of the same size can get.
 """
 
-from research.data import Dataset, load
+from research.data import Dataset, check_contents, load
 from research.errors import UserError
 from research.records import Cell, Table
 from research.studies.autoencoders.drawings import FIGURES
@@ -96,3 +96,4 @@ def check_shapes(digits: Dataset, pictures: Dataset) -> None:
         raise UserError(
             f"{pictures.name} has no pictures to train on; give another --pictures.name"
         )
+    check_contents(pictures, classes=1)

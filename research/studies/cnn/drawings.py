@@ -130,10 +130,7 @@ def draw_maps(results: Results) -> Figure:
         )
     for axes in grid[len(rows) :]:
         axes.set_axis_off()
-    handles, labels = grid[0].get_legend_handles_labels()
-    figure.legend(
-        handles, labels, loc="outside lower center", ncols=10, markerscale=3, handletextpad=0.1
-    )
+    figures.class_legend(figure, grid[0])
     return figure
 
 

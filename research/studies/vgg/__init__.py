@@ -5,7 +5,7 @@ Source: course assignment 5, bonus; notebook Vgg16-CIFAR; Goodfellow, Shlens and
 Its numbers of the noises carry the names of the study `fgsm`, with which the write-up compares.
 """
 
-from research.data import Dataset, load
+from research.data import Dataset, check_contents, load
 from research.errors import UserError
 from research.methods.universality import check as check_battery
 from research.studies.vgg.drawings import FIGURES
@@ -51,11 +51,7 @@ def check(config: Config, data: Dataset) -> None:
             "the network needs square images in three channels whose side is a multiple of 32, "
             f"{data.name} has {channels} × {height} × {width}; give --data.size 32"
         )
-    if len(data.classes) < 2:
-        raise UserError(
-            f"the network needs at least 2 classes, {data.name} has {len(data.classes)}; "
-            "give other data"
-        )
+    check_contents(data)
     if not config.width > 0:
         raise UserError(f"--width must be greater than 0, got {config.width:g}")
     for name, values in {"eps": config.eps, "noise-eps": (config.noise_eps,)}.items():

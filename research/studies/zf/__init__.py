@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from torch import nn
 
-from research.data import Dataset, Split, load
+from research.data import Dataset, Split, check_contents, load
 from research.errors import UserError
 from research.methods.crops import cropped
 from research.records import Table
@@ -107,6 +107,7 @@ def check(config: Config, data: Dataset) -> None:
             f"{data.name} has {len(data.classes)}, {len(data.train)} and {len(data.test)}; give "
             "another --data.name or --data.root"
         )
+    check_contents(data)
     if not config.width > 0:
         raise UserError(f"--width must be greater than 0, got {config.width:g}")
     if not (1 <= config.window <= config.side and config.stride >= 1):

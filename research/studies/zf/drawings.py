@@ -185,7 +185,8 @@ def draw_occlusion(results: Results) -> Figure:
     ]
     if len(colours) < len(np.unique(data["label"])):
         handles.append(Patch(facecolor=OTHERS, label="others"))
-    figure.legend(handles=handles, loc="outside lower center", ncols=6, handlelength=1)
+    names = [str(handle.get_label()) for handle in handles]
+    figures.legend_below(figure, handles, names, handlelength=1)
     return figure
 
 

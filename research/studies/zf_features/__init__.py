@@ -8,7 +8,7 @@ layer's features of images of another set, beside networks that saw nothing else
 
 from dataclasses import replace
 
-from research.data import Dataset, Split, load
+from research.data import Dataset, Split, check_contents, load
 from research.errors import UserError
 from research.records import Cell, Table
 from research.studies.zf_features.ablation import Ablation, measure_ablations
@@ -94,6 +94,7 @@ def check(config: Config) -> None:
 
 
 def check_source(config: Config, data: Dataset) -> None:
+    check_contents(data)
     if min(data.shape[1:]) < config.side:
         raise UserError(
             f"--side must be at most the {min(data.shape[1:])} pixels of the images of "
@@ -104,6 +105,7 @@ def check_source(config: Config, data: Dataset) -> None:
 def check_target(config: Config, target: Dataset, data: Dataset) -> None:
     if len(target.classes) < 2:
         raise UserError(f"the target needs two classes or more, {target.name} has one")
+    check_contents(target, train=0)
     if min(target.shape[1:]) < config.side:
         raise UserError(
             f"--target.size must be at least --side ({config.side}), got {min(target.shape[1:])}"

@@ -1,0 +1,189 @@
+"""Who hands a write-up in: `author.toml`, with one author or several.
+
+    name = "Ada Rivers"                          one author
+    name = ["Ada Rivers", "Bo Stone"]            several, of one affiliation
+    affiliation = ["University A", "Institute B"]   … or of one each, in their order
+
+    [[author]]                                   the same, author by author
+    name = "Ada Rivers"
+    affiliation = ["University A", "Institute B"]
+    email = "ada@example.org"
+
+The byline marks affiliations by raised letters where there are several: numbers would have to be
+vouched for, and change places with names that run from right to left.
+"""
+
+import html
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count, product
+from pathlib import Path
+from string import ascii_lowercase
+from typing import Any
+from unicodedata import bidirectional
+
+from research.errors import UserError
+from research.report.misses import miss, text_of
+
+KEYS = ("name", "affiliation", "email", "course")
+_LISTED = ("author", "authors")
+_LEFT_TO_RIGHT = "\u200e"
+_FORM = 'name = "…", or of several authors name = ["…", "…"]'
+
+
+@dataclass(frozen=True)
+class Person:
+    """One author: the name, the affiliations and the address, which may be empty."""
+
+    name: str
+    affiliations: tuple[str, ...] = ()
+    email: str = ""
+
+
+@dataclass(frozen=True)
+class Authors:
+    """All authors of a write-up, in the order of the file."""
+
+    people: tuple[Person, ...]
+    course: str = ""
+
+    @property
+    def affiliations(self) -> list[str]:
+        """Each once, in the order in which the byline marks them."""
+        return list(dict.fromkeys(one for person in self.people for one in person.affiliations))
+
+    def byline(self, raised: str = "{}", between: str = ", ") -> tuple[str, str]:
+        """The names and the affiliations as two lines.
+
+        Arguments:
+            raised: the form of the letter that joins a name to its affiliation.
+        """
+        places = dict(zip(self.affiliations, _marks(), strict=False))
+        if len(places) < 2:
+            return between.join(person.name for person in self.people), "".join(places)
+        names = between.join(
+            person.name + raised.format(",".join(places[one] for one in person.affiliations))
+            for person in self.people
+        )
+        return names, between.join(raised.format(mark) + name for name, mark in places.items())
+
+    def block(self) -> dict[str, str]:
+        """The lines of the author block as they are read on the page; `name` is without marks.
+
+        `byline` is there only where it is another line than `name`.
+        """
+        names, affiliation = self.byline()
+        plain = ", ".join(person.name for person in self.people)
+        emails = ", ".join(person.email for person in self.people if person.email)
+        lines = {"name": plain, "affiliation": affiliation, "email": emails, "course": self.course}
+        return lines if names == plain else {"byline": names, **lines}
+
+    def marked(self) -> tuple[str, str]:
+        """Names and affiliations as HTML."""
+        safe = Authors(
+            tuple(
+                Person(_closed(html.escape(p.name)), tuple(map(html.escape, p.affiliations)))
+                for p in self.people
+            )
+        )
+        return safe.byline('<sup class="auto">{}</sup>')
+
+    def single(self) -> dict[str, str]:
+        """Everything that names somebody, each for itself: what it is -> the name."""
+        given = {
+            "name": [person.name for person in self.people],
+            "affiliation": self.affiliations,
+            "email": [person.email for person in self.people],
+            "course": [self.course],
+        }
+        return {
+            f"{key} {number}" if len(values) > 1 else key: value
+            for key, values in given.items()
+            for number, value in enumerate(values, 1)
+            if value
+        }
+
+
+def _marks() -> Iterator[str]:
+    """a to z, then aa, ab, …"""
+    for length in count(1):
+        yield from map("".join, product(ascii_lowercase, repeat=length))
+
+
+def _closed(name: str) -> str:
+    """A name that runs from right to left ends with a mark, so that what follows stands behind."""
+    return name + _LEFT_TO_RIGHT if {"R", "AL"} & set(map(bidirectional, name)) else name
+
+
+def read(path: Path) -> Authors:
+    """Reads the authors' file.
+
+    Raises:
+        UserError: no such file, no TOML, an unknown key, no name, or lists of different lengths.
+    """
+    if not path.is_file():
+        raise UserError(
+            f'no {path.name}: write a file with name = "…" and affiliation, email, course'
+        )
+    try:
+        told = tomllib.loads(text_of(path).removeprefix("\ufeff"))
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{path.name} is not TOML: {error}") from None
+    for key in told:
+        if key not in (*KEYS, *_LISTED):
+            raise miss(f"{path.name} has no key", key, KEYS)
+    tables = [one for key in _LISTED for one in _as_list(told.get(key, []))]
+    if tables and all(isinstance(one, str) for one in tables):  # author = ["A", "B"]
+        told["name"], tables = [*_as_list(told.get("name", [])), *tables], []
+    people = [*_columns(told, path.name), *(_person(one, path.name) for one in tables)]
+    if not people:
+        raise UserError(f"{path.name} needs a line: {_FORM}")
+    return Authors(tuple(people), _text(told.get("course", ""), "course", path.name))
+
+
+def _columns(told: Mapping[str, Any], file: str) -> list[Person]:
+    """The authors of `name`, `affiliation` and `email`, which are texts or lists of them."""
+    names = _texts(told.get("name", []), "name", file)
+    places = _texts(told.get("affiliation", []), "affiliation", file)
+    emails = _texts(told.get("email", []), "email", file)
+    if not names:
+        return []
+    for key, given in {"affiliation": places, "email": emails}.items():
+        several = len(names) > 1 or key == "email"
+        if several and len(given) not in (0, 1, len(names)):
+            raise UserError(
+                f"{file} has {len(names)} names and {len(given)} of '{key}': give one for all, or "
+                "one for each name"
+            )
+    own = len(places) == len(names) > 1
+    each = [(place,) for place in places] if own else [tuple(places)] * len(names)
+    emails += [""] * (len(names) - len(emails))  # one for all is written once
+    return [Person(*one) for one in zip(names, each, emails, strict=True)]
+
+
+def _person(table: Any, file: str) -> Person:
+    """One `[[author]]`."""
+    if not isinstance(table, Mapping):
+        raise UserError(f"{file}: 'author' must hold names alone or tables alone, got both")
+    for key in table:
+        if key not in KEYS[:3]:
+            raise miss(f"{file} has no key of an author", key, KEYS[:3])
+    if not table.get("name"):
+        raise UserError(f"{file}: each [[author]] needs a name")
+    name, email = (_text(table.get(key, ""), key, file) for key in ("name", "email"))
+    return Person(name, tuple(_texts(table.get("affiliation", []), "affiliation", file)), email)
+
+
+def _as_list(given: Any) -> Sequence[Any]:
+    return given if isinstance(given, list) else [given]
+
+
+def _texts(given: Any, key: str, file: str) -> list[str]:
+    return [text for one in _as_list(given) if (text := _text(one, key, file))]
+
+
+def _text(given: Any, key: str, file: str) -> str:
+    if not isinstance(given, str):
+        raise UserError(f"{file}: '{key}' must be text, got {given!r}")
+    return " ".join(given.split())
