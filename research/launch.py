@@ -2,8 +2,10 @@
 
 import dataclasses
 import importlib
+import math
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -15,6 +17,7 @@ from research import figures, models, records
 from research.config import GIVEN, changes, digest, flatten
 from research.data import remembered
 from research.errors import UserError
+from research.machine import threads
 from research.records import sha256
 from research.studies import Entry
 from research.tracking import Log, Opening, OpenRun, Store, Summary, staleness
@@ -87,7 +90,8 @@ def launch(entry: Entry, config: Any, options: Options, store: Store) -> str:
     )
     former = interrupted(opening, store.runs(entry.slug)).id if options.resume else None
     # measured in float32 proper: PyTorch lets cuDNN's convolutions round to TF32 unless told not to
-    with store.start(opening, resume=former, pretrained=pretrained) as log, loop.tf32(False):
+    starting = store.start(opening, resume=former, pretrained=pretrained)
+    with sparing(config.train.device), starting as log, loop.tf32(False):
         measured(study, config, pretrained, log)
         with log.part("figures"):
             draw(study, log)
@@ -116,17 +120,39 @@ def measured(study: Study, config: Any, pretrained: Mapping[str, Path], log: Log
         ) from None
 
 
+def sparing(device: str) -> AbstractContextManager[None]:
+    """One thread on a CPU until a large network is met; with an accelerator the host keeps its."""
+    return threads.limited(1) if device.startswith("cpu") else nullcontext()
+
+
 def check(config: Any) -> None:
     """Raises UserError for a setting that no study can run with."""
     least = {"epochs": config.train.epochs, "batch": config.train.batch}
     for name, value in least.items():
         if value < 1:
             raise UserError(f"--train.{name} must be at least 1, got {value}")
-    if not config.train.lr > 0:
-        raise UserError(f"--train.lr must be greater than 0, got {config.train.lr:g}")
+    if not 0 < config.train.lr < math.inf:
+        raise UserError(
+            f"--train.lr must be greater than 0 and finite, got {config.train.lr:g}; give 0.001"
+        )
     if not config.seeds or len(set(config.seeds)) < len(config.seeds):
         given = " ".join(map(str, config.seeds)) or "none"
         raise UserError(f"--seeds must be one or more different numbers, got {given}")
+    for name, value in flatten(config).items():
+        check_numbers(name, value)
+
+
+def check_numbers(name: str, value: Any) -> None:
+    """Raises UserError for nan and the infinities: in no setting of any study they mean anything.
+
+    What else a study asks of its own, its `check` says.
+    """
+    if isinstance(value, tuple):
+        for one in value:
+            check_numbers(name, one)
+    elif isinstance(value, float) and not math.isfinite(value):
+        flag = name.replace("_", "-")
+        raise UserError(f"--{flag} must be a finite number, got {value:g}; give another")
 
 
 def named(config: Any, options: Options) -> tuple[Any, Options]:

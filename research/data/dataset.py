@@ -12,6 +12,7 @@ import torch
 from torch import Generator, Tensor
 
 from research.errors import UserError
+from research.machine import hardware
 
 
 class Samples(Protocol):
@@ -132,6 +133,24 @@ class Dataset:
 
     def to(self, device: torch.device | str) -> "Dataset":
         return replace(self, train=self.train.to(device), test=self.test.to(device))
+
+    def require_floats(self, train: float, test: float) -> None:
+        """Sees to it that float32 copies of the images have room, before a study makes them.
+
+        Arguments:
+            train, test: how many copies of all images of each side there are at once.
+
+        Raises:
+            UserError: they have no room.
+        """
+        values = train * self.train.images.numel() + test * self.test.images.numel()
+        _, height, width = self.shape
+        count = len(self.train) + len(self.test)
+        hardware.require_memory(
+            4 * values,
+            f"what this study computes of {count:,} images of {height} × {width} pixels",
+            "give a smaller --data.size, or fewer images",
+        )
 
     def class_index(self, name: str) -> int:
         """The label of a class. Raises UserError for an unknown name."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from research.data import memory_map
 from research.data.dataset import Split
-from research.data.pixels import Kind, Picture, Pixels, Range, decode, fit
+from research.data.pixels import Kind, Picture, Pixels, Range, decode, fit, require_room
 from research.data.reading import Reading
 from research.errors import UserError
 from research.records import write_json
@@ -63,8 +64,13 @@ def _decode(
     paths: Sequence[Path], size: int | None, root: Path, damaged: str
 ) -> tuple[Tensor, Reading]:
     """Image files -> uint8 (N, 3, H, W), on all cores."""
+    if size:  # each core holds one image, and what it was resized from, row by row
+        require_room(2 * 3 * size**2 * _cores(), f"an image of {size} × {size} pixels on each core")
     job = _Job(paths, size, damaged)
     if not memory_map.needed(job.shape):
+        count, _, *sides = job.shape
+        told = f"{count:,} images of {sides[0]} × {sides[1]} pixels"
+        require_room(math.prod(job.shape), told)
         array = np.empty(job.shape, np.uint8)
         return torch.from_numpy(array), job.fill(array)
     path = root / memory_map.FOLDER / f"{_key(paths, size, root)}.uint8"
@@ -113,7 +119,7 @@ class _Job:
         """
         reading, deep, broken = Reading(), list[int](), list[str]()
         starts = range(0, len(self._paths), _CHUNK)
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(_cores()) as pool:
             for found, later, wrong in pool.map(lambda start: self._part(images, start), starts):
                 reading.join(found)
                 deep += later
@@ -186,3 +192,7 @@ def _unequal(first: Path, shape: tuple[int, ...], path: Path, other: tuple[int, 
         f"all images must share one size, but {first} is {shape[2]}×{shape[1]} and {path} is "
         f"{other[2]}×{other[1]}: give --data.size, to which every image is then cut"
     )
+
+
+def _cores() -> int:
+    return os.cpu_count() or 1

@@ -21,6 +21,7 @@ from PIL import Image, ImageFile, ImageOps
 from torch import Tensor
 
 from research.errors import UserError
+from research.machine import hardware
 
 Pixels = npt.NDArray[np.uint8]
 Values = npt.NDArray[np.float64]
@@ -98,6 +99,11 @@ def whole_files() -> Iterator[None]:
         yield
     finally:
         ImageFile.LOAD_TRUNCATED_IMAGES = former
+
+
+def require_room(needed: int, what: str) -> None:
+    """Raises UserError unless so many bytes of main memory are available for `what`."""
+    hardware.require_memory(needed, what, "give a smaller --data.size")
 
 
 # --- which files are images ----------------------------------------------------------------------
@@ -247,9 +253,16 @@ def fit(image: Image.Image, size: int) -> Image.Image:
 
 
 def resize(images: Tensor, size: int | None) -> Tensor:
-    """`fit` for uint8 (N, C, H, W) with C of 1 or 3; as they are where `size` is None or theirs."""
+    """`fit` for uint8 (N, C, H, W) with C of 1 or 3; as they are where `size` is None or theirs.
+
+    Raises:
+        UserError: there is no room for them.
+    """
     if size is None or images.shape[2:] == (size, size):
         return images
+    count, channels = images.shape[:2]
+    # one by one, and then in one array
+    require_room(2 * count * channels * size**2, f"{count:,} images of {size} × {size} pixels")
     pictures = images.squeeze(1) if images.shape[1] == 1 else images.permute(0, 2, 3, 1)
     return stack([np.asarray(fit(Image.fromarray(p), size)) for p in pictures.numpy()])
 

@@ -10,7 +10,11 @@ from typing import Any
 
 import psutil
 
+from research.errors import UserError
+
 MEGABYTE = 1e6
+GROUP = Path("/sys/fs/cgroup")
+"""where Linux tells a container its limits"""
 
 
 def facts() -> dict[str, Any]:
@@ -38,6 +42,32 @@ def peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
+def available_memory() -> int:
+    """Bytes of main memory that this process may still take, within its control group too."""
+    free = [psutil.virtual_memory().available]
+    try:
+        most, used = (int((GROUP / f"memory.{name}").read_text()) for name in ("max", "current"))
+        # what was read from files counts as used, and gives way
+        kept = dict(row.split() for row in (GROUP / "memory.stat").read_text().splitlines())
+        free.append(most - used + int(kept["inactive_file"]))
+    except (OSError, ValueError, KeyError):  # "max" is no number: no limit
+        pass
+    return max(0, min(free))
+
+
+def require_memory(needed: float, what: str, cure: str) -> None:
+    """Raises UserError unless so many bytes are available: what needs them, and what to do.
+
+    Asked for before they are taken: the system ends a process that takes too many without a word.
+    """
+    free = available_memory()
+    if needed > free:
+        raise UserError(
+            f"{what} must fit into the memory: it takes about {needed / 1e9:.1f} GB, "
+            f"{free / 1e9:.1f} GB are available; {cure}"
+        )
+
+
 def peak_device_memory() -> int:
     """Bytes: the most memory that PyTorch has held on a GPU; 0 where it used none."""
     torch = sys.modules.get("torch")  # a run that has not imported it has not used it
@@ -55,7 +85,8 @@ def compute(device: str, seconds: float, former: Mapping[str, Any]) -> dict[str,
 
     Returns:
         hardware in words, wall_seconds, device_hours (wall time on the run's one device),
-        peak_mib of the process, and peak_device_mib where a GPU was used.
+        threads of PyTorch at the end, peak_mib of the process, and peak_device_mib where a GPU was
+        used.
     """
     machine, wall = facts(), former.get("wall_seconds", 0.0) + seconds
     gpu = f"{device.partition('(')[2].rstrip(')')}; " if "(" in device else ""
@@ -66,6 +97,7 @@ def compute(device: str, seconds: float, former: Mapping[str, Any]) -> dict[str,
         "hardware": f"{gpu}{' '.join(machine['cpu'].split())}, {memory}",
         "wall_seconds": wall,
         "device_hours": wall / 3600,
+        **({"threads": torch.get_num_threads()} if (torch := sys.modules.get("torch")) else {}),
         **{name: value for name, value in highest.items() if value},
     }
 

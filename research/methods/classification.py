@@ -3,12 +3,14 @@
 A confusion matrix is (C, C) counts: its rows are true classes, its columns predicted ones.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import logsumexp
+from scipy.stats import rankdata
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -133,10 +135,13 @@ def novelty(
 def auroc(known: Floats, novel: Floats) -> float:
     """The chance that a score is larger for a sample of `novel` than of `known`; ties count half.
 
-    0.5 is a guess; below, the score calls the wrong ones novel.
+    0.5 is a guess; below, the score calls the wrong ones novel. Scores may be infinite; nan where
+    one is not a number.
     """
-    truth = np.repeat([0, 1], [len(known), len(novel)])
-    return float(roc_auc_score(truth, np.concatenate([known, novel])))
+    truth, scores = np.repeat([0, 1], [len(known), len(novel)]), np.concatenate([known, novel])
+    if np.isnan(scores).any():
+        return math.nan
+    return float(roc_auc_score(truth, rankdata(scores)))  # it takes no infinite scores
 
 
 def cross_entropy(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ interval that took the pairs for independent would be several times too narrow.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import inf, log
+from math import inf, isnan, log, nan
 from typing import Any, Literal
 
 import numpy as np
@@ -43,10 +43,11 @@ class ClassDistances:
             itself is over its pairs i ≠ j. Classes are in the order of their labels.
         intra: mean distance over all pairs of one class.
         inter: mean distance over all pairs of two classes.
-        ratio: inter / intra.
+        ratio: inter / intra; infinite where each class is a single point, nan where it is the same.
         bins: edges of the histograms, (K + 1,), from the least to the greatest distance.
         intra_density, inter_density: share of the pairs per unit of distance, (K,).
-        p: share of random labellings with at least this ratio, by `statistics.permutation_p`.
+        p: share of random labellings with at least this ratio, by `statistics.permutation_p`;
+            nan where the ratio is.
     """
 
     means: Floats
@@ -98,7 +99,7 @@ def class_distances(
         block: vectors whose distances to all others are held at a time.
 
     Raises:
-        ValueError: there are too few classes or vectors, or each class is a single point.
+        ValueError: there are too few classes or vectors.
     """
     space = _Space.of(vectors, labels, metric, block)
     sums = np.zeros((len(space.sizes),) * 2)
@@ -115,24 +116,29 @@ def class_distances(
         inside = pairs.trace()
         return within / inside, (sums.sum() - within) / (pairs.sum() - inside)
 
-    if sums.trace() == 0:
-        raise ValueError("a ratio needs distances within classes, all vectors of a class are equal")
     intra, inter = means(sums.trace())
     null_intra, null_inter = means(draws.null)
     drawn_intra, drawn_inter = draws.means()
     edges, densities = histogram.densities(bins)
     n = len(labels)
+    ratio = float(_ratios(inter, intra))
+    # rounding must not break ties with labellings that are the true one under other names
+    p = statistics.permutation_p(ratio * (1 - 1e-5), _ratios(null_inter, null_intra))
     return ClassDistances(
         sums / pairs,
         statistics.percentile_interval(intra, drawn_intra, n=n),
         statistics.percentile_interval(inter, drawn_inter, n=n),
-        statistics.percentile_interval(inter / intra, drawn_inter / drawn_intra, n=n),
+        statistics.percentile_interval(ratio, _ratios(drawn_inter, drawn_intra), n=n),
         edges,
         densities[0],
         densities[1],
-        # rounding must not break ties with labellings that are the true one under other names
-        statistics.permutation_p(inter / intra * (1 - 1e-5), null_inter / null_intra),
+        nan if isnan(ratio) else p,
     )
+
+
+def _ratios(inter: Any, intra: Any) -> Floats:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.divide(np.float64(inter), np.float64(intra)))
 
 
 def percentiles(

@@ -12,10 +12,13 @@ from torch.nn import functional as F
 def bce(images: Tensor, reconstructions: Tensor) -> Tensor:
     """Binary cross-entropy in nats per pixel value, with the images as soft targets. (N,)
 
-    Its least possible value is not 0 but `entropy_floor(images)`, reached at equality.
+    Its least possible value is not 0 but `entropy_floor(images)`, reached at equality; nan where a
+    value is.
     """
-    loss = F.binary_cross_entropy(reconstructions.float(), images, reduction="none")
-    per_image: Tensor = loss.flatten(1).mean(1)
+    shares = reconstructions.float()
+    lost = shares.isnan()  # which PyTorch refuses, on a GPU in a way that ends the process
+    loss = F.binary_cross_entropy(shares.masked_fill(lost, 0.5), images, reduction="none")
+    per_image: Tensor = loss.masked_fill(lost, torch.nan).flatten(1).mean(1)
     return per_image
 
 
@@ -81,7 +84,8 @@ def checkerboard_energy(residuals: Tensor) -> float:
 
     It is the share of the Fourier row and column at half a cycle per pixel, the pattern that
     strided transposed convolutions imprint. A pattern (-1)^(i+j) has share 1, a smooth residual 0,
-    white noise (H + W - 1) / (HW - 1), which is 0.0616 at 32×32.
+    white noise (H + W - 1) / (HW - 1), which is 0.0616 at 32×32. nan where nothing but a constant
+    is left, as by a perfect copy.
 
     Arguments:
         residuals: reconstruction minus image, (N, C, H, W) with even H and W.

@@ -28,11 +28,13 @@ def over_samples(values: Sequence[float], unit: str = "") -> Number:
     """Mean and 95 % confidence interval of independent repetitions, by Student's t.
 
     The interval assumes normally distributed repetitions and speaks of the mean over them, not of
-    one more; with a single value there is none.
+    one more; with a single value there is none, and neither where one of them is not finite.
     """
     n = len(values)
     if n == 1:
         return Number(float(values[0]), unit)
+    if not np.isfinite(values).all():
+        return Number(sum(map(float, values)) / n, unit, n=n)
     error = float(np.std(values, ddof=1)) / n**0.5
     half_width = float(stats.t.ppf(0.975, n - 1)) * error
     return Number(float(np.mean(values)), unit, half_width, n)
@@ -134,8 +136,10 @@ def claim_of(
     interval, of which `test` says what it is.
     """
     n = len(effect.values)
-    p = float(stats.ttest_1samp(effect.values, threshold).pvalue) if n > 1 else None
-    p = None if p is None or np.isnan(p) else p  # equal values have no spread to compare with
+    p = None
+    if len(set(effect.values)) > 1 and np.isfinite(effect.values).all():
+        # equal values have no spread to compare with
+        p = float(stats.ttest_1samp(effect.values, threshold).pvalue)
     named = test or ("t test over seeds" if effect.values else "95 % interval")
     return Claim(effect, p, n or effect.n, named, direction, threshold)
 
@@ -172,7 +176,8 @@ def claim_one_more(values: Sequence[float], known: float, direction: Direction) 
     Decided by the interval of `one_more`; p is that of the t test that belongs to it.
     """
     expected = one_more(values)
-    spread = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+    finite = bool(np.isfinite(values).all())
+    spread = float(np.std(values, ddof=1)) if finite and len(values) > 1 else 0.0
     p = None
     if spread:
         off = abs(expected.value - known) / (spread * (1 + 1 / len(values)) ** 0.5)
@@ -242,9 +247,13 @@ def resamples(labels: Labels, times: int, seed: int) -> npt.NDArray[np.float32]:
 def percentile_interval(value: float, replicates: Floats, unit: str = "", n: int = 1) -> Number:
     """A value between the 2.5th and the 97.5th percentile of its bootstrap replicates, (B,).
 
+    Without an interval where some of them are not finite.
+
     References:
         An Introduction to the Bootstrap, section 13.3 (Efron and Tibshirani, 1993).
     """
+    if not np.isfinite(replicates).all():
+        return Number(float(value), unit, n=n)
     low, high = np.quantile(replicates, [0.025, 0.975])
     return Number(float(value), unit, n=n, low=float(low), high=float(high))
 

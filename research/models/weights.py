@@ -17,7 +17,10 @@ def count_parameters(model: nn.Module) -> int:
 
 
 def save_weights(path: Path, model: nn.Module, name: str) -> None:
-    """Writes safetensors with the model's class, its configuration and `name` inside."""
+    """Writes safetensors with the model's class, its configuration and `name` inside.
+
+    Equal weights under an equal name give equal bytes.
+    """
     metadata = {
         "model": type(model).__name__,
         "config": json.dumps(getattr(model, "config", {}), sort_keys=True),
@@ -28,6 +31,20 @@ def save_weights(path: Path, model: nn.Module, name: str) -> None:
         for name in same[1:]:  # the format holds no tensor under two names
             state[name] = state[name].clone()
     save_file(state, path, metadata)
+    _sort_header(path)
+
+
+def _sort_header(path: Path) -> None:
+    """Puts the names in the header of a safetensors file in order: the library's is random.
+
+    Its length, eight bytes at the beginning, stays the same.
+    """
+    with path.open("r+b") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+        ordered = json.dumps(header, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        file.seek(8)
+        file.write(ordered.encode().ljust(length))
 
 
 def weights_metadata(path: Path) -> dict[str, str]:

@@ -13,6 +13,7 @@ _SPEC = re.compile(r"(?P<head>[+ ,]*)(?:\.(?P<digits>\d+))?(?P<kind>[fFeEgG%])")
 _EXPONENT = re.compile(r"e([+-])0*(\d+)")
 _SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 SPACE = "\u00a0"
+UNDEFINED = "undefined"
 DAGGER = "†"
 """Marks the value of a single seed."""
 
@@ -43,10 +44,15 @@ def measured(number: Number, spec: str, *, spread: bool = True, unit: bool = Tru
     """`value ± half-width unit`, or `value [low, high] unit`, or as much of it as there is.
 
     '0.0123 ± 0.0004', '97.1 [96.0, 97.9]%', '21.5 dB'. The interval limits the digits: its
-    shorter arm has at most two that count, 1495.2 ± 136.9 is printed as 1,500 ± 140.
+    shorter arm has at most two that count, 1495.2 ± 136.9 is printed as 1,500 ± 140. What was
+    measured and has no value, as 0 / 0, is printed 'undefined'.
     """
+    if math.isnan(number.value):
+        return UNDEFINED
+    if math.isinf(number.value):
+        return "∞" if number.value > 0 else "\u2212∞"
     text = _limited(number.value, number, spec)
-    if spread and number.bounds:
+    if spread and number.bounds and all(map(math.isfinite, number.bounds)):
         text = text.removesuffix("%")  # the sign once, at the end
         text = f"{text}{SPACE}{_spread(number, spec)}"
     return f"{text}{SPACE}{number.unit}" if unit and number.unit else text
@@ -79,7 +85,7 @@ def _limited(value: float, number: Number, spec: str) -> str:
 def _last_place(number: Number) -> int | None:
     """The power of ten of the second digit of the interval's shorter arm; None without one."""
     low, high = number.bounds or (number.value, number.value)
-    arms = [arm for arm in (number.value - low, high - number.value) if arm > 0]
+    arms = [arm for arm in (number.value - low, high - number.value) if 0 < arm < math.inf]
     return _exponent(float(f"{min(arms):.1e}")) - 1 if arms else None
 
 
@@ -117,7 +123,7 @@ def told_apart(a: Number, b: Number) -> bool:
     By a paired t test where both were measured with the same number of seeds, else where their
     intervals share no point. Of single seeds nothing is told.
     """
-    if a.lone or b.lone:
+    if a.lone or b.lone or not all(map(math.isfinite, (a.value, b.value, *a.values, *b.values))):
         return False
     if not a.values or len(a.values) != len(b.values):
         return apart(a, b)

@@ -345,12 +345,12 @@ def _model_facts(run: Run) -> dict[str, Any]:
 
 
 def _methods(models: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """`models.parameters`, `.optimiser`, `.lr`, `.epochs`, `.batch`, and each for a model by name.
+    """`models.parameters`, `.optimiser`, `.lr`, `.epochs`, `.batch`, `.threads`; each also by name.
 
     Where the models differ, the fact of all lists the values.
     """
     flat: dict[str, Any] = {}
-    for key in ("parameters", "optimiser", "lr", "epochs", "batch"):
+    for key in ("parameters", "optimiser", "lr", "epochs", "batch", "threads"):
         own = {name: model[key] for name, model in models.items() if key in model}
         own = {
             name: _listed(value) if isinstance(value, list) else value

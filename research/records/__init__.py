@@ -187,11 +187,12 @@ class Run:
     """the settings in which the run departs from its preset"""
     models: dict[str, dict[str, Any]] = field(default_factory=dict)
     """name -> origin (trained, found or given), digest, sha256; the run that trained it, seconds;
-    parameters, optimiser, lr, epochs, batch, read off the objects that were used"""
+    parameters, optimiser, lr, epochs, batch, threads, read off the objects that were used"""
     code: dict[str, str] = field(default_factory=dict)
     """module -> digest of its syntax tree, see `tracking.staleness`; empty in older records"""
     compute: dict[str, Any] = field(default_factory=dict)
-    """hardware, wall_seconds, device_hours, peak_mib, peak_device_mib, see `hardware.compute`"""
+    """hardware, wall_seconds, device_hours, threads, peak_mib, peak_device_mib, see
+    `hardware.compute`"""
 
 
 @dataclass

@@ -1,6 +1,7 @@
 """Tables: raw cells to printed ones, units in the headings, the best of a column in bold."""
 
 import html
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -171,10 +172,7 @@ def common_unit(cells: Sequence[Cell]) -> str:
 def best(cells: Sequence[Cell], wanted: Literal["min", "max"] | None) -> int | None:
     """The row of the best value, if it can be told apart from the next best."""
     sign = {"min": 1, "max": -1, None: 0}[wanted]
-    numbers = [(index, _number(cell)) for index, cell in enumerate(cells)]
-    ranked = sorted(
-        ((i, n) for i, n in numbers if n is not None), key=lambda one: sign * one[1].value
-    )
+    ranked = sorted(_ranked(cells), key=lambda one: sign * one[1].value)
     if not sign or len(ranked) < 2 or not told_apart(ranked[0][1], ranked[1][1]):
         return None
     return ranked[0][0]
@@ -184,3 +182,9 @@ def _number(cell: Cell) -> Number | None:
     if isinstance(cell, Number):
         return cell
     return Number(float(cell)) if isinstance(cell, int | float) else None
+
+
+def _ranked(cells: Sequence[Cell]) -> list[tuple[int, Number]]:
+    """The cells that have a value, with their rows."""
+    numbers = ((index, _number(cell)) for index, cell in enumerate(cells))
+    return [(i, n) for i, n in numbers if n is not None and not math.isnan(n.value)]

@@ -23,7 +23,7 @@ from research.data import Dataset, Split, check_contents, load
 from research.errors import UserError
 from research.methods import reconstruction
 from research.methods.activations import activation_maps, describe, kernels, save_sheet
-from research.methods.embedding import fit_pca, knn_accuracy, trustworthiness, tsne
+from research.methods.embedding import fit_pca, knn_accuracy, trustworthiness, tsne, varies
 from research.methods.statistics import Direction, claim_pairs, over_samples, over_seeds, paired
 from research.models import ConvAutoencoder, Decoder, count_parameters
 from research.models.inference import predict
@@ -35,6 +35,8 @@ from research.training.loop import placed
 ARMS: tuple[Decoder, ...] = ("transpose", "upsample")
 SHOWN = 6
 """test images whose reconstructions are shown: two best, two median and two worst"""
+CODE_MAPS = 4
+"""Maps of the code, each with a quarter of the image's side."""
 UNITS = {"bce": "nat", "mse": "", "psnr": "dB", "ssim": ""}
 
 Models = Mapping[str, Sequence[ConvAutoencoder]]
@@ -112,7 +114,7 @@ def check(config: Config, data: Dataset) -> None:
     check_contents(data, test=SHOWN)
     if min(side) < 12 or side[0] % 4 or side[1] % 4:
         raise UserError(
-            f"the images' sides must be multiples of 4 and at least 12 pixels, they are "
+            f"the images' sides must be multiples of 4 and at least 12 pixels, got "
             f"{side[0]} × {side[1]}; give --data.size 32"
         )
     code = side[0] * side[1] // 4
@@ -125,13 +127,22 @@ def check(config: Config, data: Dataset) -> None:
     if not 1 <= config.neighbours < min(points / 2, len(data.train)):
         raise UserError(
             f"--neighbours must be at least 1 and less than half of the {points} points of the "
-            f"map, got {config.neighbours}; change it or --map-points"
+            f"map and than the {len(data.train)} training images, got {config.neighbours}; change "
+            f"it or --map-points"
         )
     if not 1 <= config.map_perplexity < points / 3:
         raise UserError(
             f"--map-perplexity must be at least 1 and less than a third of the {points} points "
             f"of the map, got {config.map_perplexity:g}; change it or --map-points"
         )
+    values = CODE_MAPS * (side[0] // 4) * (side[1] // 4)
+    if values > len(data.train):
+        raise UserError(
+            f"a linear code of {values} values, as the network's, needs as many training images, "
+            f"got {len(data.train)}; give more, or a smaller --data.size"
+        )
+    # on one side the pixels and what PCA makes of them, on the other what every model makes
+    data.require_floats(train=3, test=2 * len(ARMS) * len(config.seeds) + 4)
 
 
 def train(arm: Decoder, seed: int, data: Dataset, config: Config, log: Log) -> ConvAutoencoder:
@@ -200,6 +211,8 @@ def measure_reconstructions(models: Models, pca: PCA, data: Dataset, log: Log) -
     }
 
     def mean(name: str, measure: str, chosen: Array) -> Number | None:
+        if not chosen.any():  # a class without test images
+            return None
         runs = [run[measure].numpy()[chosen].mean() for run in measured[name] if measure in run]
         return over_models(name, runs, UNITS[measure]) if runs else None
 
@@ -229,8 +242,21 @@ def measure_reconstructions(models: Models, pca: PCA, data: Dataset, log: Log) -
     log.arrays("spectra", **{
         arm: reconstruction.spectrum(outputs[arm][0] - images).cpu().numpy() for arm in ARMS
     })  # fmt: skip
+    for arm in ARMS:
+        tell_constant(arm, outputs[arm], log)
     claim_errors(found, log)
     tell_gain(found, log)
+
+
+def tell_constant(arm: str, outputs: Sequence[Tensor], log: Log) -> None:
+    """How many networks answer every test image with one picture, to half a grey level."""
+    constant = sum(bool((out.amax(0) - out.amin(0)).max() < 0.5 / 255) for out in outputs)
+    log.number(f"constant_{arm}", constant)
+    if constant:
+        log.finding(
+            f"{constant} of {len(outputs)} networks with the decoder '{arm}' answer every test "
+            "image with the same picture: training has silenced them."
+        )
 
 
 def linear_baselines(pca: PCA, images: Tensor) -> dict[str, list[Tensor]]:
@@ -284,6 +310,8 @@ def tell_gain(found: Mapping[str, Mapping[str, Number | None]], log: Log) -> Non
     transpose, upsample = (number.values for arm in ARMS if (number := found[arm]["psnr"]))
     gain = paired(transpose, upsample, "dB")
     log.number("psnr_gain", gain)
+    if not np.isfinite(gain.value):  # a perfect copy has no finite PSNR
+        return
     spread = f" ± {gain.half_width:.2f}" if gain.half_width is not None else ""
     log.finding(
         f"The upsampling decoder's PSNR exceeds the transposed one's by {gain.value:.2f}{spread} "
@@ -313,12 +341,23 @@ def measure_code(models: Models, pca: PCA, data: Dataset, config: Config, log: L
         constant = scores["pixels"] * len(scores[arm])  # which have no seed
         log.claim(f"{arm}_code_beats_pixels", claim_pairs(constant, scores[arm], "greater"))
     log.number("chance", 1 / len(data.classes))
+    codes = {arm: [code(m, data.test) for m in group] for arm, group in models.items()}
+    for name, found in codes.items():
+        log.number(f"dead_{name}", sum(not varies(vectors) for vectors in found))
+    measure_map(codes["transpose"][0], truth, data.classes, config, log)
+
+
+def measure_map(
+    codes: Array, truth: Array, classes: Sequence[str], config: Config, log: Log
+) -> None:
+    """A map of the code, and how far it may be trusted; none where all codes are one point."""
     chosen = np.random.default_rng(0).permutation(len(truth))[: config.map_points]
-    codes = code(models["transpose"][0], data.test)[chosen]
-    points = tsne(codes, perplexity=config.map_perplexity)
-    log.arrays("map", points=points, labels=truth[chosen], classes=np.array(data.classes))
+    if not varies(codes[chosen]):
+        return
+    points = tsne(codes[chosen], perplexity=config.map_perplexity)
+    log.arrays("map", points=points, labels=truth[chosen], classes=np.array(classes))
     log.number("map_points", len(chosen))
-    log.number("trustworthiness", trustworthiness(codes, points, config.neighbours))
+    log.number("trustworthiness", trustworthiness(codes[chosen], points, config.neighbours))
 
 
 def code(model: ConvAutoencoder, split: Split) -> Array:
@@ -390,8 +429,10 @@ def draw_spectra(results: Results) -> Figure:
     return figures.spectra({LABELS[arm]: power for arm, power in results.arrays("spectra").items()})
 
 
-def draw_map(results: Results) -> Figure:
-    """The code of test images as openTSNE lays it out."""
+def draw_map(results: Results) -> Figure | None:
+    """The code of test images as openTSNE lays it out; None where it is one point."""
+    if "map" not in results.names("arrays"):
+        return None
     data = results.arrays("map")
     figure = figures.canvas(figures.COLUMN_MM, 54)
     axes = figure.subplots()
@@ -402,7 +443,7 @@ def draw_map(results: Results) -> Figure:
     return figure
 
 
-FIGURES: dict[str, Callable[[Results], Figure]] = {
+FIGURES: dict[str, Callable[[Results], Figure | None]] = {
     "curves": draw_curves,
     "kernels": draw_kernels,
     "activations": partial(draw_activations, arm="transpose"),

@@ -26,10 +26,11 @@ from torch.optim.lr_scheduler import LRScheduler
 from research import paths
 from research.config import Train
 from research.data import Samples
+from research.machine import hardware, threads
 from research.models import load_weights, save_weights
 from research.records import Array, sha256, write_json
 from research.tracking import Log
-from research.training import fingerprint
+from research.training import cost, fingerprint
 from research.training.loop import DivergenceError, Epoch, Fitting, M, Objective, fit, fit_together
 from research.training.plan import Planning
 from research.training.progress import shown
@@ -105,7 +106,8 @@ def obtain(
     if isinstance(log, Planning):
         log.note(recipe)
         return model
-    wanted, methods = recipe.wanted, methods_of(model, optimiser, settings)
+    wanted = recipe.wanted
+    methods = {**methods_of(model, optimiser, settings), "threads": recipe.threads}
     digest = recipe.digest
     with log.child(name, {**params, "model_digest": digest[:12]}) as child:
         if child.pretrained:
@@ -119,6 +121,7 @@ def obtain(
         else:
             kept = _train(recipe, child, log)
     _log_model(name, model, {**methods, "digest": digest}, kept, wanted, log)
+    threads.widen(recipe.threads)
     return model
 
 
@@ -143,8 +146,13 @@ class Recipe(Generic[M]):
         """Of the model as it is before it is trained."""
         return digest_of(
             self.model, self.samples, self.objective, self.optimiser, self.settings, self.seed,
-            self.evaluate, self.scheduler,
+            self.evaluate, self.scheduler, self.threads,
         )  # fmt: skip
+
+    @cached_property
+    def threads(self) -> int:
+        """On how many the model trains. Raises UserError where a batch has no room."""
+        return prepare(self.model, self.samples, self.objective, self.settings)
 
     @property
     def wanted(self) -> list[int]:
@@ -177,7 +185,8 @@ def _train(recipe: Recipe[Any], child: Log, log: Log) -> Kept:
     epochs = (epoch for [epoch] in fit_together([recipe.fitting(log)]))
     shots = _photographed(epochs, recipe.model, files)
     try:
-        curve = _log_curve(name, shown(shots, name, recipe.settings.epochs), child, log)
+        with threads.limited(recipe.threads):
+            curve = _log_curve(name, shown(shots, name, recipe.settings.epochs), child, log)
     except DivergenceError as error:
         raise DivergenceError(f"{name}: {error}") from None
     return keep(recipe.model, recipe.digest, log.id, curve, files)
@@ -209,6 +218,21 @@ def train_together(recipes: Sequence[Recipe[Any]], log: Log) -> None:
         keep(recipe.model, recipe.digest, log.id, curve, shots)
 
 
+def prepare(model: nn.Module, samples: Samples, objective: Objective, settings: Train) -> int:
+    """The number of threads on which the model trains. An accelerator leaves the host its own.
+
+    Raises:
+        UserError: what a batch of training computes has no room in the memory.
+    """
+    if samples.device.type != "cpu":
+        return threads.AVAILABLE
+    sample, batch = cost.of_sample(model, samples, objective), min(settings.batch, len(samples))
+    hardware.require_memory(
+        sample.memory * batch, f"a batch of {batch:,} images", "lower --train.batch or --data.size"
+    )
+    return threads.suited(sample.operations * batch)
+
+
 def digest_of(
     model: nn.Module,
     samples: Samples,
@@ -218,8 +242,13 @@ def digest_of(
     seed: int,
     evaluate: Evaluate,
     scheduler: LRScheduler | None,
+    count: int = 1,
 ) -> str:
-    """sha256 of everything that a trained model and its curve follow from."""
+    """sha256 of everything that a trained model and its curve follow from.
+
+    Of the machine that is the number of threads on a CPU, whose sums it orders: 1 wherever the
+    batches are small.
+    """
     kinds = sorted({type(module) for module in model.modules()}, key=lambda kind: kind.__qualname__)
     return fingerprint.digest(
         {"python": sys.version_info[:2], "torch": torch.__version__},
@@ -227,7 +256,7 @@ def digest_of(
         [(name, weight.requires_grad, weight) for name, weight in model.named_parameters()],
         samples,
         [seed, settings.epochs, settings.batch, settings.precision],
-        torch.device(settings.device).type,
+        [torch.device(settings.device).type, count if samples.device.type == "cpu" else None],
         [type(optimiser), _settings_of(optimiser, model)],
         [type(scheduler), vars(scheduler).get("lr_lambdas"), scheduler.state_dict()]
         if scheduler

@@ -182,7 +182,8 @@ def fit(
         scheduler: stepped after each epoch.
 
     Raises:
-        DivergenceError: the mean loss of an epoch is infinite or not a number.
+        DivergenceError: the mean loss of an epoch, or a weight after it, is infinite or not a
+            number.
     """
     one = Fitting(
         model, samples, objective, optimiser, settings, seed, evaluate, scheduler, checkpoint
@@ -221,10 +222,12 @@ class Fitting:
 
     def measured(self, number: int, loss: float, seconds: float, steps: str) -> Epoch:
         """What comes after the steps of an epoch. Raises DivergenceError."""
-        if not math.isfinite(loss):
+        if not (math.isfinite(loss) and _finite(self.model)):
+            rates = sorted({f"{group['lr']:g}" for group in self.optimiser.param_groups})
+            found = "weights that are not" if math.isfinite(loss) else f"a loss of {loss}"
             raise DivergenceError(
-                f"the training loss must stay finite, it is {loss} after epoch {number}; "
-                f"lower --train.lr (now {self.settings.lr:g})"
+                f"training must stay finite, got {found} in epoch {number} at a learning rate of "
+                f"{', '.join(rates)}; lower it (--train.lr is {self.settings.lr:g})"
             )
         if self.scheduler is not None:
             self.scheduler.step()
@@ -232,6 +235,10 @@ class Fitting:
             metrics = dict(self.evaluate(self.model))
         speed, memory = len(self.samples) / seconds, peak_memory(self.settings.device)
         return Epoch(number, loss, metrics, seconds, speed, memory, steps=steps)
+
+
+def _finite(model: nn.Module) -> bool:
+    return all(bool(weight.isfinite().all()) for weight in model.parameters())
 
 
 def fit_together(fittings: Sequence[Fitting]) -> Iterator[list[Epoch]]:

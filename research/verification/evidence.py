@@ -1,6 +1,7 @@
 """Evidence: what the record of a paper holds, and what it demands to be printed."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
@@ -38,6 +39,13 @@ def number_of(entry: Mapping[str, Any]) -> Number:
     names = {field.name for field in fields(Number)}
     facts = {key: _tupled(entry[key]) for key in names & entry.keys()}
     return Number(**facts)
+
+
+def same(a: Any, b: Any) -> bool:
+    """Whether two values are equal; what is no number is like another that is none."""
+    if isinstance(a, float) and isinstance(b, float) and math.isnan(a):
+        return math.isnan(b)
+    return bool(a == b)
 
 
 def _tupled(value: Any) -> Any:

@@ -35,7 +35,7 @@ from research.provenance.formats import outcome
 from research.provenance.page_text import Page, bare, collapsed
 from research.records import Claim, Number, Results, read_manifest
 from research.verification import accounting, appearance, signatures
-from research.verification.evidence import Evidence, Files, Trail, number_of, reprinted
+from research.verification.evidence import Evidence, Files, Trail, number_of, reprinted, same
 from research.verification.problems import Problem, Verdict
 
 __all__ = ["Problem", "Verdict", "against", "examined", "read_trail", "verify"]
@@ -208,7 +208,7 @@ def _numbers(trail: Trail, files: Files, pages: Sequence[Page]) -> Iterator[Prob
         if found is not None:
             yield Problem("numbers", where, f"'{printed[:60]}' is recorded, '{found[:60]}' stands")
         known, value = data.of(entry)
-        if known and value != entry["value"]:
+        if known and not same(value, entry["value"]):
             yield Problem("numbers", where, f"recorded as {entry['value']}, its data say {value}")
 
 
@@ -256,7 +256,7 @@ def _claims(trail: Trail, files: Files) -> Iterator[Problem]:
             yield Problem("numbers", where, message)
         known = data.claims.get(one["run"], {}).get(one["name"])
         if known is None or {key: known[key] for key in tested} != tested or (
-            number_of(known["effect"]).value != effect.value
+            not same(number_of(known["effect"]).value, effect.value)
             or number_of(known["effect"]).bounds != effect.bounds
         ):  # fmt: skip
             yield Problem("numbers", where, "is not the claim of the data")
@@ -298,7 +298,7 @@ def against(trail: Trail, record: Results | None) -> list[Problem]:
     for entry in trail["numbers"]:
         if entry["kind"] == "number" and entry["run"] == record.run.id:
             known = record.numbers.get(entry["name"])
-            if known is None or known.value != entry["value"]:
+            if known is None or not same(known.value, entry["value"]):
                 said = "none" if known is None else known.value
                 message = f"printed from {entry['value']}, the run has {said}"
                 problems.append(Problem("store", f"number {entry['name']}", message))

@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from PIL import Image, ImageFile
 from research.config import Data
 from research.data import Dataset, load
 from research.errors import UserError
+from research.machine import hardware
 from research.paths import DATA
 
 
@@ -176,3 +178,37 @@ def test_the_last_of_many_files_is_checked_too(tree: Path) -> None:
     paint(tree / "test/dog/zzz.png", (2, 1))
     with pytest.raises(UserError, match=r"zzz\.png is 2×1"):
         read(tree)
+
+
+def test_images_that_have_no_room_are_refused_before_one_is_decoded(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def decode(*_: object) -> None:
+        raise AssertionError("decoded")
+
+    monkeypatch.setattr("research.data.files._read", decode)
+    with pytest.raises(
+        UserError, match=r"^an image of 1000000 × 1000000 pixels on each core must fit"
+    ):
+        read(tree, 1_000_000)
+
+
+def test_a_set_that_has_no_room_is_refused(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hardware, "available_memory", lambda: 12 * 3 * 64**2 - 1)
+    monkeypatch.setattr("research.data.files._cores", lambda: 1)
+    with pytest.raises(UserError, match=r"^12 images of 64 × 64 pixels must fit into the memory"):
+        read(tree, 64)
+    monkeypatch.setattr(hardware, "available_memory", lambda: 12 * 3 * 64**2)
+    data = read(tree, 64)
+    assert data.shape == (3, 64, 64)
+    with pytest.raises(UserError, match=r"^what this study computes of 12 images of 64 × 64"):
+        data.require_floats(train=0.3, test=0.3)
+    data.require_floats(train=0.2, test=0.3)
+
+
+@pytest.mark.parametrize("name", ["mnist-sample", "faces"])
+def test_sets_of_one_array_are_not_enlarged_beyond_the_memory(name: Any) -> None:
+    with pytest.raises(
+        UserError, match=r"images of 200000 × 200000 pixels must fit .* --data.size"
+    ):
+        load(Data(name, size=200_000))

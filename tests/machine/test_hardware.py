@@ -5,10 +5,12 @@ import os
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import psutil
 import pytest
 
+from research.errors import UserError
 from research.machine import hardware
 from research.paths import ROOT
 
@@ -89,3 +91,27 @@ def test_what_a_run_has_used_adds_up_over_its_parts() -> None:
     own = psutil.Process().memory_info().rss / 2**20
     assert alone["peak_mib"] >= 0.9 * own
     assert "peak_device_mib" not in alone and ";" not in alone["hardware"]
+
+
+def test_memory_that_is_not_there_is_refused_by_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hardware, "available_memory", lambda: 2_000_000_000)
+    hardware.require_memory(2e9, "a thing", "do less")
+    with pytest.raises(UserError) as refused:
+        hardware.require_memory(3.21e9, "a thing", "do less")
+    assert str(refused.value) == (
+        "a thing must fit into the memory: it takes about 3.2 GB, 2.0 GB are available; do less"
+    )
+
+
+def test_available_memory_ends_where_the_control_group_does(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    free = psutil.virtual_memory().available
+    assert 0.5 * free < hardware.available_memory() < 2 * free
+    group = {"max": "1000000", "current": "600000", "stat": "anon 5\ninactive_file 50000\n"}
+    for name, text in group.items():
+        (tmp_path / f"memory.{name}").write_text(text)
+    monkeypatch.setattr(hardware, "GROUP", tmp_path)
+    assert hardware.available_memory() == 450_000
+    (tmp_path / "memory.max").write_text("max\n")
+    assert hardware.available_memory() > 1_000_000

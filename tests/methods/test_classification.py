@@ -116,3 +116,25 @@ def test_auroc_is_the_share_of_pairs_in_the_right_order() -> None:
     assert auroc(known, novel) == pytest.approx(((pairs > 0) + 0.5 * (pairs == 0)).mean())
     assert auroc(known, known) == 0.5
     assert auroc(np.zeros(3), np.ones(2)) == 1
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_class_that_is_not_there_has_no_recall() -> None:
+    found = classification.report(np.array([0, 0, 1]), np.eye(3)[[0, 0, 1]])
+    assert found.recall[:2].tolist() == [1, 1] and np.isnan(found.recall[2])
+    assert share([found], "recall", 2) is None and share([found], "recall") is None
+    assert np.isnan(change([found], [found], "recall", 2).value)
+
+
+@pytest.mark.filterwarnings("error")
+def test_infinite_scores_are_ranked_and_undefined_ones_make_no_area() -> None:
+    assert auroc(np.array([0.0, np.inf]), np.array([np.inf, np.inf])) == pytest.approx(0.75)
+    assert auroc(np.zeros(3), np.zeros(4)) == 0.5
+    assert np.isnan(auroc(np.array([0.0, np.nan]), np.array([1.0])))
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_dead_embedding_calls_nothing_or_everything_novel() -> None:
+    point, labels = np.ones((6, 3)), np.arange(6) % 2
+    scores = novelty(point, labels, np.vstack([point[:1], point[:1] + 1]), np.zeros((2, 2)))
+    assert scores["mahalanobis"].tolist() == scores["class_mahalanobis"].tolist() == [0, np.inf]

@@ -1,5 +1,6 @@
 """All pairs against scipy and brute force, and how often intervals hold the truth."""
 
+import math
 from itertools import permutations
 
 import numpy as np
@@ -266,9 +267,21 @@ def test_too_few_classes_or_vectors_are_named(labels: list[int]) -> None:
         class_distances(np.ones((4, 2)), np.array(labels), "mse")
 
 
-def test_classes_without_extent_have_no_ratio() -> None:
-    with pytest.raises(ValueError, match="all vectors of a class are equal"):
-        class_distances(np.eye(2)[[0, 1, 0, 1]], np.array([0, 1, 0, 1]), "mse")
+@pytest.mark.filterwarnings("error")
+def test_classes_without_extent_are_infinitely_apart() -> None:
+    found = class_distances(np.eye(2)[[0, 1, 0, 1]], np.array([0, 1, 0, 1]), "mse", permutations=99)
+    assert (found.intra.value, found.inter.value, found.ratio.value) == (0, 1, math.inf)
+    # two of the six labellings are the true one but for its names
+    assert found.p == pytest.approx(1 / 3, abs=0.15)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("metric", ["mse", "cosine", "js"])
+def test_a_single_point_has_no_ratio(metric: Metric) -> None:
+    found = class_distances(np.ones((6, 3)), np.arange(6) % 2, metric)
+    assert found.intra.value == found.inter.value == pytest.approx(0, abs=1e-12)
+    assert math.isnan(found.ratio.value) and math.isnan(found.p)
+    assert found.intra_density.argmax() == found.inter_density.argmax() == 0
 
 
 def test_log_probabilities_of_certain_classes_are_kept() -> None:

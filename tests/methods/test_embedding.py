@@ -1,5 +1,7 @@
 """Codes, maps, scatter and covariances against linear algebra, brute force and planted clusters."""
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -7,6 +9,7 @@ from scipy import linalg, stats
 from scipy.spatial.distance import cdist
 from scipy.spatial.distance import mahalanobis as scipy_mahalanobis
 from sklearn.covariance import LedoitWolf
+from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from sklearn.metrics import silhouette_score
 from statsmodels.multivariate.manova import MANOVA
@@ -29,6 +32,7 @@ from research.methods.embedding import (
     spectral_distance,
     trustworthiness,
     tsne,
+    varies,
 )
 
 Array = npt.NDArray[np.float64]
@@ -282,3 +286,57 @@ def test_alignment_ignores_rotation_shift_and_scale() -> None:
     rotation = np.linalg.qr(RNG.standard_normal((4, 4)))[0]
     assert linear_cka(x, 5 * x @ rotation - 3) == pytest.approx(1)
     assert linear_cka(x, x @ np.diag([4, 0.1, 0.1, 0.1])) < 0.5
+
+
+POINT = np.full((60, 4), 0.25)
+THIRDS = np.arange(60) % 3
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_a_single_point_has_no_value_of_is_nan() -> None:
+    flat, other = np.random.default_rng(0).normal(size=(2, 60, 2))
+    zero = np.zeros((4, 4))
+    assert not varies(POINT) and varies(np.vstack([POINT, POINT + 1e-12]))
+    for value in (
+        trustworthiness(POINT, flat, 5),
+        knn_preservation(POINT, flat, 5),
+        fisher_ratio(POINT, THIRDS),
+        fisher_ratio(POINT, THIRDS, 0.5),
+        linear_cka(POINT, other),
+        linear_cka(other, POINT),
+        participation_ratio(zero),
+        *silhouettes(POINT, THIRDS),
+        *silhouettes(flat, np.zeros(60, int)),
+    ):
+        assert np.isnan(value)
+    with pytest.raises(ValueError, match="vectors that differ"):
+        tsne(POINT)
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_a_single_point_has_a_value_of_is_that_value() -> None:
+    zero, one = np.zeros((4, 4)), np.eye(4)
+    assert frobenius(zero, zero) == 0 and frobenius(zero, one) == frobenius(one, zero) == math.inf
+    # each distribution is as far from a point as it is wide: √tr A
+    assert bures(zero, one) == spectral_distance(zero, one) == pytest.approx(2)
+    elsewhere = np.vstack([POINT[:2], POINT[:1] + np.eye(4)[3]])
+    assert mahalanobis(POINT, elsewhere).tolist() == [0, 0, math.inf]
+    assert class_mahalanobis(POINT, THIRDS, elsewhere).tolist() == [0, 0, math.inf]
+    pca = fit_pca(POINT, 2)
+    assert np.allclose(pca.inverse_transform(pca.transform(POINT)), POINT)
+    # whoever the neighbours are, they are no better than a guess
+    assert knn_accuracy(POINT, THIRDS, POINT, THIRDS, 3) == pytest.approx(1 / 3)
+
+
+def test_classes_that_are_points_are_infinitely_apart() -> None:
+    assert fisher_ratio(np.eye(4)[THIRDS], THIRDS) == math.inf
+
+
+def test_a_linear_code_of_few_vectors_is_exact() -> None:
+    data = np.random.default_rng(0).normal(size=(12, 40))
+    ours, theirs = fit_pca(data, 5), PCA(5, svd_solver="covariance_eigh").fit(data)
+    np.testing.assert_allclose(ours.explained_variance_, theirs.explained_variance_)
+    rebuilt = [pca.inverse_transform(pca.transform(data)) for pca in (ours, theirs)]
+    np.testing.assert_allclose(rebuilt[0], rebuilt[1], atol=1e-10)
+    with pytest.raises(ValueError, match="components must be 1 to 12"):
+        fit_pca(data, 13)

@@ -1,5 +1,7 @@
 """Image measures against scikit-image, NumPy and planted patterns."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -89,3 +91,34 @@ def test_measure_is_independent_of_its_parts_and_drops_bce_of_a_linear_code() ->
     assert clipped.keys() == {"mse", "psnr", "ssim"}
     expected = ((IMAGES - np.clip(beyond.numpy(), 0, 1)) ** 2).mean((1, 2, 3))
     assert np.allclose(clipped["mse"], expected, atol=1e-6)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_perfect_copy_has_no_error_and_no_checkerboard() -> None:
+    images = torch.rand(2, 1, 12, 12, generator=torch.Generator().manual_seed(0))
+    found = reconstruction.measure(images, images)
+    assert found["mse"].tolist() == [0, 0] and torch.isinf(found["psnr"]).all()
+    assert torch.allclose(found["ssim"], torch.ones(2).double())
+    assert math.isnan(reconstruction.checkerboard_energy(images - images))
+    black = torch.zeros(1, 1, 12, 12)
+    assert reconstruction.ssim(black, black).item() == pytest.approx(1)
+    # PyTorch ends the logarithm there
+    assert reconstruction.bce(black, black + 1).item() == pytest.approx(100)
+
+
+def test_a_lost_reconstruction_costs_nan_and_no_error() -> None:
+    """PyTorch's own refuses it; of the others the value and the gradient are PyTorch's."""
+    images, shares = torch.rand(2, 2, 1, 3, 3)
+    shares.requires_grad_()
+    ours, theirs = (
+        torch.autograd.grad(loss.sum(), shares)[0]
+        for loss in (
+            reconstruction.bce(images, shares),
+            torch.nn.functional.binary_cross_entropy(shares, images, reduction="none") / 9,
+        )
+    )
+    assert torch.equal(ours, theirs)
+    lost = shares.detach().clone()
+    lost[1, 0, 0, 0] = torch.nan
+    found = reconstruction.bce(images, lost)
+    assert found[0] == reconstruction.bce(images, shares)[0] and found[1].isnan()

@@ -294,3 +294,21 @@ def test_a_claim_of_a_permutation_by_hand() -> None:
     assert claim.outcome == "holds"
     assert claim_permutation(-99.0, null, "greater", 30).outcome == "fails"
     assert claim_permutation(10.0, null, "greater", 30).outcome == "undecided"
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("values", [[1.0, np.nan, 2.0], [np.inf, 1.0, 2.0], [np.inf, -np.inf]])
+def test_what_is_not_finite_has_a_mean_and_decides_nothing(values: list[float]) -> None:
+    number = over_seeds(values)
+    assert not np.isfinite(number.value) and number.bounds is None and number.n == len(values)
+    claim = claim_pairs([0.0] * len(values), values, "greater")
+    assert claim.p is None and claim.outcome == "undecided"
+    one = claim_one_more(values, 0.0, "less")
+    assert one.p is None and one.outcome == "undecided"
+
+
+@pytest.mark.filterwarnings("error")
+def test_equal_values_are_told_by_themselves_and_have_no_p() -> None:
+    claim = claim_pairs([1.0, 1.0, 1.0], [2.0, 2.0, 2.0], "greater")
+    assert claim.p is None and claim.outcome == "holds" and claim.effect.bounds == (1, 1)
+    assert claim_pairs([1.0, 1.0], [1.0, 1.0], "greater").outcome == "undecided"

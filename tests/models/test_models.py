@@ -1,11 +1,12 @@
 """The networks have the shapes of their sources, and weights find only their own model."""
 
 import itertools
+import json
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn import functional as F
 
@@ -72,6 +73,34 @@ def test_weights_return_as_they_were(tmp_path: Path) -> None:
     for mine, theirs in zip(model.parameters(), other.parameters(), strict=True):
         assert torch.equal(mine, theirs)
     assert weights_metadata(tmp_path / "w.safetensors")["name"] == "transpose-seed0"
+
+
+def test_equal_weights_are_equal_bytes_and_the_library_reads_them(tmp_path: Path) -> None:
+    class Odd(nn.Module):
+        def __init__(self, *names: str) -> None:
+            super().__init__()
+            self.config = {"ü": '"quoted"\n', "arm": "b"}
+            values = {
+                "z": torch.arange(3.0),
+                "a": torch.tensor([[1, 2]]),
+                "ä": torch.ones(2).half(),
+            }
+            for name in names:
+                self.register_buffer(name, values[name].clone())
+
+    def written(number: int) -> bytes:
+        names = ("z", "a", "ä") if number % 2 else ("ä", "a", "z")
+        save_weights(tmp_path / "w.safetensors", Odd(*names), "größe/1")
+        return (tmp_path / "w.safetensors").read_bytes()
+
+    # the library's order of the three words of metadata is one of six, anew for each file
+    assert len({written(number) for number in range(24)}) == 1
+    loaded, model = load_file(tmp_path / "w.safetensors"), Odd("z", "a", "ä")
+    assert loaded.keys() == model.state_dict().keys()
+    assert all(torch.equal(loaded[name], value) for name, value in model.state_dict().items())
+    found = weights_metadata(tmp_path / "w.safetensors")
+    assert found["name"] == "größe/1" and json.loads(found["config"]) == model.config
+    load_weights(tmp_path / "w.safetensors", model)
 
 
 def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:

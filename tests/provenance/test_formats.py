@@ -10,6 +10,7 @@ from scipy import stats
 from research.errors import UserError
 from research.provenance.formats import apart, decimal, measured, plain, told_apart
 from research.records import Number
+from research.report.tables import best
 
 
 @given(st.floats(-1e6, 1e6), st.integers(0, 6))
@@ -117,3 +118,24 @@ def test_apart_means_that_no_point_lies_in_both_intervals(
     low, high = max(a - half_a, b - half_b), min(a + half_a, b + half_b)
     if abs(high - low) > 1e-9:  # at the very edge rounding decides
         assert apart(Number(a, "", half_a), Number(b, "", half_b)) == (low > high)
+
+
+def test_what_has_no_value_is_printed_in_words() -> None:
+    assert measured(Number(math.nan, "dB", 0.1, 3), ".2f") == "undefined"
+    assert measured(Number(math.inf, "dB"), ".2f") == "∞"
+    assert measured(Number(-math.inf, n=2), ".2f") == "−∞"
+    assert measured(Number(0.5, low=0.25, high=math.inf), ".2f") == "0.50"
+    assert measured(Number(0.5, half_width=math.nan, n=2), ".2f") == "0.50"
+
+
+def test_what_has_no_value_is_never_the_best() -> None:
+    lost = Number(math.nan, n=2, values=(math.nan, 1.0))
+    near, far = (
+        Number(1.0, "", 0.1, 2, values=(0.99, 1.01)),
+        Number(9.0, "", 0.1, 2, values=(9.0, 9.1)),
+    )
+    for cells in ([lost, near, far], [near, lost, far], [far, near, lost]):
+        assert best(cells, "min") == cells.index(near)
+        assert best(cells, "max") == cells.index(far)
+    assert best([lost, near], "min") is None
+    assert not told_apart(lost, near) and not told_apart(near, lost)

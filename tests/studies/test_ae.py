@@ -22,6 +22,7 @@ from research import studies
 from research.config import Data
 from research.data import Dataset, Split, load
 from research.errors import UserError
+from research.models import ConvAutoencoder, save_weights
 from research.paths import PAPER
 from research.provenance.attachment import trail
 from research.records import Results
@@ -236,6 +237,63 @@ def test_the_paper_of_a_single_seed_claims_nothing(
     assert "±" not in text.split("<script")[0]
 
 
+def test_dead_networks_are_a_finding(tmp_path: Path, paper: Path) -> None:
+    """Of the transposed one the code is dead, of the upsampling one only what it makes of it."""
+    files = {arm: tmp_path / f"{arm}.safetensors" for arm in ae.ARMS}
+    for arm, file in files.items():
+        model = ConvAutoencoder(1, arm)
+        last = model.decoder.get_submodule("conv2")
+        with torch.no_grad():
+            last.get_parameter("weight").zero_()
+            if arm == "transpose":
+                model.encoder.get_submodule("conv2").get_parameter("bias").fill_(-1e6)
+        save_weights(file, model, f"{arm}-seed0")
+    store = tmp_path / "store"
+    flags = [flag for flag in FLAGS if flag not in ("--seeds", "0", "1")] + ["--seeds", "0"]
+    start = [
+        "run",
+        "ae",
+        "--log",
+        f"folder:{store}",
+        *flags,
+        "--weights",
+        *map(str, files.values()),
+    ]
+    assert command.main(start) == 0
+    record = newest(store)
+    found = {
+        name: record.numbers[name].value for name in record.numbers if name[:4] in ("dead", "cons")
+    }
+    assert found == {
+        "dead_transpose": 1, "dead_upsample": 0, "constant_transpose": 1, "constant_upsample": 1,
+    }  # fmt: skip
+    # all neighbours are equally near: whoever they are, one class in ten is right
+    assert record.numbers["knn_transpose"].value == pytest.approx(0.1)
+    assert "map" not in record.names("arrays") and "map" not in record.names("figures")
+    assert sum("with the same picture" in one for one in record.run.findings) == 2
+    assert command.main(["report", "ae", "--log", f"folder:{store}"]) == 0
+    text = (paper / "ae.html").read_text()
+    assert "Dead networks." in text and "There is no map of the code" in text
+
+
+def test_more_components_than_training_images_are_refused_before_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (80, 32, 32, 3), np.uint8)
+    for index, pixels in enumerate(noise):
+        side = "train" if index < 72 else "test"
+        folder = tmp_path / "pictures" / side / "ab"[index % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(folder / f"{index}.png")
+    flags = ["--data.name", "folder", "--data.root", str(tmp_path / "pictures"), "--sample", "a"]
+    flags += ["--data.size", "32", "--neighbours", "2", "--map-perplexity", "2"]
+    flags += ["--sample-index", "0"]
+    assert command.main(["run", "ae", "--log", f"folder:{tmp_path}/store", *flags]) == 2
+    told = capsys.readouterr().err
+    assert "code of 256 values, as the network's, needs as many training images, got 72" in told
+    assert "epoch" not in told
+
+
 def interrupt(monkeypatch: pytest.MonkeyPatch, child: str, after: int) -> None:
     def stop(epochs: Iterator[Epoch], label: str, total: int) -> Iterator[Epoch]:
         for epoch in epochs:
@@ -329,9 +387,12 @@ def test_redrawing_gives_the_same_figures(store: Path, record: Results) -> None:
         (["--weights", "no.safetensors"], "no.safetensors cannot be read"),
         (["--weights", "abcdef"], "abcdef"),
         (["--train.epochs", "0"], "--train.epochs must be at least 1"),
+        (["--train.lr", "inf"], "--train.lr must be greater than 0 and finite, got inf"),
+        (["--train.lr", "nan"], "--train.lr must be greater than 0 and finite, got nan"),
+        (["--map-perplexity", "nan"], "--map-perplexity must be a finite number, got nan"),
         (["--seeds"], "--seeds"),
-        (["--data.size", "30"], "multiples of 4 and at least 12 pixels, they are 30 × 30"),
-        (["--data.size", "8"], "at least 12 pixels, they are 8 × 8"),
+        (["--data.size", "30"], "multiples of 4 and at least 12 pixels, got 30 × 30"),
+        (["--data.size", "8"], "at least 12 pixels, got 8 × 8"),
         (["--neighbours", "0"], "--neighbours must be at least 1"),
         (["--map-points", "20"], "less than half of the 20 points"),
         (["--map-points", "60"], "--map-perplexity must be"),

@@ -24,7 +24,7 @@ from research import __main__ as command
 from research.config import Data
 from research.data import Dataset, Split, load
 from research.errors import UserError
-from research.models import CnnA
+from research.models import CnnA, save_weights
 from research.paths import DATA, PAPER
 from research.provenance.attachment import trail
 from research.records import Number, Results
@@ -169,12 +169,26 @@ def test_the_relu_on_the_logits_is_judged_by_its_own_network(
     assert record.numbers["silent_images"].value == pytest.approx(silent)
 
 
-def test_a_network_that_died_is_refused(data: Dataset) -> None:
-    dead = CnnA()
+def test_a_network_that_died_is_a_finding(tmp_path: Path, paper: Path) -> None:
+    dead, files = CnnA(), [tmp_path / "dead.safetensors", tmp_path / "relu.safetensors"]
     torch.nn.init.zeros_(dict(dead.named_parameters())["neck.fc2.weight"])
-    with pytest.raises(UserError, match="must differ between images"):
-        cnn.check_alive([CnnA(), dead], data)
-    cnn.check_alive([CnnA()], data)
+    save_weights(files[0], dead, "baseline-seed0")
+    save_weights(files[1], CnnA(relu_on_logits=True), "relu-seed0")
+    run(tmp_path / "store", "--seeds", "0", "--weights", *map(str, files))
+    record = parent(tmp_path / "store")
+    assert record.numbers["dead"].value == 1
+    assert any("send every test image to one point" in one for one in record.run.findings)
+    (row,) = (row for row in record.table("spaces").rows if row[0] == "trained")
+    cells = dict(zip(record.table("spaces").columns, row, strict=True))
+    values = {name: cell.value for name, cell in cells.items() if isinstance(cell, Number)}
+    assert all(np.isnan(values[name]) for name in ("ratio", "ratio_seeds", "fisher", "silhouette"))
+    # every pair is as far as every other, and one class in ten is right
+    assert values["auroc"] == pytest.approx(0.5)
+    assert values["knn"] == values["centroid"] == pytest.approx(0.1)
+    assert "maps" not in record.names("figures")
+    assert command.main(["report", "cnn", "--log", f"folder:{tmp_path}/store"]) == 0
+    text = (paper / "cnn.html").read_text()
+    assert "Dead networks." in text and "undefined" in text
 
 
 def test_networks_are_trained_as_in_the_course(

@@ -566,3 +566,16 @@ def test_a_mistake_costs_one_line_and_exit_code_2(
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("research:")]
     assert len(lines) == 1
     assert message in lines[0]
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_space_that_is_one_point_has_no_shape() -> None:
+    point, space = np.ones((20, 3)), np.random.default_rng(0).normal(size=(20, 3))
+    for pair in ((point, space), (space, point), (point, point)):
+        found = measures.apart(*pair)
+        assert found.keys() == set(measures.DISTANCES)
+        assert all(np.isnan(value) for value in found.values())
+    assert measures.apart(point, space[:, :2]).keys() == {"spectral", "cka"}
+    shape = measures.shape_of([point, point])
+    assert isinstance(shape["spread"], Number) and shape["spread"].value == 0
+    assert isinstance(shape["dimension"], Number) and np.isnan(shape["dimension"].value)

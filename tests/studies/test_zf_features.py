@@ -599,7 +599,7 @@ def test_grey_targets_get_the_source_s_channels(shapes: Path) -> None:
         (["--k", "1", "5"], "--k must be two or more different numbers from 2 on, got 1 5"),
         (["--k", "2", "7"], "'blob' has 6 and 5; give a smaller k.*--pooled"),
         (["--penalties", "0", "1"], "--penalties must be numbers greater than 0, got 0.0 1"),
-        (["--penalties", "inf"], "--penalties must be numbers greater than 0"),
+        (["--penalties", "inf"], "--penalties must be a finite number, got inf"),
         (["--threshold", "1"], "--threshold must be greater than 0 and less than 1, got 1"),
         (["--threshold", "0"], "--threshold must be greater than 0 and less than 1"),
         (["--threshold", "0.05"], "of the class 'across' of the source all have near-duplicates"),

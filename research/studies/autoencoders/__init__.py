@@ -97,3 +97,5 @@ def check_shapes(digits: Dataset, pictures: Dataset) -> None:
             f"{pictures.name} has no pictures to train on; give another --pictures.name"
         )
     check_contents(pictures, classes=1)
+    for data in (digits, pictures):  # clean and noisy, as vectors, and reconstructed
+        data.require_floats(train=5, test=5)

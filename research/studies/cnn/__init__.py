@@ -12,6 +12,7 @@ import torch
 
 from research.data import Dataset, load
 from research.errors import UserError
+from research.methods.embedding import varies
 from research.models import CnnA
 from research.studies.cnn.drawings import FIGURES
 from research.studies.cnn.measures import (
@@ -41,8 +42,8 @@ def study(config: Config, log: Log) -> None:
             arm: [train(arm, seed, data, config, log) for seed in seeds_of(arm, config)]
             for arm in ARMS
         }
-        check_alive(models["baseline"], data)
     with log.part("analysis"):
+        tell_dead(models["baseline"], data, log)
         measure_arms(models, data, log)
         measure_layers(models["baseline"][0], sample, log)
         indices = four_samples(data, config)
@@ -53,14 +54,15 @@ def study(config: Config, log: Log) -> None:
         measure_maps(spaces["trained"][0](data.test), data, config, log)
 
 
-def check_alive(models: Sequence[CnnA], data: Dataset) -> None:
-    """Finds networks that died in training: one point has no distances."""
-    for model in models:
-        if encode(embedder(model), data.test).std(0).max() < 1e-6:
-            raise UserError(
-                "the embedding must differ between images, that of a trained network is the same "
-                "for all; give a smaller --train.lr"
-            )
+def tell_dead(models: Sequence[CnnA], data: Dataset, log: Log) -> None:
+    """How many networks died in training, and send all test images to one point."""
+    dead = sum(not varies(encode(embedder(model), data.test)) for model in models)
+    log.number("dead", dead)
+    if dead:
+        log.finding(
+            f"{dead} of {len(models)} networks send every test image to one point: training has "
+            "silenced them, and what compares distances there is undefined."
+        )
 
 
 def check(config: Config, data: Dataset) -> None:

@@ -102,8 +102,9 @@ def draw_matrices(results: Results) -> Figure:
     figure.set_layout_engine("compressed")  # the squares leave room beside them
     grid = figure.subplots(1, len(SPACES))
     found = {name: results.arrays(f"distances_{name}_mse") for name in SPACES}
-    relative = {name: data["means"] / data["mean_intra"] for name, data in found.items()}
-    top = max(float(matrix.max()) for matrix in relative.values())
+    with np.errstate(invalid="ignore"):  # a space that is one point stays white
+        relative = {name: data["means"] / data["mean_intra"] for name, data in found.items()}
+    top = max(float(matrix.max()) for matrix in relative.values() if np.isfinite(matrix).all())
     for axes, (name, matrix) in zip(grid, relative.items(), strict=True):
         shown = axes.imshow(matrix, vmin=0, vmax=top, cmap="viridis")
         classes = found[name]["classes"]
@@ -113,8 +114,10 @@ def draw_matrices(results: Results) -> Figure:
     return figure
 
 
-def draw_maps(results: Results) -> Figure:
-    """The embedding as openTSNE lays it out, once for each perplexity."""
+def draw_maps(results: Results) -> Figure | None:
+    """The embedding as openTSNE lays it out, for each perplexity; None where it is one point."""
+    if "maps" not in results.names("arrays"):
+        return None
     data, rows = results.arrays("maps"), results.table("maps").rows
     figure = figures.canvas(figures.PAGE_MM, 52)
     grid = figure.subplots(1, max(len(rows), 3), squeeze=False)[0]
@@ -134,7 +137,7 @@ def draw_maps(results: Results) -> Figure:
     return figure
 
 
-FIGURES: dict[str, Callable[[Results], Figure]] = {
+FIGURES: dict[str, Callable[[Results], Figure | None]] = {
     "kernels": draw_kernels,
     "activations": draw_activations,
     "distances": draw_distances,

@@ -27,6 +27,7 @@ from research.methods.embedding import (
     silhouettes,
     trustworthiness,
     tsne,
+    varies,
 )
 from research.methods.statistics import (
     claim_of,
@@ -356,8 +357,13 @@ def parted(four: Array, same: Sequence[bool]) -> bool:
 
 
 def measure_maps(vectors: Array, data: Dataset, config: Config, log: Log) -> None:
-    """Maps of the embedding at several perplexities, and how far each may be trusted."""
+    """Maps of the embedding at several perplexities, and how far each may be trusted.
+
+    None where all embeddings are one point.
+    """
     chosen = np.random.default_rng(0).permutation(len(vectors))[: config.map_points]
+    if not varies(vectors[chosen]):
+        return
     rows: list[dict[str, Cell]] = []
     maps: dict[str, Array] = {}
     for perplexity in config.perplexities:

@@ -1,5 +1,6 @@
 """What the study `mlp` measures."""
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 
@@ -79,10 +80,10 @@ def said(change: Number) -> str:
 
 
 def log_cells(cells: Mapping[str, Cell], row: str, log: Log) -> None:
-    """The numbers of a table's row, as `accuracy_deep`; but for 0 / 0, which is none."""
+    """The numbers of a table's row, as `accuracy_deep`."""
     for name, cell in cells.items():
         number = Number(cell) if isinstance(cell, float) else cell
-        if isinstance(number, Number) and not np.isnan(number.value):
+        if isinstance(number, Number):
             log.number(f"{name}_{row}", number)
 
 
@@ -138,8 +139,11 @@ def measure_spaces(spaces: Mapping[str, Sequence[Array]], log: Log) -> None:
         cells = {m: over_pairs([one.get(m) for one in found.get(arm, ())]) for m in DISTANCES}
         rows.append({"pair": arm, **shape_of(group), **cells})
     between = [apart(a, b) for a, b in combinations(base, 2)]
-    for name, end in (("least", min), ("greatest", max)):
-        ends = {m: Number(end(one[m] for one in between)) if between else None for m in DISTANCES}
+    for name, end in (("least", np.min), ("greatest", np.max)):
+        ends = {
+            m: Number(float(end([one[m] for one in between]))) if between else None
+            for m in DISTANCES
+        }
         rows.append({"pair": f"seeds_{name}", "spread": None, "dimension": None, **ends})
     for row in rows:
         log_cells(row, str(row["pair"]), log)
@@ -149,6 +153,10 @@ def measure_spaces(spaces: Mapping[str, Sequence[Array]], log: Log) -> None:
             log.number(f"{measure}_excess_{arm}", paired(order, moved))
             log.claim(f"{arm}_{measure}_beyond_order", claim_pairs(order, moved, "greater"))
     log.number("seed_pairs", len(between))
+    dead = sum(not embedding.varies(space) for group in spaces.values() for space in group)
+    log.number("dead", dead)
+    if dead:
+        log.finding(f"{dead} networks send every test image to one point: training silenced them.")
     log.table("spaces", Table.of(rows))
 
 
@@ -165,9 +173,13 @@ def apart(a: Array, b: Array) -> dict[str, float]:
     """How far two embeddings of the same images are apart; `cka` is alignment.
 
     Covariances are compared at trace 1: how they spread over directions, not how far. What needs
-    the axes to correspond is left out for spaces of different dimensions.
+    the axes to correspond is left out for spaces of different dimensions. A space that is one point
+    has no shape: nan.
     """
     first, second = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
+    if not (first.any() and second.any()):
+        alike = a.shape[1] == b.shape[1]
+        return dict.fromkeys(DISTANCES if alike else ("spectral", "cka"), math.nan)
     shapes = first / np.trace(first), second / np.trace(second)
     free = {
         "spectral": embedding.spectral_distance(*shapes),

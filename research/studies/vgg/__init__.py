@@ -61,6 +61,7 @@ def check(config: Config, data: Dataset) -> None:
     if not config.noise_eps:
         raise UserError("--noise-eps must be greater than 0: noises of size 0 have no direction")
     check_counts(config, data)
+    data.require_floats(train=0, test=4)  # the images, and their noises, clipped and not
 
 
 def check_counts(config: Config, data: Dataset) -> None:

@@ -14,6 +14,7 @@ from torch.optim.lr_scheduler import MultiStepLR
 from research.config import GIVEN
 from research.data import Dataset
 from research.errors import UserError
+from research.machine import threads
 from research.methods.classification import scores
 from research.methods.crops import centre, crop_loss, cropped, mean_image
 from research.models import FilterSgd, Normalise, ZFNet, parameter_groups
@@ -26,6 +27,7 @@ from research.models.zeiler import First, milestones
 from research.records import sha256
 from research.studies.zf.settings import ARMS, Config, name_of
 from research.tracking import Log
+from research.training import cost
 from research.training.cache import has_snapshot, obtain, snapshot
 from research.training.loop import placed
 
@@ -116,7 +118,17 @@ def given(data: Dataset, config: Config, log: Log) -> nn.Module:
         print(f"zf  weights in {', '.join(sorted(odd))} are used in float32", file=sys.stderr)
     # in its own layout: forward() may rely on it; images are float32
     model = model.to(config.train.device).float().eval()
-    return with_logits(model, data, config)
+    answering = with_logits(model, data, config)
+    threads.widen(suited(model, data, config))
+    return answering
+
+
+def suited(model: nn.Module, data: Dataset, config: Config) -> int:
+    """The number of threads for looking at a network of the user's, as for training it."""
+    image = centre(data.test.images[:1], config.side).float() / 255
+    with torch.no_grad():
+        image_cost = cost.of(lambda: model(image))
+    return threads.suited(image_cost.operations * config.train.batch)
 
 
 def of_torchvision(config: Config, weights: Path | None) -> tuple[nn.Module, Path]:
