@@ -9,24 +9,28 @@ import os
 import sys
 import tempfile
 import time
+import traceback
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
+from types import TracebackType
+from typing import TYPE_CHECKING, Annotated, Any, TextIO, TypeVar, cast
 
 import tyro
 
 from research import needs, studies
-from research.errors import UserError
-from research.paths import PAPER, TEMPLATES
+from research.errors import UserError, in_a_line
+from research.passwords import hidden
+from research.paths import PAPER, ROOT, TEMPLATES
 from research.tracking import Store, Summary, open_store
 from research.tracking.finding import newest
 
 if TYPE_CHECKING:
     from research.launch import Options
     from research.records import Run
-    from research.report import History
+    from research.report import Built, History
 
 
 Verb = Callable[[list[str]], int | None]
@@ -35,6 +39,8 @@ Verb = Callable[[list[str]], int | None]
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a verb; its exit code, or 2 for a user's mistake, told in a line on standard error."""
     args = list(sys.argv[1:] if argv is None else argv)
+    if argv is None:
+        _speak_plainly()
     try:
         verb = _choose(args)
         if args and args[0] in PAPERS:
@@ -49,11 +55,33 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:  # whoever read our output, `head` say, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError as error:  # a file that may not be read, a disk that is full
-        named = f"{str(error.filename)[:200]}: " if error.filename else ""
-        print(f"research: {named}{error.strerror or error}", file=sys.stderr)
+    except OSError as error:
+        print(f"research: {in_a_line(error)}", file=sys.stderr)
         return 2
     return 0
+
+
+def _speak_plainly() -> None:
+    """A terminal that knows few letters gets `?` for others; a crash tells no password."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+    def crashed(kind: type[BaseException], error: BaseException, at: TracebackType | None) -> None:
+        print(hidden("".join(traceback.format_exception(kind, error, at))), file=sys.stderr)
+
+    def warned(
+        message: Warning | str, category: type[Warning], filename: str, lineno: int,
+        file: TextIO | None = None, line: str | None = None,
+    ) -> None:  # fmt: skip
+        if Path(filename).is_relative_to(ROOT / "research"):
+            print(f"research: {hidden(str(message))}", file=sys.stderr)
+        else:
+            former(message, category, filename, lineno, file, line)
+
+    former = warnings.showwarning
+    warnings.showwarning = warned
+    sys.excepthook = crashed
 
 
 def _choose(args: list[str]) -> Verb:
@@ -208,8 +236,7 @@ def _build(entry: studies.Entry, run: Summary, store: Store, wanted: Paper) -> N
         anonymous=wanted.anonymous,
         stale=_stale(record.run),
     )
-    for path in (built.pdf, built.html):
-        store.attach(run.id, path, f"report/{path.name}")
+    _keep(built, run, store)
     print(f"{built.pdf}: {built.pages} pages, and the same as {built.html.name}")
     print(f"  built from run {run.id}: {run.name}, ended {run.ended}")
     parts = {**record.run.seconds, **{f"report {k}": v for k, v in built.seconds.items()}}
@@ -218,6 +245,15 @@ def _build(entry: studies.Entry, run: Summary, store: Store, wanted: Paper) -> N
         print(f"draft: {len(built.gaps)} gap{'s' * (len(built.gaps) > 1)}", file=sys.stderr)
     for gap in built.gaps:
         print(f"  {gap}", file=sys.stderr)
+
+
+def _keep(built: "Built", run: Summary, store: Store) -> None:
+    """Puts the paper into the store, where that can be written: a colleague's may only be read."""
+    try:
+        for path in (built.pdf, built.html):
+            store.attach(run.id, path, f"report/{path.name}")
+    except OSError as trouble:
+        print(f"research: the run does not keep the paper: {in_a_line(trouble)}", file=sys.stderr)
 
 
 def _check_final(
@@ -377,7 +413,12 @@ def list_studies(args: list[str]) -> None:
     for entry in studies.entries():
         run = newest(store.runs(entry.slug))
         last = f"{run.id[:8]} {run.preset}, {run.ended[:16]} UTC" if run else "none"
-        state = pdf_state(entry, run, store)
+        try:
+            state = pdf_state(entry, run, store)
+        except UserError as trouble:  # of other studies something can be said
+            state = str(trouble)
+        except OSError as trouble:
+            state = in_a_line(trouble)
         table.add_row(entry.slug, entry.question, entry.source, last, state)
     Console().print(table)
 
@@ -448,10 +489,11 @@ def reproduce(args: list[str]) -> int:
     """Runs a PDF's experiment again and compares its numbers: research reproduce ae.pdf"""
     from research.verification import reproduction as replay
     from research.verification.difference import printable
+    from research.verification.recipe import Reproduce
     from research.verification.verdicts import record
 
     pdf = Path(_positional(args, "research reproduce PDF"))
-    given = _parse(replay.Reproduce, args[1:], "research reproduce PDF")
+    given = _parse(Reproduce, args[1:], "research reproduce PDF")
     trail = record(pdf)
     with _sound(pdf):
         outcome = replay.reproduce(trail, given)

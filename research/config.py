@@ -3,9 +3,13 @@
 import dataclasses
 import hashlib
 import json
+import re
+import typing
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from research.paths import DATA
 
@@ -16,6 +20,41 @@ DatasetName = Literal[
 
 Tokeniser = Literal["words", "13a", "intl", "zh", "ja-mecab", "char"]
 
+
+@dataclass(frozen=True)
+class Local:
+    """Marks a setting that names a place on this machine, which another machine has elsewhere.
+
+    Attributes:
+        counts: whether the name of the file there, without its folder, is part of the experiment;
+            data that have a sha256 need none.
+        words: whether it may also hold a word that means the same on every machine.
+    """
+
+    counts: bool = False
+    words: bool = False
+
+    def names_a_place(self, value: Any) -> bool:
+        """Whether a value, as it is or as text, is a place and not such a word, or nothing."""
+        if self.words and re.fullmatch(r"[\w-]+(:[\w-]+)?", str(value)):
+            return False
+        return value is not None
+
+
+LOCAL = Local()
+"""`Annotated[Path, LOCAL]`: every setting that names a place is marked so, by its type."""
+LOCAL_NAME = Local(counts=True)
+LOCAL_MODEL = Local(counts=True, words=True)
+"""FILE.py:NAME, or the name of a network that is known everywhere."""
+
+
+@dataclass(frozen=True)
+class How:
+    """Marks a setting that says how a run happened, not what it was."""
+
+
+HOW = How()
+
 GIVEN = "given"
 """Name of the one model of a study that looks at a network of the user's."""
 
@@ -25,7 +64,7 @@ class Data:
     name: DatasetName = "photos"
     """Data set: mnist, cifar10, imagenette, caltech101 (downloaded), folder (your own), or
     mnist-sample, photos, faces (offline)."""
-    root: Path = DATA
+    root: Annotated[Path, LOCAL] = DATA
     """Folder of downloaded data, or of train/<class>/ and test/<class>/ (or val/<class>/, as in
     ImageNet) for the set `folder`."""
     size: int | None = None
@@ -41,9 +80,9 @@ class Data:
 class Text:
     """Sentences and their translations: of two files, or generated where none is given."""
 
-    source: Path | None = None
+    source: Annotated[Path | None, LOCAL_NAME] = None
     """Text file of sentences to translate, one a line; without files numerals are generated."""
-    target: Path | None = None
+    target: Annotated[Path | None, LOCAL_NAME] = None
     """Text file of their translations, line by line."""
     size: int = 2000
     """Generated pairs to train on; of files, all pairs that are not held out."""
@@ -75,12 +114,12 @@ class Train:
     """Images per step."""
     lr: float = 1e-3
     """Learning rate."""
-    device: str = "auto"
+    device: Annotated[str, HOW] = "auto"
     """auto, cpu, cuda, cuda:1 or mps; auto takes CUDA where it is present."""
     precision: Literal["auto", "float32", "tf32", "bfloat16"] = "auto"
     """Arithmetic of the forward pass: auto is bfloat16 autocast on CUDA and float32 elsewhere;
     tf32 allows it in matrix products and convolutions, float32 does not."""
-    again: bool = False
+    again: Annotated[bool, HOW] = False
     """Train anew the models that an earlier run trained from the same data, settings and code."""
 
 
@@ -96,28 +135,69 @@ def flatten(config: Any) -> dict[str, Any]:
     return flat
 
 
-MACHINE = frozenset(
-    {
-        "data.root", "parts.root", "pictures.root", "target.root",
-        "train.device", "train.again", "imagenet",
-    }
-)  # fmt: skip
-"""Settings that say where and how a run happened, not what it was; the data have a sha256."""
+def local(kind: type) -> dict[str, Local]:
+    """Settings of a configuration that are marked as places, by their flattened names."""
+    return {key: mark for key, mark in _marked(kind).items() if isinstance(mark, Local)}
+
+
+def machine(kind: type) -> frozenset[str]:
+    """Settings that say where and how a run happened, not what it was; the data have a sha256."""
+    return frozenset(
+        key for key, mark in _marked(kind).items() if not (isinstance(mark, Local) and mark.counts)
+    )
+
+
+def places(config: Any) -> tuple[str, ...]:
+    """The settings of a configuration that name a place on this machine, flattened."""
+    marks, flat = local(type(config)), flatten(config)
+    return tuple(key for key, mark in marks.items() if mark.names_a_place(flat[key]))
 
 
 def digest(config: Any, weights: str = "") -> str:
-    """sha256 over the settings but for `MACHINE`: equal for equal experiments on any machine.
+    """sha256 over the settings but for `machine`: equal for equal experiments on any machine.
 
     Arguments:
         weights: names and digests of the models that are given and not trained.
     """
-    items = {key: str(value) for key, value in flatten(config).items() if key not in MACHINE}
+    items = {key: str(value) for key, value in _experiment(config).items()}
     if weights:
         items["weights"] = weights
     return hashlib.sha256(json.dumps(items, sort_keys=True).encode()).hexdigest()
 
 
 def changes(preset: Any, config: Any) -> dict[str, Any]:
-    """The settings, but for `MACHINE`, in which `config` departs from its preset."""
+    """The settings, but for `machine`, in which `config` departs from its preset."""
     former, now = flatten(preset), flatten(config)
-    return {key: now[key] for key in now if key not in MACHINE and now[key] != former[key]}
+    apart = machine(type(config))
+    return {key: now[key] for key in now if key not in apart and now[key] != former[key]}
+
+
+def _experiment(config: Any) -> dict[str, Any]:
+    """What counts of the settings: of a place that does, the last name."""
+    places, apart = local(type(config)), machine(type(config))
+    return {
+        key: re.split(r"[\\/]", str(value))[-1] if key in places else value
+        for key, value in flatten(config).items()
+        if key not in apart
+    }
+
+
+@cache
+def _marked(kind: type) -> dict[str, Any]:
+    return dict(_marks(kind))
+
+
+def _marks(kind: type) -> Iterator[tuple[str, Any]]:
+    for name, hint in typing.get_type_hints(kind, include_extras=True).items():
+        for mark in getattr(hint, "__metadata__", ()):
+            if isinstance(mark, Local | How):
+                yield name, mark
+        for inner in _classes(hint):
+            yield from ((f"{name}.{key}", mark) for key, mark in _marks(inner))
+
+
+def _classes(hint: Any) -> Iterator[type]:
+    """The dataclasses that a field may hold."""
+    for one in (hint, *typing.get_args(hint)):
+        if isinstance(one, type) and dataclasses.is_dataclass(one):
+            yield one

@@ -14,7 +14,7 @@ import torch
 from matplotlib.figure import Figure
 
 from research import figures, models, records
-from research.config import GIVEN, changes, digest, flatten
+from research.config import GIVEN, changes, digest, flatten, places
 from research.data import remembered
 from research.errors import UserError
 from research.machine import threads
@@ -87,6 +87,7 @@ def launch(entry: Entry, config: Any, options: Options, store: Store) -> str:
         seeds=config.seeds,
         device=device_name(config.train.device),
         code=staleness.code(entry.slug, options.preset),
+        local=places(config),
     )
     former = interrupted(opening, store.runs(entry.slug)).id if options.resume else None
     # measured in float32 proper: PyTorch lets cuDNN's convolutions round to TF32 unless told not to
@@ -174,15 +175,33 @@ def named(config: Any, options: Options) -> tuple[Any, Options]:
 
 
 def redraw(entry: Entry, run: Summary) -> list[str]:
-    """Draws the figures of a finished run again from what it measured; their names."""
+    """Draws the figures of a finished run again from what it measured; their names.
+
+    Raises:
+        UserError: what it measured is not there any more.
+    """
     study, former = study_of(entry), records.read_manifest(run.folder)
-    _draw_into(study, run.folder)
+    measured = {path: digest for path, digest in former.items() if not path.startswith("figures/")}
+    changed = [path for path in measured if _is_changed(run.folder / path, measured[path])]
+    try:
+        _draw_into(study, run.folder)
+    except (LookupError, ValueError, TypeError) as error:
+        if changed:
+            raise UserError(
+                f"{run.folder / changed[0]} must be as the run wrote it, but was changed or taken "
+                f"away; bring it back from a copy, or run the study again ({error!r})"
+            ) from error
+        raise
     records.write_manifest(run.folder)
     drawn = records.read_manifest(run.folder)
     drawn = {path: digest for path, digest in drawn.items() if path.startswith("figures/")}
     # what was measured keeps its digest: drawing must not vouch for a file that was changed since
     records.write_json(run.folder / "manifest.json", former | drawn)
     return records.load(run.folder).names("figures")
+
+
+def _is_changed(path: Path, digest: str) -> bool:
+    return not path.is_file() or sha256(path) != digest
 
 
 def draw(study: Study, log: OpenRun) -> None:
@@ -215,8 +234,9 @@ def interrupted(opening: Opening, runs: Iterable[Summary]) -> Summary:
     """The newest run that was stopped before its end and has the same settings."""
     stopped = [run for run in runs if run.status in ("FAILED", "KILLED")]
     same = [run for run in stopped if run.config_digest == opening.config_digest]
-    if same:
-        return same[0]
+    for run in same:
+        if run.is_whole:  # a run that was killed at its very start left nothing to go on with
+            return run
     others = f"{len(stopped)} interrupted with other settings" if stopped else "none interrupted"
     raise UserError(
         f"--resume needs an interrupted run of '{opening.study}' with these settings, there is "

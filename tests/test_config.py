@@ -1,9 +1,14 @@
 """Settings are spelt like flags, and their digest tells experiments apart, not machines."""
 
-from dataclasses import dataclass, replace
+import typing
+from collections.abc import Iterator
+from dataclasses import dataclass, is_dataclass, replace
 from pathlib import Path
+from typing import Annotated, Any
 
-from research.config import Data, Train, changes, digest, flatten
+from research import launch, studies
+from research.config import LOCAL_MODEL, Data, Text, Train, changes, digest, flatten, local, places
+from research.verification.recipe import Reproduce
 
 
 @dataclass(frozen=True)
@@ -41,3 +46,46 @@ def test_digest_and_changes_see_every_other_setting() -> None:
     for name, other in others.items():
         assert changes(CONFIG, other) == {name: flatten(other)[name]}
     assert changes(CONFIG, CONFIG) == {}
+
+
+def test_every_setting_that_names_a_place_is_marked_by_its_type() -> None:
+    """And `reproduce` has a flag for each: a PDF cannot carry what lies there."""
+    for entry in studies.entries():
+        for preset in launch.study_of(entry).PRESETS.values():
+            marks = local(type(preset))
+            paths = {key for key, value in flatten(preset).items() if isinstance(value, Path)}
+            typed = {key for key, hint in _types(type(preset)) if Path in _parts(hint)}
+            assert paths | typed <= marks.keys(), entry.slug
+            for key in marks:
+                assert key.replace(".", "_") in Reproduce.__dataclass_fields__, key
+
+
+def _types(kind: type, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, hint in typing.get_type_hints(kind).items():
+        yield f"{prefix}{name}", hint
+        for part in _parts(hint):
+            if is_dataclass(part) and isinstance(part, type):
+                yield from _types(part, f"{prefix}{name}.")
+
+
+def _parts(hint: Any) -> tuple[Any, ...]:
+    return (hint, *typing.get_args(hint))
+
+
+@dataclass(frozen=True)
+class Translation:
+    data: Text
+    train: Train
+    model: Annotated[str, LOCAL_MODEL] = "zfnet"
+
+
+def test_of_a_file_that_counts_the_name_does_and_its_folder_does_not() -> None:
+    one, other, third = (
+        Translation(Text(Path(folder, name), Path(folder, "b.en")), Train(), f"{folder}/net.py:Net")
+        for folder, name in (("/here", "a.de"), ("there/data", "a.de"), ("/here", "c.de"))
+    )
+    assert digest(one) == digest(other) != digest(third)
+    assert digest(one) != digest(replace(one, model="/here/net.py:Other"))
+    assert places(one) == ("data.source", "data.target", "model")
+    assert places(Translation(Text(), Train())) == ()
+    assert places(Translation(Text(), Train(), "torchvision:vgg16")) == ()

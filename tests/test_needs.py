@@ -158,4 +158,4 @@ def test_what_keeps_a_paper_from_being_final_is_told_before_training(
     monkeypatch.setattr(environment, "checkout", lambda: Checkout(dirty=True))
     monkeypatch.setattr("research.launch.default_preset", lambda: "sample")
     err = told(capsys, "report", "ae", "--final", store=f"folder:{tmp_path}/none")
-    assert "2 mistakes" in err and "no commit holds" in err and "preset sample" in err
+    assert "2 mistakes" in err and "uncommitted changes" in err and "preset sample" in err

@@ -22,7 +22,7 @@ from matplotlib.ticker import MaxNLocator
 
 from research import fonts
 from research.figures import glyphs, lettering
-from research.records import Array
+from research.records import Array, damage
 
 COLUMN_MM = 86.0
 PAGE_MM = 178.0
@@ -84,8 +84,10 @@ def save(figure: Figure, stem: Path) -> None:
     stem.parent.mkdir(parents=True, exist_ok=True)
     drawn = io.BytesIO()
     figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None})
-    stem.with_suffix(".svg").write_bytes(glyphs.joined(drawn.getvalue()))
-    figure.savefig(stem.with_suffix(".png"), metadata={"Software": None})
+    damage.write(stem.with_suffix(".svg"), glyphs.joined(drawn.getvalue()))
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png", metadata={"Software": None})
+    damage.write(stem.with_suffix(".png"), drawn.getvalue())
 
 
 def canvas(width_mm: float, height_mm: float) -> Figure:

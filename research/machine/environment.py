@@ -1,16 +1,23 @@
 """What code ran, in which environment: git, packages, command line."""
 
+import os
 import platform
 import shlex
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 
+from research.passwords import hidden
 from research.paths import ROOT
+from research.records import damage
+
+UNKNOWN = "unknown"
+"""The commit of code of which git tells none."""
 
 REPORTED = ("torch", "torchvision", "numpy", "scikit-learn", "matplotlib", "mlflow")
 
@@ -20,16 +27,19 @@ class Checkout:
     """The state of the code.
 
     Attributes:
-        commit: the git commit; empty outside a checkout, or before its first commit.
-        branch: empty when detached or outside a checkout.
-        dirty: whether any file differs from the commit or is neither tracked nor ignored.
+        commit: the git commit, `unknown` where git cannot tell.
+        branch: empty when detached or unknown.
+        dirty: whether any file differs from the commit or is neither tracked nor ignored; None
+            where git cannot tell.
         diff: untracked files by name, then the changes as `git apply` takes them.
+        why: what keeps git from telling; empty where it does.
     """
 
-    commit: str = ""
+    commit: str = UNKNOWN
     branch: str = ""
-    dirty: bool = False
+    dirty: bool | None = None
     diff: str = ""
+    why: str = ""
 
 
 def checkout(root: Path = ROOT) -> Checkout:
@@ -38,13 +48,17 @@ def checkout(root: Path = ROOT) -> Checkout:
     A package that was installed below somebody else's checkout, as in its `.venv`, is not part of
     that checkout, so only a tree that tracks the package counts.
     """
-    if not _git(root, "ls-files", "research/__init__.py"):
-        return Checkout()
-    untracked = _git(root, "ls-files", "--others", "--exclude-standard").splitlines()
-    changes = _git(root, "diff", "--binary", "HEAD")
+    try:
+        if not _git(root, "ls-files", "research/__init__.py"):
+            return Checkout(why="it is no part of a git repository")
+        commit = _git(root, "rev-parse", "--verify", "HEAD").strip()
+        untracked = _git(root, "ls-files", "--others", "--exclude-standard").splitlines()
+        changes = _git(root, "diff", "--binary", "HEAD")
+    except _SilentError as reason:
+        return Checkout(why=str(reason))
     return Checkout(
-        commit=_git(root, "rev-parse", "--verify", "HEAD").strip(),
-        branch=_git(root, "symbolic-ref", "--short", "HEAD").strip(),
+        commit=commit,
+        branch=_branch(root),
         dirty=bool(untracked or changes),
         diff="".join(f"# untracked: {name}\n" for name in untracked) + changes,
     )
@@ -65,28 +79,43 @@ def packages() -> dict[str, str]:
 
 
 def argv() -> str:
-    """The command line as a shell takes it; the program without its folder."""
-    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    """The command line as a shell takes it; the program without its folder, no password."""
+    return hidden(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]))
 
 
 def save(folder: Path, code: Checkout) -> None:
     """Writes packages.txt, argv.txt, git.diff and a copy of requirements.lock."""
     folder.mkdir(parents=True, exist_ok=True)
     listed = "".join(f"{name}=={version}\n" for name, version in packages().items())
-    for name, text in {"packages.txt": listed, "argv.txt": argv() + "\n"}.items():
-        (folder / name).write_text(text, encoding="utf-8")
-    (folder / "git.diff").write_text(code.diff, encoding="utf-8")
+    texts = {"packages.txt": listed, "argv.txt": argv() + "\n", "git.diff": hidden(code.diff)}
+    for name, text in texts.items():
+        damage.write(folder / name, text.encode("utf-8", errors="surrogateescape"))
     if (ROOT / "requirements.lock").exists():
         shutil.copyfile(ROOT / "requirements.lock", folder / "requirements.lock")
 
 
+class _SilentError(Exception):
+    """Git does not answer; the message is why."""
+
+
+def _branch(root: Path) -> str:
+    """Empty when detached."""
+    with suppress(_SilentError):
+        return _git(root, "symbolic-ref", "--short", "HEAD").strip()
+    return ""
+
+
 def _git(root: Path, *command: str) -> str:
-    """Output of a git command; empty where it fails or git is not installed."""
+    """Output of a git command. Raises _SilentError where it fails or git is not installed."""
     try:
         # Without optional locks a run cannot disturb a commit that is being made meanwhile.
         done = subprocess.run(
-            ["git", "--no-optional-locks", *command], cwd=root, capture_output=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return ""
+            ["git", "--no-optional-locks", *command],
+            cwd=root, env={**os.environ, "LC_ALL": "C"}, capture_output=True, check=True,
+        )  # fmt: skip
+    except OSError:
+        raise _SilentError("git is not installed") from None
+    except subprocess.CalledProcessError as error:
+        said = error.stderr.decode("utf-8", errors="replace").strip().splitlines() or ["it failed"]
+        raise _SilentError(f"git says '{said[0].removeprefix('fatal: ')}'") from None
     return done.stdout.decode("utf-8", errors="replace")

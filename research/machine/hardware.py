@@ -33,7 +33,11 @@ def peak_memory() -> int:
     status = Path("/proc/self/status")
     if status.exists():
         # Unlike getrusage, this does not count the parent process's peak from before the exec.
-        line = next(row for row in status.read_text().splitlines() if row.startswith("VmHWM"))
+        line = next(
+            row
+            for row in status.read_text(encoding="utf-8").splitlines()
+            if row.startswith("VmHWM")
+        )
         return int(line.split()[1]) * 1024
     if sys.platform == "win32":
         return int(psutil.Process().memory_info().peak_wset)
@@ -93,11 +97,12 @@ def compute(device: str, seconds: float, former: Mapping[str, Any]) -> dict[str,
     peaks = {"peak_mib": peak_memory() / 2**20, "peak_device_mib": peak_device_memory() / 2**20}
     highest = {name: max(value, former.get(name, 0.0)) for name, value in peaks.items()}
     memory = f"{machine['cores']} cores, {machine['memory_gib']} GiB"
+    torch = sys.modules.get("torch")
     return {
+        **({"threads": int(torch.get_num_threads())} if torch else {}),
         "hardware": f"{gpu}{' '.join(machine['cpu'].split())}, {memory}",
         "wall_seconds": wall,
         "device_hours": wall / 3600,
-        **({"threads": torch.get_num_threads()} if (torch := sys.modules.get("torch")) else {}),
         **{name: value for name, value in highest.items() if value},
     }
 
@@ -164,13 +169,13 @@ class Gpus:
 def _cpu_model() -> str:
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
+        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     if sys.platform == "darwin":
         command = ["sysctl", "-n", "machdep.cpu.brand_string"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        return done.stdout.strip()
+        done = subprocess.run(command, capture_output=True, check=False)
+        return done.stdout.decode("utf-8", "replace").strip()
     return platform.processor() or platform.machine()
 
 

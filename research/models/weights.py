@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from research.errors import UserError
+from research.records import damage
 
 
 def count_parameters(model: nn.Module) -> int:
@@ -30,8 +31,9 @@ def save_weights(path: Path, model: nn.Module, name: str) -> None:
     for same in _tied(state):
         for name in same[1:]:  # the format holds no tensor under two names
             state[name] = state[name].clone()
-    save_file(state, path, metadata)
-    _sort_header(path)
+    with damage.written(path):
+        save_file(state, path, metadata)
+        _sort_header(path)
 
 
 def _sort_header(path: Path) -> None:

@@ -43,7 +43,7 @@ def differing(run: Run, other: Run) -> list[str]:
     found = [
         f"{name} {there or 'unknown'}" for name, (here, there) in pairs.items() if here != there
     ]
-    return found + ["a modified tree"] * (other.dirty and not run.dirty)
+    return found + ["a modified tree"] * bool(other.dirty and not run.dirty)
 
 
 def cohort(run: Run, lenders: Mapping[str, Run]) -> str:

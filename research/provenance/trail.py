@@ -174,6 +174,26 @@ class Ledger:
             )
         return File(path, digest, target.stat().st_size)
 
+    def unvouched(self) -> Iterator[GapError]:
+        """What the manifests of the runs that are read do not vouch for, of their facts, numbers
+        and claims."""
+        for results in (self.results, *self.others.values()):
+            run = f"run {results.run.id[:8]}"
+            try:
+                listed = read_manifest(results.folder)
+            except FileNotFoundError:
+                yield GapError(f"{run} has no manifest.json: nothing vouches for its files")
+                continue
+            for path in ("run.json", *MEASURED):
+                file = results.folder / path
+                digest = sha256(file) if file.is_file() else None
+                if digest != listed.get(path):
+                    done = "was changed" if digest and path in listed else "was added"
+                    yield GapError(
+                        f"{path} of {run} {done if digest else 'was taken away'} after the run: "
+                        "its sha256 is not the manifest's"
+                    )
+
     def attached(self) -> list[File]:
         """The data files behind all figures and tables, smallest first, up to `LIMIT` bytes."""
         exhibits = [*self.figures, *self.tables]

@@ -19,7 +19,6 @@ import csv
 import dataclasses
 import hashlib
 import io
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +26,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+
+from research.passwords import hidden
+from research.records import damage
 
 if TYPE_CHECKING:
     import pandas
@@ -175,9 +177,9 @@ class Run:
     data: dict[str, Any]
     """name, source, licence, sha256, train, test, classes, shape"""
     commit: str
-    """git commit of the code, empty outside a checkout"""
-    dirty: bool
-    """whether the tree differed from that commit"""
+    """git commit of the code, `unknown` where git could not tell"""
+    dirty: bool | None
+    """whether the tree differed from that commit; None where git could not tell"""
     versions: dict[str, str]
     """python, torch, … as they ran"""
     seconds: dict[str, float] = field(default_factory=dict)
@@ -193,6 +195,8 @@ class Run:
     compute: dict[str, Any] = field(default_factory=dict)
     """hardware, wall_seconds, device_hours, threads, peak_mib, peak_device_mib, see
     `hardware.compute`"""
+    local: tuple[str, ...] = ()
+    """the settings that name a place on the machine, see `research.config.LOCAL`"""
 
 
 @dataclass
@@ -243,11 +247,11 @@ class Results:
 
     def arrays(self, name: str) -> dict[str, Array]:
         self.reads.add(f"arrays/{name}.npz")
-        with np.load(self.folder / f"arrays/{name}.npz", allow_pickle=False) as file:
-            return {key: file[key] for key in file.files}
+        return read_arrays(self.folder / f"arrays/{name}.npz")
 
     def figure(self, name: str) -> Drawing:
-        return Drawing(**_tupled(json.loads((self.folder / f"figures/{name}.json").read_text())))
+        drawing: Drawing = damage.read_json(self.folder / f"figures/{name}.json", Drawing)
+        return drawing
 
     def names(self, kind: str) -> list[str]:
         """What the record holds of a kind: tables, arrays or figures."""
@@ -256,20 +260,20 @@ class Results:
 
 
 def load(folder: Path) -> Results:
-    """Reads a record. Raises FileNotFoundError where there is none."""
-    facts = _tupled(json.loads((folder / "run.json").read_text()))
-    return Results(Run(**facts), folder)
+    """Reads a record.
+
+    Raises:
+        FileNotFoundError: there is none.
+        DamagedError: its facts are not what a run wrote.
+    """
+    return Results(damage.read_json(folder / "run.json", Run), folder)
 
 
 # --- the files of a record -----------------------------------------------------------------------
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes whole or not at all, so that a killed run leaves no half file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(path.suffix + ".part")
-    part.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    part.replace(path)
+    damage.write(path, damage.as_bytes(value))
 
 
 def write_run(folder: Path, run: Run) -> None:
@@ -282,9 +286,8 @@ def write_numbers(folder: Path, numbers: Mapping[str, Number]) -> None:
 
 def read_numbers(folder: Path) -> dict[str, Number]:
     path = folder / "numbers.json"
-    if not path.exists():
-        return {}
-    return {name: _number(raw) for name, raw in json.loads(path.read_text()).items()}
+    found: dict[str, Number] = damage.read_json(path, dict[str, Number]) if path.exists() else {}
+    return found
 
 
 def write_claims(folder: Path, claims: Mapping[str, Claim]) -> None:
@@ -293,10 +296,8 @@ def write_claims(folder: Path, claims: Mapping[str, Claim]) -> None:
 
 def read_claims(folder: Path) -> dict[str, Claim]:
     path = folder / "claims.json"
-    if not path.exists():
-        return {}
-    raw = json.loads(path.read_text())
-    return {name: Claim(**one | {"effect": _number(one["effect"])}) for name, one in raw.items()}
+    found: dict[str, Claim] = damage.read_json(path, dict[str, Claim]) if path.exists() else {}
+    return found
 
 
 def write_table(folder: Path, name: str, table: Table) -> None:
@@ -307,37 +308,51 @@ def write_table(folder: Path, name: str, table: Table) -> None:
     writer.writerow(table.columns)
     for row in table.rows:
         writer.writerow([cell.value if isinstance(cell, Number) else cell for cell in row])
-    (folder / f"tables/{name}.csv").write_text(text.getvalue())
+    damage.write(folder / f"tables/{name}.csv", hidden(text.getvalue()).encode())
 
 
 def read_table(path: Path) -> Table:
-    raw = json.loads(path.read_text())
-    cells = (tuple(_number(c) if isinstance(c, dict) else c for c in row) for row in raw["rows"])
-    return Table(tuple(raw["columns"]), tuple(cells))
+    table: Table = damage.read_json(path, Table)
+    return table
 
 
 def write_arrays(folder: Path, name: str, arrays: Mapping[str, Array]) -> None:
-    path = folder / f"arrays/{name}.npz"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(path, allow_pickle=False, **arrays)
+    packed = io.BytesIO()
+    np.savez_compressed(packed, allow_pickle=False, **arrays)
+    damage.write(folder / f"arrays/{name}.npz", packed.getvalue())
+
+
+def read_arrays(path: Path) -> dict[str, Array]:
+    """Raises DamagedError for a file that is not what a run wrote."""
+    with damage.told(path), np.load(path, allow_pickle=False) as file:
+        return {key: file[key] for key in file.files}
 
 
 def write_drawing(folder: Path, name: str, drawing: Drawing) -> None:
     write_json(folder / f"figures/{name}.json", dataclasses.asdict(drawing))
 
 
-def write_manifest(folder: Path, leave_out: Sequence[str] = ("manifest.json", "report")) -> None:
-    """Lists every file's sha256, but for those whose first path component is in `leave_out`."""
-    digests = {path: sha256(folder / path) for path in _files(folder, leave_out)}
+def write_manifest(folder: Path, run: Run | None = None) -> None:
+    """Lists every file's sha256 but its own, and those in report/, which come after the run.
+
+    Arguments:
+        run: facts that are about to be written, listed in place of those that still stand.
+    """
+    digests = {path: sha256(folder / path) for path in _files(folder, ("manifest.json", "report"))}
+    if run:
+        soon = damage.as_bytes(dataclasses.asdict(run))
+        digests["run.json"] = hashlib.sha256(soon).hexdigest()
     write_json(folder / "manifest.json", digests)
 
 
 def read_manifest(folder: Path) -> dict[str, str]:
-    return dict(json.loads((folder / "manifest.json").read_text()))
+    """Relative path -> sha256. Raises FileNotFoundError where the record has none."""
+    listed: dict[str, str] = damage.read_json(folder / "manifest.json", dict[str, str])
+    return listed
 
 
 def sha256(path: Path) -> str:
-    with path.open("rb") as file:
+    with damage.named(path), path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -348,13 +363,5 @@ def _files(folder: Path, leave_out: Sequence[str]) -> Iterator[str]:
             yield relative.as_posix()
 
 
-def _number(raw: dict[str, Any]) -> Number:
-    return Number(**_tupled(raw))
-
-
 def _plain(cell: Cell) -> Any:
     return dataclasses.asdict(cell) if isinstance(cell, Number) else cell
-
-
-def _tupled(raw: dict[str, Any]) -> dict[str, Any]:
-    return {key: tuple(v) if isinstance(v, list) else v for key, v in raw.items()}

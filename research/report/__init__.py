@@ -20,7 +20,7 @@ from research.provenance import attachment, page_text
 from research.provenance import trail as provenance
 from research.provenance.attachment import Attached
 from research.provenance.cohort import History, Past
-from research.records import Results
+from research.records import Results, damage
 from research.report import anonymous as hidden
 from research.report import authors, limits, markdown, pdf, pictures, render
 from research.report.citations import Citations
@@ -248,6 +248,7 @@ def _script(trail: dict[str, Any]) -> str:
 def _replace(files: dict[Path, bytes]) -> None:
     for path, content in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.with_name(f".{path.name}.part").write_bytes(content)
+        with damage.named(path):
+            path.with_name(f".{path.name}.part").write_bytes(content)
     for path in files:
         path.with_name(f".{path.name}.part").replace(path)

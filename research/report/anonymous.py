@@ -23,6 +23,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from research.paths import ROOT
+from research.provenance.trail import portable
 from research.records import Results, Run
 
 NAME = "Anonymous"
@@ -69,7 +70,9 @@ def _cleaned(run: Run) -> Run:
         read = f"; {data['reading']}" if data.get("reading") else ""
         data = data | {"name": "own images", "source": f"own images{read}"}
     config = {
-        key: value for key, value in run.config.items() if not key.endswith((".root", "root"))
+        key: value
+        for key, value in run.config.items()
+        if key not in run.local and portable(value) == value
     }
     return dataclasses.replace(run, commit="", config=config, data=data)
 
@@ -173,10 +176,10 @@ def _is_telling(value: str) -> bool:
 
 def _git(root: Path, *command: str) -> str:
     try:
-        done = subprocess.run(["git", *command], cwd=root, capture_output=True, text=True)
+        done = subprocess.run(["git", *command], cwd=root, capture_output=True)
     except OSError:
         return ""
-    return done.stdout.strip()
+    return done.stdout.decode("utf-8", errors="replace").strip()
 
 
 def _quietly(ask: Any) -> str:

@@ -10,7 +10,7 @@ import os
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -24,6 +24,7 @@ from research.machine import libraries
 from research.provenance import attachment
 from research.provenance.attachment import Attached
 from research.provenance.trail import Place
+from research.records import damage
 from research.report.layout import PX, Piece, Plan, Sheet, anchor, plan
 from research.report.markdown import Block
 
@@ -148,10 +149,8 @@ def _galley(
     """The blocks' heights and the title's in millimetres, from a layout or from `memory`, and what
     does not fit into its place."""
     key = hashlib.sha256(f"{engine().__version__} {fonts.folder()} {html}".encode()).hexdigest()
-    if memory.exists():
-        known = json.loads(memory.read_text())
-        if known["key"] == key:
-            return [Piece(*piece) for piece in known["pieces"]], known["head"], []
+    if remembered := _remembered(memory, key):
+        return (*remembered, [])
     measured = _lay_out(html, images).pages[0].anchors
     _check_heights(measured, blocks, sheet)
     misfits = list(_misfits(measured, blocks, sheet))
@@ -159,9 +158,18 @@ def _galley(
     if misfits:  # to be told the next time too
         return pieces, head, misfits
     content = {"key": key, "head": head, "pieces": [dataclasses.astuple(p) for p in pieces]}
-    memory.parent.mkdir(parents=True, exist_ok=True)
-    memory.write_text(json.dumps(content))
+    with suppress(OSError):  # the store may be another's, which is only read
+        damage.write(memory, damage.as_bytes(content))
     return pieces, head, []
+
+
+def _remembered(memory: Path, key: str) -> tuple[list[Piece], float] | None:
+    """The heights of a former build, where it was of the same; what is damaged is forgotten."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        known = json.loads(memory.read_text(encoding="utf-8"))
+        if known["key"] == key:
+            return [Piece(*piece) for piece in known["pieces"]], float(known["head"])
+    return None
 
 
 def _settle(

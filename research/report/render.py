@@ -234,7 +234,7 @@ def paper(
             "reads": list(words.ledger.others),
             "stale": words.ledger.stale,
         }
-        title = fill(_furniture(env, "title", words, given))
+        title = words.vouch() + fill(_furniture(env, "title", words, given))
         named = {f"b-{n}": _filled(block, fill) for n, block in enumerate(body)}
         given |= {"lone": words.ledger.lone}
         foot, compute = (fill(_furniture(env, name, words, given)) for name in ("foot", "compute"))

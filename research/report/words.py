@@ -154,6 +154,17 @@ class Words:
 
         return self.slots.put(render, chosen)
 
+    def vouch(self) -> str:
+        """Boxes for what the manifests do not vouch for, as HTML; empty where they vouch for all.
+
+        Raises:
+            GapError: they do not, and this is no draft.
+        """
+        gaps = list(self.ledger.unvouched())
+        if self.draft is None and gaps:
+            raise gaps[0]
+        return "".join(f"<p>{self.draft.boxed(gap)}</p>" for gap in gaps) if self.draft else ""
+
     # --- figures and tables ----------------------------------------------------------------------
 
     def figure(self, name: str, *, caption: str, alt: str | None = None, wide: bool = False) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from research.records.damage import named, shaped, told
+
 
 @dataclass(frozen=True)
 class Point:
@@ -45,19 +47,24 @@ class Curves:
         if not new:
             return
         point = {"step": int(step), "time": round(time.time(), 3), "values": new}
-        with self.path.open("a", encoding="utf-8") as file:
+        with named(self.path), self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(point) + "\n")
         self._values |= {(step, name): value for name, value in new.items()}
 
 
 def read(path: Path, start: int = 0) -> tuple[list[Point], int]:
-    """The points from byte `start` on, and where the next ones will begin."""
+    """The points from byte `start` on, and where the next ones will begin.
+
+    Raises:
+        DamagedError: a line is none that `Curves` wrote.
+    """
     if not path.exists():
         return [], start
     with path.open("rb") as file:
         file.seek(start)
         whole = file.read().rpartition(b"\n")[0]
-    points = [Point(**json.loads(line)) for line in whole.splitlines()]
+    with told(path):
+        points = [shaped(Point, json.loads(line)) for line in whole.splitlines()]
     return points, start + len(whole) + bool(whole)
 
 

@@ -1,4 +1,7 @@
-"""Reads MLflow's SQLite file directly: opening it with MLflow takes seconds, this milliseconds."""
+"""Reads MLflow's SQLite file directly: opening it with MLflow takes seconds, this milliseconds.
+
+All functions raise UserError with the file's name where it is damaged, locked or not MLflow's.
+"""
 
 import os
 import sqlite3
@@ -6,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from research.errors import UserError
 
 TIMEOUT = 20.0
 """Seconds to wait for another process that writes."""
@@ -62,8 +67,6 @@ def rehome(database: Path, artifacts: Path) -> None:
     MLflow stores absolute addresses. An experiment whose artifacts were in a folder of the same
     name goes to the new one, and with it each run whose files are there now.
     """
-    if not os.access(database, os.W_OK):
-        return
     with _opened(database, "rw") as db, db:
         if not _is_ready(db):
             return
@@ -102,8 +105,59 @@ def _is_ready(db: sqlite3.Connection) -> bool:
     return bool(db.execute(query).fetchone()[0] == 3)
 
 
+def is_ready(database: Path) -> bool:
+    """Whether MLflow's tables are there."""
+    with _opened(database, "ro") as db:
+        return _is_ready(db)
+
+
+def is_writable(database: Path) -> bool:
+    """Whether the file and the folder in which SQLite keeps its journal can be written."""
+    return os.access(database, os.W_OK) and os.access(database.parent, os.W_OK)
+
+
 @contextmanager
 def _opened(database: Path, mode: str) -> Iterator[sqlite3.Connection]:
+    try:
+        with closing(_connected(database, mode)) as db:
+            yield db
+    except sqlite3.OperationalError as error:
+        raise UserError(_refusal(database, error)) from error
+    except sqlite3.DatabaseError as error:
+        raise UserError(
+            f"{database} must be MLflow's SQLite database, but is damaged: {error}; bring it back "
+            "from a copy, or move it and artifacts/ away to begin a new store"
+        ) from error
+
+
+def _connected(database: Path, mode: str) -> sqlite3.Connection:
     uri = f"{database.as_uri()}?mode={mode}"
-    with closing(sqlite3.connect(uri, uri=True, timeout=TIMEOUT)) as db:
-        yield db
+    try:
+        return _tried(uri)
+    except sqlite3.OperationalError:
+        # in a folder that we may not write SQLite cannot keep the files that some databases need
+        if mode != "ro" or is_writable(database):
+            raise
+        return _tried(f"{uri}&immutable=1")
+
+
+def _tried(uri: str) -> sqlite3.Connection:
+    """A connection through which something was read."""
+    db = sqlite3.connect(uri, uri=True, timeout=TIMEOUT)
+    try:
+        db.execute("SELECT count(*) FROM sqlite_master")
+    except sqlite3.Error:
+        db.close()
+        raise
+    return db
+
+
+def _refusal(database: Path, error: sqlite3.OperationalError) -> str:
+    remedies = {
+        "locked": "another process writes to it: wait for that to end",
+        "unable to open": "check that it can be read",
+        "full": "make room there, or choose another place with --log or RESEARCH_RUNS",
+        "readonly": "choose another place with --log or RESEARCH_RUNS",
+    }
+    remedy = (text for words, text in remedies.items() if words in str(error))
+    return f"{database}: {error}; {next(remedy, 'it must be a database of MLflow')}"

@@ -4,8 +4,8 @@ It needs no MLflow, so that a study can run on a node without it; see `research.
 Locks of running runs are under DIR/.locks/.
 """
 
-import shutil
 import uuid
+import warnings
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -13,6 +13,8 @@ from functools import partial
 from pathlib import Path
 
 from research import records
+from research.errors import UserError, in_a_line
+from research.records import damage
 from research.tracking.finding import pick
 from research.tracking.heartbeat import is_alive, last_write
 from research.tracking.log import Opening, OpenRun, Summary
@@ -44,10 +46,23 @@ class FolderStore:
         return open_run(self, opening, self.find(resume) if resume else None, pretrained)
 
     def runs(self, study: str | None = None) -> list[Summary]:
-        found = [(read_lineage(folder), folder) for folder in self._records()]
-        found.sort(key=lambda pair: pair[0].started, reverse=True)
-        summaries = [self._summary(folder) for lineage, folder in found if not lineage.parent]
-        return [run for run in summaries if study in (None, run.study)]
+        found: list[tuple[int, Summary]] = []
+        damaged: list[UserError] = []
+        for folder in self._records():
+            try:
+                lineage = read_lineage(folder)
+                if not lineage.parent:
+                    found.append((lineage.started, self._summary(folder)))
+            except UserError as trouble:
+                damaged.append(trouble)
+            except OSError as trouble:
+                damaged.append(UserError(in_a_line(trouble)))
+        if damaged and not found:  # none is left, which is not the same as that there is none
+            raise damaged[0]
+        for reason in damaged:
+            warnings.warn(f"a run is passed over: {reason}", stacklevel=2)
+        found.sort(key=lambda pair: pair[0], reverse=True)
+        return [run for _, run in found if study in (None, run.study)]
 
     def find(self, prefix: str) -> Summary:
         return pick(self.runs(), prefix, str(self.root))
@@ -91,8 +106,4 @@ class FolderStore:
 
 def attach(folder: Path, path: Path, name: str) -> None:
     """Copies a file into a record, whole or not at all."""
-    target = folder / name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(target.name + ".part")
-    shutil.copyfile(path, part)
-    part.replace(target)
+    damage.write(folder / name, path.read_bytes())

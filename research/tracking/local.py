@@ -6,8 +6,9 @@
 Runs are listed and read without importing MLflow, which takes seconds.
 """
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -20,7 +21,7 @@ from research.errors import UserError
 from research.tracking import database, mirror
 from research.tracking.finding import pick
 from research.tracking.folder import attach
-from research.tracking.heartbeat import is_alive, last_write
+from research.tracking.heartbeat import SILENCE, is_alive, last_write
 from research.tracking.log import Opening, OpenRun, Summary
 from research.tracking.record import SYSTEM, Lineage, iso
 from research.tracking.session import Mirror, mark_killed, open_run
@@ -37,13 +38,43 @@ class LocalStore:
     """the SQLite file"""
 
     def __post_init__(self) -> None:
-        if self.path.exists() and database.is_moved(self.path, self.artifacts):
+        """Raises UserError for a database that is damaged, or gone while the runs' files are there.
+
+        A store that cannot be written is read as it is.
+        """
+        if not self.path.exists() or not database.is_ready(self.path):
+            self._check_new()
+        elif database.is_writable(self.path) and database.is_moved(self.path, self.artifacts):
             with self.exclusive():
                 database.rehome(self.path, self.artifacts)
 
+    def _check_new(self) -> None:
+        """A store without its database is no new one: its runs would be trained anew and lost."""
+        left = sum(1 for _ in self.artifacts.glob("*/*/artifacts/run.json"))
+        if left:
+            state = "holds no runs" if self.path.exists() else "is gone"
+            count = f"{left} run{'s' * (left > 1)}"
+            raise UserError(
+                f"{self.path} {state}, but {self.artifacts} has the files of {count}: bring the "
+                f"database back from a copy, or move {self.artifacts.name}/ away to begin anew"
+            )
+
     @property
     def uri(self) -> str:
-        return f"sqlite:///{self.path}"
+        """The address as SQLAlchemy reads it, for which % and ? are signs of its own."""
+        return f"sqlite:///{str(self.path).replace('%', '%25').replace('?', '%3F')}"
+
+    @contextmanager
+    def tidy(self) -> Iterator[None]:
+        """Takes away the empty folders that MLflow makes of `uri` where its path is spelt else."""
+        strays = [Path(self.uri.removeprefix("sqlite:///")).parent]
+        strays = [path for path in (*strays, *strays[0].parents) if not path.exists()]
+        try:
+            yield
+        finally:
+            for path in strays:
+                with suppress(OSError):
+                    path.rmdir()
 
     @property
     def artifacts(self) -> Path:
@@ -52,7 +83,7 @@ class LocalStore:
     @cached_property
     def client(self) -> "MlflowClient":
         """MLflow's own; several processes that create its tables at once would fail."""
-        with self.exclusive():
+        with self.exclusive(), self.tidy():
             return mirror.connect(self.uri)
 
     def exclusive(self) -> FileLock:
@@ -76,10 +107,30 @@ class LocalStore:
 
     def mark_dead_as_killed(self) -> None:
         """Marks runs whose process is gone as KILLED, so that MLflow's UI tells the truth."""
-        for row in self._rows():
+        rows = self._rows()
+        for row in rows:
             run = self._summary(row)
-            if row.status == "RUNNING" and run.status == "KILLED" and mirror.PARENT not in row.tags:
+            if row.status != "RUNNING" or run.status != "KILLED" or mirror.PARENT in row.tags:
+                continue
+            if run.is_whole:
                 mark_killed(self.of(run.study), run)
+            elif time.time() - row.started / 1000 > SILENCE:  # else it may be just beginning
+                self._end(row)
+        self._bury_orphans(rows)
+
+    def _bury_orphans(self, rows: list[database.Row]) -> None:
+        """Ends children of which their dead parent knows nothing: it was killed as they began."""
+        alive = {row.id for row in rows if self._summary(row).status == "RUNNING"}
+        now = {row.id: row.status for row in self._rows()} if rows else {}
+        for row in rows:
+            parent = row.tags.get(mirror.PARENT)
+            if parent and parent not in alive and now.get(row.id) == "RUNNING":
+                self._end(row)
+
+    def _end(self, row: database.Row) -> None:
+        """Ends a run in MLflow that was killed before it had a record."""
+        with mirror.told_plainly():
+            self.client.set_terminated(row.id, "KILLED", row.started)
 
     def runs(self, study: str | None = None) -> list[Summary]:
         top = (row for row in self._rows() if mirror.PARENT not in row.tags)
@@ -125,7 +176,7 @@ class Bound:
     @cached_property
     def experiment(self) -> str:
         client = self.store.client
-        with self.store.exclusive():
+        with self.store.exclusive(), mirror.told_plainly():
             location = (self.store.artifacts / self.study).as_uri()
             return mirror.experiment(client, self.study, location)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from research.errors import UserError
 from research.records import Array, Claim, Number, Table
 
 
@@ -82,6 +83,7 @@ class Opening:
     device: str
     changed: Mapping[str, Any] = field(default_factory=dict)
     code: Mapping[str, str] = field(default_factory=dict)
+    local: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,14 @@ class Summary:
     def folder(self) -> Path:
         """The record. Raises UserError where it is gone, saying where it was expected."""
         return self.locate()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it has a record: one that was killed at its very start has none."""
+        try:
+            return (self.folder / "run.json").exists()
+        except UserError:
+            return False
 
 
 class Store(Protocol):

@@ -4,16 +4,18 @@ Everything is read from the record, and MLflow drops a point that it holds alrea
 is going on, one that is resumed and one that is synced later all take the same way.
 """
 
+import ipaddress
 import json
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlparse
 
 from research import records
 from research.errors import UserError
+from research.machine.environment import UNKNOWN
 from research.records import Run
 from research.tracking import curves
 from research.tracking.log import Opening
@@ -89,9 +91,12 @@ class MlflowRun:
 def connect(uri: str) -> "MlflowClient":
     """A client; the import and the first connection take seconds.
 
+    A server on this machine is asked directly, whatever proxy the environment names.
+
     Raises:
         UserError: where MLflow is not installed or its store does not answer.
     """
+    go_directly(uri)
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
@@ -106,6 +111,26 @@ def connect(uri: str) -> "MlflowClient":
         client = MlflowClient(tracking_uri=uri)
         client.search_experiments(max_results=1)
     return client
+
+
+def go_directly(uri: str) -> None:
+    """Takes an address of this machine out of what a proxy of the environment is asked for."""
+    host = urlparse(uri).hostname or ""
+    if not is_loopback(host):
+        return
+    for name in ("no_proxy", "NO_PROXY"):
+        known = os.environ.get(name, "").split(",")
+        if host not in known:
+            os.environ[name] = ",".join(filter(None, [*known, host]))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine by its name or number."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    with suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return False
 
 
 def experiment(client: "MlflowClient", study: str, location: str | None) -> str:
@@ -160,10 +185,11 @@ def spell(value: Any) -> str:
 def told_plainly(record: Path | None = None) -> Iterator[None]:
     """Turns MLflow's complaints into one line that says where the results are safe."""
     from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
 
     try:
         yield
-    except (MlflowException, OSError) as error:
+    except (MlflowException, SQLAlchemyError, OSError) as error:
         first = next(iter(str(error).splitlines()), type(error).__name__).rstrip(".")
         safe = f" Nothing is lost: the record is {record}." if record else ""
         raise UserError(f"MLflow must take the run, but says: {first}.{safe}") from error
@@ -190,10 +216,10 @@ def _tags(run: Run, record: Path) -> dict[str, str]:
         "research.device": run.device,
         "research.data": str(run.data.get("name", "")),
         "research.data.sha256": str(run.data.get("sha256", "")),
-        "git.dirty": str(run.dirty).lower(),
+        "git.dirty": "unknown" if run.dirty is None else str(run.dirty).lower(),
         "mlflow.source.name": f"research run {run.study}",
         "mlflow.source.type": "LOCAL",
-        "mlflow.source.git.commit": run.commit,
+        "mlflow.source.git.commit": run.commit.replace(UNKNOWN, ""),
         "mlflow.source.git.branch": branch(record),
     }
     claims = records.read_claims(record).items()

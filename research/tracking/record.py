@@ -10,7 +10,6 @@ Beside the files of every record, tracking keeps
 """
 
 import dataclasses
-import json
 import re
 import time
 from collections.abc import Iterator, Mapping
@@ -23,6 +22,7 @@ from typing import Any, Self
 from research import fonts, records
 from research.machine import environment, hardware
 from research.records import Array, Claim, Number, Run, Table
+from research.records.damage import read_json
 from research.tracking import staleness
 from research.tracking.curves import Curves
 from research.tracking.log import Opening
@@ -59,9 +59,9 @@ class Record:
 
     @classmethod
     def create(cls, folder: Path, run: Run, lineage: Lineage) -> Self:
-        (folder / "tracking").mkdir(parents=True)
-        records.write_run(folder, run)
+        # run.json comes last: whoever finds it finds a record
         write_lineage(folder, lineage)
+        records.write_run(folder, run)
         return cls(folder)
 
     @property
@@ -153,11 +153,17 @@ class Record:
             self.update(status="RUNNING", ended="", findings=(), models={})
 
     def close(self, status: str, ended: int | None = None) -> None:
-        """Writes how and when, in milliseconds, the run ended, and the manifest."""
-        if self.run.status == "RUNNING":
-            self._relate(ended=ended or now())
-            self.update(status=status, ended=iso(self.lineage.ended))
-        records.write_manifest(self.folder)
+        """Writes how and when, in milliseconds, the run ended, and the manifest.
+
+        The status comes last: a run that is killed meanwhile is still RUNNING, and is closed again.
+        """
+        if self.run.status != "RUNNING":
+            records.write_manifest(self.folder)
+            return
+        self._relate(ended=ended or now())
+        done = dataclasses.replace(self.run, status=status, ended=iso(self.lineage.ended))
+        records.write_manifest(self.folder, done)
+        self.update(status=done.status, ended=done.ended)
 
     def _relate(self, **facts: Any) -> None:
         self.lineage = dataclasses.replace(self.lineage, **facts)
@@ -192,13 +198,14 @@ def first_facts(id: str, opening: Opening, started: int, code: environment.Check
         versions=environment.versions(),
         changed={key: plain(value) for key, value in opening.changed.items()},
         code=dict(opening.code),
+        local=tuple(opening.local),
     )
 
 
 def save_environment(folder: Path, code: environment.Checkout) -> None:
     """Fills environment/; a resumed run keeps what the first start wrote."""
     target = folder / "environment"
-    if not target.exists():
+    if not (target / "git.json").exists():  # which is written last
         environment.save(target, code)
         records.write_json(target / "hardware.json", hardware.facts())
         records.write_json(target / "git.json", {"commit": code.commit, "branch": code.branch})
@@ -207,11 +214,13 @@ def save_environment(folder: Path, code: environment.Checkout) -> None:
 def branch(folder: Path) -> str:
     """The git branch of the code; empty for a child, which shares its parent's environment."""
     path = folder / "environment/git.json"
-    return str(json.loads(path.read_text())["branch"]) if path.exists() else ""
+    return str(read_json(path, dict[str, str])["branch"]) if path.exists() else ""
 
 
 def read_lineage(folder: Path) -> Lineage:
-    return Lineage(**json.loads((folder / LINEAGE).read_text()))
+    """Raises DamagedError for a file that is not what tracking wrote."""
+    lineage: Lineage = read_json(folder / LINEAGE, Lineage)
+    return lineage
 
 
 def write_lineage(folder: Path, lineage: Lineage) -> None:

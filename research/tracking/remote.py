@@ -50,7 +50,8 @@ class RemoteStore:
         resumed = self.find(resume) if resume else None
         if resumed:
             for child in read_lineage(resumed.folder).children.values():
-                info = self.client.get_run(child).info
+                with mirror.told_plainly():
+                    info = self.client.get_run(child).info
                 self.record(child, iso(info.end_time), info.status)
         return open_run(self.of(opening.study), opening, resumed, pretrained)
 

@@ -12,9 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import IO
 
-import psutil
-
 from research.errors import UserError
+from research.tracking import database, guard
 from research.tracking.ending import terminable
 from research.tracking.local import LocalStore
 from research.tracking.remote import RemoteStore
@@ -39,44 +38,62 @@ def serve(host: str = "127.0.0.1", port: int = 5000) -> None:
     if not isinstance(store, LocalStore):
         raise UserError("a folder has no UI: bring its runs into MLflow first with research sync")
     _check_free(host, port)
-    store.mark_dead_as_killed()
-    with terminable(), tempfile.TemporaryFile("w+") as output, _server(store, host, port, output):
+    if database.is_writable(store.path):
+        store.mark_dead_as_killed()
+    with (
+        terminable(),
+        tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output,
+        _server(store, host, port, output) as server,
+    ):
         print(f"MLflow is at http://{host}:{port}{START_PAGE} (Ctrl-C ends it)", flush=True)
         try:
-            while True:
+            while server.poll() is None:
                 time.sleep(POLL)
         except KeyboardInterrupt:
             print()
+        else:
+            raise UserError(f"MLflow's server must go on, but ended with: {_last_line(output)}")
 
 
 @contextmanager
-def _server(store: LocalStore, host: str, port: int, output: IO[str]) -> Iterator[None]:
-    """The server with its workers, from when it answers until the block ends."""
+def _server(
+    store: LocalStore, host: str, port: int, output: IO[str]
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """The server with its workers, from when it answers until the block ends.
+
+    A guard stands between, which ends them all when this process ends, however that is.
+    """
     if not store.path.exists():
         store.client  # noqa: B018  creates the tables in turn with runs that start meanwhile
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", store.uri]
+    command = [sys.executable, guard.__file__]
+    command += [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", store.uri]
     command += ["--default-artifact-root", store.artifacts.as_uri()]
     command += ["--host", host, "--port", str(port), "--workers", "1"]
     quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
     # In a session of its own, Ctrl-C reaches this process alone, which then ends the server.
-    server = psutil.Popen(
-        command,
-        env=os.environ | quiet,
-        cwd=store.path.parent,
-        stdout=output,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    try:
-        while not _answers(f"http://{host}:{port}/health"):
-            if server.poll() is not None:
-                output.seek(0)
-                last = output.read().strip().splitlines()[-1:] or ["no message"]
-                raise UserError(f"MLflow's server must start, but ended with: {last[0]}")
-            time.sleep(POLL)
-        yield
-    finally:
-        _end(server)
+    with store.tidy():
+        server = subprocess.Popen(
+            command,
+            env=os.environ | quiet,
+            cwd=store.path.parent,
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            while not _answers(f"http://{host}:{port}/health"):
+                if server.poll() is not None:
+                    raise UserError(f"MLflow's server must start, but ended: {_last_line(output)}")
+                time.sleep(POLL)
+            yield server
+        finally:
+            _end(server)
+
+
+def _last_line(output: IO[str]) -> str:
+    output.seek(0)
+    return (output.read().strip().splitlines() or ["no message"])[-1]
 
 
 def _check_free(host: str, port: int) -> None:
@@ -93,17 +110,20 @@ def _check_free(host: str, port: int) -> None:
 
 
 def _answers(url: str) -> bool:
+    directly = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy is asked
     try:
-        with urllib.request.urlopen(url, timeout=2) as reply:
+        with directly.open(url, timeout=2) as reply:
             return bool(reply.status == 200)
     except (urllib.error.URLError, OSError):
         return False
 
 
-def _end(server: psutil.Process) -> None:
-    family = [*server.children(recursive=True), server] if server.is_running() else []
-    for process in family:
-        with suppress(psutil.NoSuchProcess):
-            process.terminate()
-    for process in psutil.wait_procs(family, timeout=5)[1]:
-        process.kill()
+def _end(server: "subprocess.Popen[bytes]") -> None:
+    """Lets the guard end the server; where it does not, ends both."""
+    assert server.stdin
+    with suppress(OSError):
+        server.stdin.close()
+    with suppress(subprocess.TimeoutExpired):
+        server.wait(guard.PATIENCE + 5)
+    guard.end_group(server.pid)  # what is left of it, where the guard was killed too
+    server.wait()

@@ -14,7 +14,7 @@ from typing import Any, Protocol, Self
 from filelock import FileLock, Timeout
 
 from research import records
-from research.errors import UserError
+from research.errors import UserError, in_a_line
 from research.machine import environment, hardware
 from research.machine.hardware import Meter
 from research.tracking.ending import status_of, terminable, undisturbed
@@ -124,9 +124,13 @@ class Session(Record):
                 warnings.warn(str(trouble), stacklevel=2)  # the error on its way matters more
 
     def _create_child(self, name: str, params: Mapping[str, Any]) -> str:
-        opening = dataclasses.replace(self._opening, name=name, config=params, changed={}, code={})
+        opening = dataclasses.replace(
+            self._opening, name=name, config=params, changed={}, code={}, local=()
+        )
         code = environment.Checkout(self.run.commit, dirty=self.run.dirty)
-        id = create(self._backend, opening, code, self.id)
+        lineage = Lineage(started=now(), parent=self.id)
+        id = self._backend.create(opening, lineage)
+        _begin(self._backend, id, opening, code, lineage)
         self.adopt(name, id)
         return id
 
@@ -147,7 +151,7 @@ class Heartbeat(threading.Thread):
     def run(self) -> None:
         meter = Meter()
         for reading in itertools.count():
-            self._session.system(meter.read())
+            self._read(meter)
             if self._stop_asked.is_set():
                 return
             if reading % PUSH_EVERY == 0:
@@ -162,13 +166,24 @@ class Heartbeat(threading.Thread):
             self._stop_asked.set()
             self.join()
 
+    def _read(self, meter: Meter) -> None:
+        try:
+            self._session.system(meter.read())
+        except OSError as trouble:  # a full disk, say, which stops the study where it matters
+            self._warn(in_a_line(trouble))
+
     def _inform(self) -> None:
         try:
             self._session.flush()
         except UserError as trouble:
-            if not self._warned:
-                warnings.warn(f"{trouble} Trying again meanwhile.", stacklevel=2)
-            self._warned = True
+            self._warn(f"{trouble} Trying again meanwhile.")
+        except OSError as trouble:
+            self._warn(in_a_line(trouble))
+
+    def _warn(self, text: str) -> None:
+        if not self._warned:
+            warnings.warn(text, stacklevel=2)
+        self._warned = True
 
 
 @contextmanager
@@ -183,20 +198,23 @@ def open_run(
         code = environment.checkout()
         if resumed:
             _check_resumable(resumed, opening)
-        id = resumed.id if resumed else create(backend, opening, code)
+        lineage = Lineage(started=now())
+        id = resumed.id if resumed else backend.create(opening, lineage)
+        # before there is a record: one without a lock is taken for that of a dead run
         stack.enter_context(held(backend.lock(id)))
+        if not resumed:
+            _begin(backend, id, opening, code, lineage)
         session = stack.enter_context(Session(backend, id, opening, pretrained))
         save_environment(session.folder, code)
         stack.enter_context(Heartbeat(session))
         yield session
 
 
-def create(backend: Backend, opening: Opening, code: environment.Checkout, parent: str = "") -> str:
-    """A new run with its record; the id."""
-    lineage = Lineage(started=now(), parent=parent)
-    id = backend.create(opening, lineage)
+def _begin(
+    backend: Backend, id: str, opening: Opening, code: environment.Checkout, lineage: Lineage
+) -> None:
+    """Writes the record of a run that was just reserved."""
     Record.create(backend.folder(id), first_facts(id, opening, lineage.started, code), lineage)
-    return id
 
 
 def mark_killed(backend: Backend, run: Summary) -> None:
@@ -210,7 +228,9 @@ def mark_killed(backend: Backend, run: Summary) -> None:
                 record.close("KILLED", ended)
                 backend.mirror(id).finish()
     except UserError as trouble:
-        warnings.warn(str(trouble), stacklevel=2)  # resumed meanwhile, or its files are gone
+        warnings.warn(str(trouble), stacklevel=2)  # resumed meanwhile, or its files are damaged
+    except OSError as trouble:
+        warnings.warn(in_a_line(trouble), stacklevel=2)
 
 
 def held(lock: Path) -> AbstractContextManager[object]:

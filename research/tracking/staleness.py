@@ -102,7 +102,7 @@ def changed_versions(run: Run) -> tuple[str, ...]:
 def changed_data(run: Run) -> tuple[str, ...] | None:
     """The data set, where its files are others now; None where that cannot be told."""
     name = run.config.get("data.name")
-    if name in PACKAGED:
+    if name in PACKAGED and not run.data.get("files"):
         return ()
     now = files(run.config) if run.data.get("files") else ""
     if not now:
@@ -111,18 +111,19 @@ def changed_data(run: Run) -> tuple[str, ...] | None:
 
 
 def files(config: Mapping[str, Any]) -> str:
-    """sha256 of the names and contents of a folder's files; empty if there are none or too many."""
-    root = Path(str(config.get("data.root", ""))).expanduser()
-    if config.get("data.name") != "folder" or not root.is_dir():
-        return ""
+    """sha256 of the names and contents of the files in all folders of the user's own that are read;
+    empty if there are none or too many."""
+    named = [key.removesuffix("name") for key, value in config.items() if value == "folder"]
+    roots = [str(config[f"{group}root"]) for group in named if config.get(f"{group}root")]
     hashed, total = hashlib.sha256(), 0
-    for path in sorted(path for path in root.rglob("*") if path.is_file()):
-        if path.relative_to(root).parts[0].startswith("."):  # what we keep there ourselves
-            continue
-        total += path.stat().st_size
-        if total > LIMIT:
-            return ""
-        hashed.update(f"{path.relative_to(root).as_posix()} {sha256(path)}\n".encode())
+    for root in (Path(one).expanduser() for one in roots):
+        for path in sorted(path for path in root.rglob("*") if path.is_file()):
+            if path.relative_to(root).parts[0].startswith("."):  # what we keep there ourselves
+                continue
+            total += path.stat().st_size
+            if total > LIMIT:
+                return ""
+            hashed.update(f"{path.relative_to(root).as_posix()} {sha256(path)}\n".encode())
     return hashed.hexdigest() if total else ""
 
 

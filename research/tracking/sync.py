@@ -51,6 +51,16 @@ def _bring(run: Summary, source: FolderStore, store: LocalStore | RemoteStore) -
     return _Importer(source, store, run.study).bring(run.id)
 
 
+def _digest(folder: Path) -> str:
+    """sha256 of the manifest, or of the facts where somebody took the manifest away."""
+    manifest = folder / "manifest.json"
+    return records.sha256(manifest if manifest.exists() else folder / "run.json")
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    return other.exists() and one.samefile(other)
+
+
 class _Importer:
     """Brings the records of one study."""
 
@@ -60,7 +70,7 @@ class _Importer:
     def bring(self, record: str, parent: str = "") -> str:
         """Brings a run and, under it, its children."""
         folder = self.source.folder(record)
-        digest = records.sha256(folder / "manifest.json")
+        digest = _digest(folder)
         known = self._known(record)
         if known and known.info.lifecycle_stage == "deleted":
             return "deleted in MLflow, skipped"
@@ -69,18 +79,29 @@ class _Importer:
         id = known.info.run_id if known else self._create(folder, parent)
         for child in read_lineage(folder).children.values():
             self.bring(child, id)
-        shutil.copytree(folder, self.target.folder(id), dirs_exist_ok=True)
+        if not _is_same(folder, self.target.folder(id)):
+            shutil.copytree(folder, self.target.folder(id), dirs_exist_ok=True)
         self.target.mirror(id).finish()
         # Last, so that a sync that was interrupted is taken up again.
-        self.client.set_tag(id, SYNCED, digest)
+        with mirror.told_plainly(folder):
+            self.client.set_tag(id, SYNCED, digest)
         return "brought up to date" if known else "brought in"
 
     def _known(self, record: str) -> "MlflowEntity | None":
         from mlflow.entities import ViewType
+        from mlflow.exceptions import MlflowException
 
         query = f"tags.`{mirror.RECORD}` = '{record}'"
-        found = self.client.search_runs([self.target.experiment], query, ViewType.ALL)
-        return found[0] if found else None
+        with mirror.told_plainly():
+            found = self.client.search_runs([self.target.experiment], query, ViewType.ALL)
+        if found:
+            return found[0]
+        if not _is_same(self.source.folder(record), self.target.folder(record)):
+            return None
+        try:  # of this server's own cache, and the run was cut off before it could say so
+            return self.client.get_run(record)
+        except MlflowException:
+            return None
 
     def _create(self, folder: Path, parent: str) -> str:
         run = records.load(folder).run

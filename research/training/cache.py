@@ -28,7 +28,7 @@ from research.config import Train
 from research.data import Samples
 from research.machine import hardware, threads
 from research.models import load_weights, save_weights
-from research.records import Array, sha256, write_json
+from research.records import Array, read_arrays, sha256, write_json
 from research.tracking import Log
 from research.training import cost, fingerprint
 from research.training.loop import DivergenceError, Epoch, Fitting, M, Objective, fit, fit_together
@@ -306,8 +306,7 @@ def curve_of(name: str, log: Log) -> dict[str, Array] | None:
     path = log.path(f"arrays/curve_{name}.npz")
     if not path.exists():
         return None
-    with np.load(path, allow_pickle=False) as file:
-        return {key: file[key] for key in file.files}
+    return read_arrays(path)
 
 
 def find(digest: str, snapshots: Iterable[int] = ()) -> Kept | None:
@@ -317,7 +316,7 @@ def find(digest: str, snapshots: Iterable[int] = ()) -> Kept | None:
     """
     folder = paths.MODELS / digest
     try:
-        facts = json.loads((folder / "model.json").read_text())
+        facts = json.loads((folder / "model.json").read_text(encoding="utf-8"))
         epochs = tuple(Epoch(**epoch | {"restored": True}) for epoch in facts["epochs"])
         kept = Kept(folder, facts["run"], epochs)
         files = {"weights": kept.weights}

@@ -20,6 +20,7 @@ from research.data import Samples
 from research.errors import UserError
 from research.machine import hardware
 from research.models.inference import evaluation
+from research.records import damage
 from research.training.graphs import Steps, Track
 
 M = TypeVar("M", bound=nn.Module)
@@ -293,11 +294,13 @@ class _State:
         }
         # written aside and moved, so that a kill while writing leaves the former checkpoint whole
         part = path.with_suffix(".part")
-        torch.save(content, part)
-        part.replace(path)
+        with damage.written(part):
+            torch.save(content, part)
+            part.replace(path)
 
     def restore(self, path: Path) -> list[Epoch]:
-        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        with damage.told(path):
+            content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         self.model.load_state_dict(content["model"])
         self.optimiser.load_state_dict(content["optimiser"])
         if self.scheduler:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from research.config import MACHINE
+from research.config import Train, machine
 
 OCCASION = ("id", "started", "ended", "seconds", "name", "commit", "dirty", "models", "findings")
 """Facts that no two runs share and that are no result."""
@@ -84,7 +84,7 @@ def _inputs(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, list[st
     """In which inputs two runs differ: kind -> what was and what is."""
     found = {
         "code": _code(old, new),
-        "config": _items(old["config"], new["config"], MACHINE | {"seeds"}),
+        "config": _items(old["config"], new["config"], frozenset({"seeds", *_apart(old, new)})),
         "data": _items(old["data"], new["data"]),
         "seeds": _items({"seeds": list(old["seeds"])}, {"seeds": list(new["seeds"])}),
         "environment": _items(
@@ -100,8 +100,14 @@ def _code(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     if old.get("code") and new.get("code"):
         return _items({"code": old["code"]}, {"code": new["code"]})
     names = [f"{run['commit'][:7]}{' and changes' if run['dirty'] else ''}" for run in (old, new)]
-    unknown = old["dirty"] or new["dirty"]
+    unknown = old["dirty"] is not False or new["dirty"] is not False  # null where git was silent
     return [] if names[0] == names[1] and not unknown else [f"{names[0]} → {names[1]}"]
+
+
+def _apart(*runs: Mapping[str, Any]) -> Iterator[str]:
+    """The settings that say where and how the runs happened."""
+    yield from (f"train.{name}" for name in machine(Train))
+    yield from (name for run in runs for name in run.get("local", ()))
 
 
 def _items(

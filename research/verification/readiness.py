@@ -31,8 +31,10 @@ def reasons_beforehand(preset: str) -> list[str]:
 
 
 def _of_checkout() -> list[str]:
-    dirty = environment.checkout().dirty
-    return ["the checkout has changes that no commit holds: commit them"] if dirty else []
+    here = environment.checkout()
+    if here.dirty is None:
+        return [f"whether the checkout has uncommitted changes is unknown: {here.why}"]
+    return ["the checkout has uncommitted changes: commit them"] if here.dirty else []
 
 
 def _of_run(run: Run) -> Iterator[str]:
@@ -42,8 +44,10 @@ def _of_run(run: Run) -> Iterator[str]:
         yield f"preset {run.preset}, not full"
     if len(run.seeds) < 2:
         yield "a single seed: no interval over seeds"
-    if run.dirty:
-        yield "the code had changes that no commit holds when it ran"
+    if run.dirty is None:
+        yield "the commit of its code is unknown: git could not tell when it ran"
+    elif run.dirty:
+        yield "the code had uncommitted changes when it ran"
     yield from (f"stale {line}" for line in staleness.told(staleness.stale(run), most=99))
     if not run.code:
         yield "it does not know its code, for it is of an older version: whether it is stale"

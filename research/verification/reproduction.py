@@ -8,7 +8,6 @@ become flags of `research run` and nothing else.
 """
 
 import hashlib
-import math
 import os
 import random
 import re
@@ -23,19 +22,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from research import studies
-from research.config import MACHINE
 from research.errors import UserError
 from research.machine import environment
 from research.paths import DATA, ROOT
 from research.provenance.trail import as_json
-from research.records import Number, Results, load
+from research.records import Results, load
 from research.tracking import open_store
+from research.verification.agreement import DIFFERS, ELSEWHERE, IDENTICAL, WITHIN, Compared, compare
+from research.verification.recipe import Reproduce, command, seconds_of
 
-IDENTICAL, WITHIN, DIFFERS, ELSEWHERE = (
-    "identical", "within tolerance", "differs", "of another run",
-)  # fmt: skip
-UNITS = {"s": 1, "m": 60, "h": 3600}
 STDERR = 2
 """Where the run tells of its progress: what is printed here is the result."""
 
@@ -47,41 +42,12 @@ UNSTEADY = (
 GRACE = 30.0
 """Seconds that a run has to put its record in order after it was told to stop."""
 
-_KEY = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)*")
+HEADROOM = 3.0
+"""How much longer than the recorded run one may take without a --budget: machines differ."""
+
+MOST_THREADS = 1024
+
 _COMMIT = re.compile("[0-9a-f]{40}")
-_OURS = frozenset({"log", "preset", "resume", "weights"})
-
-
-@dataclass(frozen=True)
-class Reproduce:
-    """What to take for what a PDF cannot carry, and how much to spend."""
-
-    sample: str = "10"
-    """How many of the printed numbers are shown, drawn at random, or all; all are compared."""
-    seed: int = 0
-    """Draws another sample."""
-    budget: str = "1h"
-    """Wall time that the run may take, as 90s, 10m or 2h."""
-    force: bool = False
-    """Start although the recorded run took longer than the budget; it is stopped at its end."""
-    beside: bool = False
-    """Run the studies again too that the paper reads beside its own."""
-    keep: Path | None = None
-    """Folder in which the new run stays; without it nothing is kept."""
-    data_root: Path | None = None
-    """Folder of the data, where the recorded set is a folder or lies elsewhere than usual."""
-    parts_root: Path | None = None
-    """Folder of the images with parts, likewise."""
-    target_root: Path | None = None
-    """Folder of the other images, likewise."""
-    imagenet: Path | None = None
-    """File of ImageNet's weights, where the run used one."""
-    weights: tuple[str, ...] = ()
-    """Files or ids of runs, where the recorded run was given its weights."""
-    model: str | None = None
-    """FILE.py:CLASS, where the run looked at a network of its author's."""
-    device: str | None = None
-    """Another device than the recorded one."""
 
 
 @dataclass(frozen=True)
@@ -91,20 +57,6 @@ class Code:
     folder: Path
     words: str
     doubt: str = ""
-
-
-@dataclass(frozen=True)
-class Compared:
-    """One printed number, then and now; `why` is where the tolerance comes from."""
-
-    name: str
-    page: int
-    printed: str
-    old: Any
-    new: Any
-    verdict: str
-    tolerance: float
-    why: str
 
 
 @dataclass(frozen=True)
@@ -136,8 +88,8 @@ def reproduce(trail: Mapping[str, Any], given: Reproduce) -> Outcome:
     Raises:
         UserError: something is needed that a PDF cannot carry, or the run failed.
     """
-    begun, limit = time.monotonic(), seconds_of(given.budget)
     wanted = [trail["run"], *(trail.get("reads", {}).values() if given.beside else ())]
+    begun, limit = time.monotonic(), budget(wanted, given)
     records: dict[str, Results] = {}
     notes: list[str] = []
     faults: list[str] = []
@@ -149,13 +101,14 @@ def reproduce(trail: Mapping[str, Any], given: Reproduce) -> Outcome:
                 left = limit - (time.monotonic() - begun)
                 record = again(run, code, given, given.keep or Path(spare), left)
             if record is None:
-                return Outcome([], [*notes, f"not finished within {given.budget}"], finished=False)
+                late = f"not finished within {limit:.0f} s; give a larger --budget"
+                return Outcome([], [*notes, late], finished=False)
             records[run["id"]] = record
             around = surroundings(run, record)
             alike = alike and not around and not code.doubt
             notes += around
             faults += other_inputs(run, record)
-        compared = compare(trail, records)
+        compared = compare(trail, records, {run["id"]: run for run in wanted})
         if alike and any(one.verdict == WITHIN for one in compared):
             notes.append(UNSTEADY)
         return Outcome(compared, notes, tuple(faults))
@@ -169,92 +122,27 @@ def _told(run: Mapping[str, Any], code: Code) -> list[str]:
 # --- what to run ---------------------------------------------------------------------------------
 
 
-def seconds_of(text: str) -> float:
-    """`90s`, `10m` or `2h` in seconds. Raises UserError for anything else."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh])", text.strip())
-    if not match or not float(match[1]):
-        raise UserError(f"--budget must be a time as 90s, 10m or 2h, got '{text}'")
-    return float(match[1]) * UNITS[match[2]]
-
-
 def recorded_seconds(run: Mapping[str, Any]) -> float:
     """Wall time of the run, with the training of the models that it found and did not train."""
     found = [m for m in run.get("models", {}).values() if m.get("origin") == "found"]
     return float(sum(run["seconds"].values()) + sum(m.get("seconds", 0.0) for m in found))
 
 
-def command(run: Mapping[str, Any], given: Reproduce, log: Path) -> list[str]:
-    """The arguments of `research` that run the recorded experiment again.
-
-    Raises:
-        UserError: the PDF cannot carry what the run needs, and it was not given.
-    """
-    study, config = studies.entry(run["study"]).slug, run["config"]
-    start = ["run", study, f"--preset={run['preset']}", *flags(config), *_places(config, given)]
-    device = given.device or config.get("train.device", "auto")
-    return [*start, f"--train.device={device}", "--train.again", f"--log=folder:{log}"]
-
-
-def flags(config: Mapping[str, Any]) -> list[str]:
-    """The recorded settings, but for those that say where and how the run happened, as flags."""
-    what = {key: value for key, value in config.items() if key not in MACHINE | {"weights"}}
-    return [word for key, value in what.items() for word in _flag(key, value)]
-
-
-def _flag(key: str, value: Any) -> list[str]:
-    if not _KEY.fullmatch(key) or key in _OURS:
-        raise UserError(f"the PDF names a setting '{key}', which no study has: it was edited")
-    group, dot, name = key.replace("_", "-").rpartition(".")
-    if isinstance(value, bool):
-        return [f"--{group}{dot}{'' if value else 'no-'}{name}"]
-    if not isinstance(value, list):
-        return [f"--{group}{dot}{name}={value}"]
-    words = list(_words(value))
-    if any(isinstance(word, str) and word.startswith("-") for word in words):
-        raise UserError(
-            f"the PDF's setting '{key}' holds a flag, which no study has: it was edited"
-        )
-    return [f"--{group}{dot}{name}", *map(str, words)]
-
-
-def _words(values: Sequence[Any]) -> Iterator[Any]:
-    for value in values:
-        yield from _words(value) if isinstance(value, list) else [value]
-
-
-def _places(config: Mapping[str, Any], given: Reproduce) -> list[str]:
-    """Flags for what lies on the user's machine."""
-    roots = {"data": given.data_root, "parts": given.parts_root, "target": given.target_root}
-    for group, root in roots.items():
-        if config.get(f"{group}.name") == "folder" and not root:
-            raise UserError(
-                f"the run read a folder of images, '{config.get(f'{group}.root')}', which a PDF "
-                f"cannot carry; give --{group}-root DIR"
-            )
-    places = [f"--{group}.root={root.absolute()}" for group, root in roots.items() if root]
-    return [*places, *_weights(config, given)]
-
-
-def _weights(config: Mapping[str, Any], given: Reproduce) -> list[str]:
-    needed = {
-        "imagenet": (config.get("imagenet"), given.imagenet),
-        "weights": (config.get("weights"), given.weights),
-        "model": (".py" in str(config.get("model", "")) and config["model"], given.model),
-    }
-    for name, (recorded, mine) in needed.items():
-        if recorded and not mine:
-            raise UserError(
-                f"the run was given its {name}, {recorded}, which a PDF cannot carry; give --{name}"
-            )
-    found = [f"--imagenet={given.imagenet.absolute()}"] if given.imagenet else []
-    found += [f"--model={_absolute(given.model)}"] if given.model else []
-    return found + (["--weights", *map(_absolute, given.weights)] if given.weights else [])
-
-
-def _absolute(name: str) -> str:
-    """A file as seen from any folder; a run's id as it is."""
-    path = Path(name.rpartition(":")[0] or name)
-    return str(Path(name).absolute()) if path.exists() else name
+def budget(runs: Sequence[Mapping[str, Any]], given: Reproduce) -> float:
+    """Seconds that the runs may take, from what the recorded ones took; told before they start."""
+    took = sum(map(recorded_seconds, runs))
+    limit = seconds_of(given.budget) if given.budget else HEADROOM * took + GRACE
+    parts = Counter[str]()
+    for run in runs:
+        parts.update(run["seconds"])
+    told = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in parts.most_common(4))
+    print(
+        f"the recorded run took {took:.0f} s ({told or 'no part was timed'}) on "
+        f"{runs[0]['device']}; this one is stopped after {limit:.0f} s",
+        file=sys.stderr,
+        flush=True,
+    )
+    return limit
 
 
 # --- with which code -----------------------------------------------------------------------------
@@ -309,7 +197,8 @@ def again(
         )
     store = open_store(f"folder:{log}")
     before = {one.id for one in store.runs()}
-    ended = execute(command(run, given, log.absolute()), code.folder, limit)
+    threads = given.threads or run.get("compute", {}).get("threads")
+    ended = execute(command(run, given, log.absolute()), code.folder, limit, threads)
     if ended is None:
         return None
     fresh = [one for one in store.runs(run["study"]) if one.id not in before]
@@ -318,13 +207,18 @@ def again(
     return load(fresh[0].folder)
 
 
-def execute(arguments: list[str], folder: Path, limit: float) -> int | None:
+def execute(arguments: list[str], folder: Path, limit: float, threads: Any = None) -> int | None:
     """The exit code of `research` with the code of a folder; None if it was stopped at the limit.
 
     Models are neither found nor left in the user's store; data are read where they always are.
+
+    Arguments:
+        threads: of the recorded run, as a PDF says: another number adds in another order.
     """
     with tempfile.TemporaryDirectory() as runs:
         around = {**os.environ, "RESEARCH_RUNS": runs, "RESEARCH_DATA": str(DATA)}
+        if isinstance(threads, int) and 0 < threads <= MOST_THREADS:
+            around |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
         start = [sys.executable, "-m", "research", *arguments]
         child = subprocess.Popen(start, cwd=folder, env=around, stdout=STDERR)
         try:
@@ -344,82 +238,6 @@ def _stop(child: "subprocess.Popen[bytes]") -> None:
 
 
 # --- what came out -------------------------------------------------------------------------------
-
-
-def compare(trail: Mapping[str, Any], runs: Mapping[str, Results]) -> list[Compared]:
-    """Every measured number of a paper against the new record of its run.
-
-    Arguments:
-        trail: the PDF's provenance.
-        runs: id of a recorded run -> the record of the same experiment run again.
-    """
-    measured = [entry for entry in trail["numbers"] if entry["kind"] in ("number", "cell")]
-    return [_compared(entry, runs.get(entry["run"])) for entry in measured]
-
-
-def _compared(entry: Mapping[str, Any], record: Results | None) -> Compared:
-    row = f", row {entry['row']}" if "row" in entry else ""
-    old = _number(entry)
-    new = _found(entry, record) if record else None
-    verdict, tolerance, why = judge(old, new) if record else (ELSEWHERE, 0.0, "not run again")
-    then, now = (one.value if isinstance(one, Number) else one for one in (old, new))
-    name, page = f"{entry['name']}{row}", entry["page"]
-    return Compared(name, page, entry["printed"], then, now, verdict, tolerance, why)
-
-
-def _number(entry: Mapping[str, Any]) -> Any:
-    """The recorded value, with its interval where it is a number."""
-    value = entry["value"]
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return value
-    parts = (entry.get(key) for key in ("half_width", "low", "high"))
-    half_width, low, high = parts
-    return Number(value, "", half_width, entry.get("n", 1), low, high)
-
-
-def _found(entry: Mapping[str, Any], record: Results) -> Any:
-    """The same number of the new record; None where it has none."""
-    if entry["kind"] == "number":
-        return record.numbers.get(entry["name"])
-    name, _, column = entry["name"].rpartition(".")
-    if name not in record.names("tables"):
-        return None
-    table = record.table(name)
-    if column not in table.columns or not 1 <= entry["row"] <= len(table.rows):
-        return None
-    cell = table.column(column)[entry["row"] - 1]
-    return Number(cell) if isinstance(cell, int | float) else cell
-
-
-def judge(old: Any, new: Any) -> tuple[str, float, str]:
-    """The verdict on two values, the tolerance, and where that comes from.
-
-    The tolerance is half the width of the narrower of both 95 % intervals, since the one that the
-    PDF prints may have been edited too. What has no interval is to be the same bit for bit.
-    """
-    if not isinstance(old, Number) or not isinstance(new, Number):
-        return (IDENTICAL if old == new else DIFFERS), 0.0, "0: a word or an empty cell"
-    tolerance, why = _tolerance(old, new)
-    if _bits(old) == _bits(new):
-        return IDENTICAL, tolerance, why
-    if old.n != new.n or old.value == new.value:
-        return DIFFERS, tolerance, f"{why}; the interval is another"
-    near = math.isfinite(new.value) and abs(new.value - old.value) <= tolerance
-    return (WITHIN if near else DIFFERS), tolerance, why
-
-
-def _tolerance(old: Number, new: Number) -> tuple[float, str]:
-    if not (old.bounds and new.bounds):
-        return 0.0, "0: no spread, so it is deterministic"
-    widths = [high - low for low, high in (old.bounds, new.bounds)]
-    kind = "seeds" if new.half_width is not None else "trials"
-    return max(0.0, min(widths) / 2), f"spread over {new.n} {kind}"
-
-
-def _bits(number: Number) -> tuple[str, ...]:
-    """As text, in which one nan is like another and 1 is like 1.0."""
-    values = (number.value, number.half_width, number.low, number.high)
-    return (*(str(None if v is None else float(v)) for v in values), str(number.n))
 
 
 def drawn(
@@ -456,6 +274,7 @@ def surroundings(old: Mapping[str, Any], new: Results) -> list[str]:
     pairs = {
         "device": (old["device"], run.device),
         "hardware": (used.get("hardware"), run.compute.get("hardware", used.get("hardware"))),
+        "threads": (used.get("threads"), run.compute.get("threads", used.get("threads"))),
         "weights": (old["config"].get("weights"), run.config.get("weights")),
         **{name: (old["versions"].get(name), new) for name, new in run.versions.items()},
     }

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pypdfium2  # noqa: F401 - loaded once, before processes are forked
 
-from research.errors import UserError
+from research.errors import UserError, in_a_line
 from research.records import load
+from research.records.damage import DamagedError
 from research.tracking import Store
 from research.tracking.mutations import mutations
 from research.verification import apart, signatures
@@ -75,11 +76,19 @@ def _stored(trail: Trail, run: str, store: Store) -> Iterator[Problem]:
     try:
         summary = store.find(run)
         kept = load(summary.folder)
+    except DamagedError as trouble:
+        yield Problem("store", run[:8], str(trouble))
+        return
     except (UserError, FileNotFoundError):
         yield from against(trail, None)
         return
-    yield from (Problem("store", run[:8], line) for line in mutations(summary, store))
-    yield from against(trail, kept)
+    try:
+        yield from (Problem("store", run[:8], line) for line in mutations(summary, store))
+        yield from against(trail, kept)
+    except UserError as trouble:  # its files are damaged, which is no reason to judge no other PDF
+        yield Problem("store", run[:8], str(trouble))
+    except OSError as trouble:
+        yield Problem("store", run[:8], in_a_line(trouble))
 
 
 def shown(path: Path) -> str:

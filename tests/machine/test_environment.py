@@ -59,12 +59,24 @@ def test_a_package_outside_a_checkout_has_no_commit(tmp_path: Path, inside: str)
         root = tmp_path / inside
         (root / "research").mkdir(parents=True)
         (root / "research/__init__.py").touch()
-    assert environment.checkout(root) == environment.Checkout()
+    found = environment.checkout(root)
+    assert (found.commit, found.dirty, found.diff) == ("unknown", None, "")
+    assert ("is no part of a git repository" if inside else "not a git repository") in found.why
 
 
-def test_no_git_is_no_trouble(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_git_the_commit_is_unknown(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
-    assert environment.checkout(checkout) == environment.Checkout()
+    unknown = environment.Checkout("unknown", dirty=None, why="git is not installed")
+    assert environment.checkout(checkout) == unknown
+
+
+def test_a_checkout_that_git_distrusts_is_unknown_and_not_clean(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    found = environment.checkout(checkout)
+    assert (found.commit, found.dirty) == ("unknown", None)
+    assert "dubious ownership" in found.why
 
 
 def test_versions_are_those_installed() -> None:

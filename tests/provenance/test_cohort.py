@@ -7,7 +7,7 @@ import pytest
 
 from research.paths import TEMPLATES
 from research.provenance.cohort import cohort, differing, selection
-from research.records import Results, Run, write_run
+from research.records import Results, Run, write_manifest, write_run
 from research.report import History, Past, build
 from tests.samples import SAMPLE, a_run
 
@@ -71,6 +71,7 @@ def test_selection_tells_of_every_run() -> None:
 def test_the_foot_prints_both(record: Results, tmp_path: Path) -> None:
     run = dataclasses.replace(record.run, models=MODELS)
     write_run(record.folder, run)
+    write_manifest(record.folder)
     record = Results(run, record.folder)
     history = History([past(run.id), past("1", "FAILED")], {"same": run})
     built = build(

@@ -15,7 +15,7 @@ import pytest
 
 from research.errors import UserError
 from research.paths import TEMPLATES
-from research.records import Results, write_run
+from research.records import Results, write_manifest, write_run
 from research.report import Built, anonymous, build
 from tests.samples import SAMPLE
 
@@ -52,6 +52,7 @@ def test_an_anonymous_paper_names_nobody(
 
 def test_a_name_in_the_text_is_refused_with_its_place(record: Results, tmp_path: Path) -> None:
     write_run(record.folder, dataclasses.replace(record.run, device="gpu of Maria Muster"))
+    write_manifest(record.folder)
     told = Results(dataclasses.replace(record.run, device="gpu of Maria Muster"), record.folder)
     with pytest.raises(UserError, match=r"author.toml's name \('Maria Muster'\) is in the text of"):
         hidden(told, tmp_path)

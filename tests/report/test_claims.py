@@ -8,7 +8,7 @@ import pypdf
 import pytest
 
 from research.errors import UserError
-from research.records import Claim, Number, Results, write_claims
+from research.records import Claim, Number, Results, write_claims, write_manifest
 from research.report import Built
 
 HEAD = "---\ntitle: T\n---\n\n## Abstract\n\nWords.\n\n## Body\n\n"
@@ -25,6 +25,7 @@ WORDS = 'holds="it gains", fails="it loses", undecided="nobody knows"'
 @pytest.fixture
 def write_claimed(record: Results, write: Callable[..., Built]) -> Callable[..., Built]:
     write_claims(record.folder, CLAIMS)
+    write_manifest(record.folder)
     return write
 
 
@@ -82,6 +83,7 @@ def test_a_claim_stands_in_the_trail_with_its_test_and_place(
 
 def test_the_record_holds_claims_as_plain_json(record: Results) -> None:
     write_claims(record.folder, CLAIMS)
+    write_manifest(record.folder)
     raw = json.loads(Path(record.folder, "claims.json").read_text())
     assert raw["gain"]["effect"]["values"] == [0.35, 0.4, 0.45]
     assert record.claims == CLAIMS

@@ -11,7 +11,15 @@ import pytest
 
 from research.errors import GapError, UserError
 from research.paths import TEMPLATES
-from research.records import Drawing, Number, Results, Table, write_arrays, write_table
+from research.records import (
+    Drawing,
+    Number,
+    Results,
+    Table,
+    write_arrays,
+    write_manifest,
+    write_table,
+)
 from research.report import Built, alternatives, build
 from tests.samples import SAMPLE
 
@@ -139,7 +147,7 @@ def test_an_alternative_text_is_made_from_the_data(
     assert alternatives.sentence(record, Drawing("a.svg", "a.png", 1, 1)) == ""
     assert alternatives.joined("A curve", "Drawn.") == "A curve. Drawn."
     assert alternatives.joined("A curve.", "") == "A curve."
-    (record.folder / "manifest.json").unlink()  # we changed its arrays
+    write_manifest(record.folder)  # we changed its arrays
     built = draft(record, tmp_path, sample.replace(', alt="Five rows of activation maps"', ""))
     assert built.gaps == ()
     assert 'alt="Drawn from maps: loss, 3 values from' in built.html.read_text()

@@ -22,7 +22,7 @@ import pytest
 from research.errors import UserError
 from research.paths import ROOT, TEMPLATES
 from research.provenance.trail import Ledger
-from research.records import Results, load, write_run
+from research.records import Results, load, write_manifest, write_run
 from research.report import Built, authors, build, markdown, pdf, render
 from research.report.citations import Citations
 from research.report.layout import Sheet
@@ -269,6 +269,7 @@ def test_the_first_page_says_what_the_run_was(built: Built) -> None:
         ({"preset": "full"}, (False, False, False, False)),
         ({"preset": "full", "dirty": True}, (True, False, False, True)),
         ({"preset": "sample"}, (True, True, False, False)),
+        ({"preset": "full", "commit": "unknown", "dirty": None}, (True, False, False, False)),
         ({"preset": "full", "changed": {"train.lr": 0.001}}, (False, False, True, False)),
     ],
 )
@@ -276,13 +277,14 @@ def test_the_note_says_what_is_not_final(
     facts: dict[str, Any], told: tuple[bool, ...], record: Results
 ) -> None:
     write_run(record.folder, dataclasses.replace(record.run, **facts))
+    write_manifest(record.folder)
     results = load(record.folder)
     words = Words(Ledger(results), Citations(TEMPLATES / "references.bib"), Sheet())
     author = authors.read(SAMPLE / "author.toml")
     env = render.environment(TEMPLATES)
     title = render.paper(env, markdown.read(SAMPLE / "ae.md"), words, author).title
     changed = "Settings other than the preset's: train.lr = "
-    parts = ("Not the final experiment", "a reduced run", changed, "no commit holds")
+    parts = ("Not the final experiment", "a reduced run", changed, "uncommitted changes")
     assert tuple(part in title for part in parts) == told
 
 

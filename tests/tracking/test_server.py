@@ -26,6 +26,8 @@ from .conftest import ROOT, points
 
 pytest.importorskip("mlflow")
 
+NOBODY = "http://127.0.0.1:9"
+
 
 @pytest.fixture(scope="module")
 def served(
@@ -39,7 +41,9 @@ def served(
         port = free.getsockname()[1]
     process = subprocess.Popen(
         [sys.executable, "-c", f"from research.tracking.server import serve; serve(port={port})"],
-        env=os.environ | {"PYTHONPATH": str(ROOT), "RESEARCH_RUNS": str(root)},
+        # a proxy that answers nobody: this machine is to be asked directly
+        env={key: value for key, value in os.environ.items() if key.lower() != "no_proxy"}
+        | {"PYTHONPATH": str(ROOT), "RESEARCH_RUNS": str(root), "http_proxy": NOBODY},
         stdout=subprocess.PIPE,
         text=True,
         cwd=root,
@@ -54,7 +58,12 @@ def served(
 
 
 @pytest.fixture
-def remote(served: tuple[str, Path], tmp_path: Path) -> RemoteStore:
+def remote(
+    served: tuple[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> RemoteStore:
+    monkeypatch.setenv("http_proxy", NOBODY)
+    monkeypatch.setenv("no_proxy", "")
+    monkeypatch.setenv("NO_PROXY", "")
     return RemoteStore(served[0], tmp_path / "cache")
 
 

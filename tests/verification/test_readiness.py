@@ -33,7 +33,7 @@ def store(kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folder
     folder = tmp_path / "paper"
     shutil.copytree(SAMPLE, folder)
     monkeypatch.setattr(command, "PAPER", folder)
-    monkeypatch.setattr(environment, "checkout", lambda: environment.Checkout("abc"))
+    monkeypatch.setattr(environment, "checkout", lambda: environment.Checkout("abc", dirty=False))
     store = FolderStore(Path(shutil.copytree(kept, tmp_path / "runs")))
     change(store, code=staleness.code("ae", "full"))
     return store

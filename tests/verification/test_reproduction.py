@@ -10,25 +10,27 @@ import pytest
 
 from research.errors import UserError
 from research.records import Number
+from research.verification import agreement, recipe
 from research.verification import reproduction as replay
-from research.verification.reproduction import DIFFERS, IDENTICAL, WITHIN, Reproduce
+from research.verification.agreement import DIFFERS, IDENTICAL, WITHIN
+from research.verification.recipe import Reproduce
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("10m", 600), ("1.5 h", 5400)])
 def test_a_budget_is_a_time(text: str, seconds: float) -> None:
-    assert replay.seconds_of(text) == seconds
+    assert recipe.seconds_of(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["10", "0s", "-1m", "ten minutes", ""])
 def test_a_budget_that_is_no_time(text: str) -> None:
     with pytest.raises(UserError, match="--budget must be a time"):
-        replay.seconds_of(text)
+        recipe.seconds_of(text)
 
 
 def test_settings_become_flags() -> None:
     config = {"train.lr": 0.01, "shuffle": False, "mirrored": True, "seeds": [0, 1],
               "boxes": [["eye", [1, 2]]], "limit": None, "train.epochs": 3}  # fmt: skip
-    assert replay.flags(config) == [
+    assert recipe.flags(config) == [
         "--train.lr=0.01", "--no-shuffle", "--mirrored", "--seeds", "0", "1",
         "--boxes", "eye", "1", "2", "--limit=None", "--train.epochs=3",
     ]  # fmt: skip
@@ -37,9 +39,9 @@ def test_settings_become_flags() -> None:
 @pytest.mark.parametrize("key", ["log", "resume", "a b", "x;y", "Weights", "--log"])
 def test_a_pdf_cannot_smuggle_in_a_flag(key: str) -> None:
     with pytest.raises(UserError, match="it was edited"):
-        replay.flags({key: "anything"})
+        recipe.flags({key: "anything"})
     with pytest.raises(UserError, match="it was edited"):
-        replay.flags({"seeds": [0, "--log=elsewhere"]})
+        recipe.flags({"seeds": [0, "--log=elsewhere"]})
 
 
 OVER = Number(0.50, half_width=0.04, n=3)
@@ -64,7 +66,7 @@ OVER = Number(0.50, half_width=0.04, n=3)
     ],
 )
 def test_when_numbers_are_the_same(old: Any, new: Any, verdict: str) -> None:
-    assert replay.judge(old, new)[0] == verdict
+    assert agreement.judge(old, new)[0] == verdict
 
 
 def a_run(**facts: Any) -> dict[str, Any]:
@@ -136,22 +138,24 @@ def test_training_of_found_models_counts() -> None:
 def test_what_a_pdf_cannot_carry_is_asked_for() -> None:
     run = a_run(config={"data.name": "folder", "data.root": "mine"})
     with pytest.raises(UserError, match="give --data-root DIR"):
-        replay.command(run, Reproduce(), Path("log"))
+        recipe.command(run, Reproduce(), Path("log"))
     run = a_run(config={"weights": "ae-seed0 1234"})
     with pytest.raises(UserError, match="give --weights"):
-        replay.command(run, Reproduce(), Path("log"))
+        recipe.command(run, Reproduce(), Path("log"))
 
 
 def test_an_edited_setting_is_the_one_that_runs() -> None:
     """So that its numbers are not those of the PDF."""
     edited = a_run(config={"train.lr": 0.5}, changed={"train.lr": 0.01})
-    assert "--train.lr=0.5" in replay.command(edited, Reproduce(), Path("log"))
+    assert "--train.lr=0.5" in recipe.command(edited, Reproduce(), Path("log"))
     [told] = replay.contradictions(edited)
     assert "train.lr 0.01" in told
 
 
 def test_the_sample_is_drawn_by_the_pdf_and_the_seed() -> None:
-    compared = [replay.Compared(f"n{i}", 1, "1", 1.0, 1.0, IDENTICAL, 0.0, "0") for i in range(50)]
+    compared = [
+        agreement.Compared(f"n{i}", 1, "1", 1.0, 1.0, IDENTICAL, 0.0, "0") for i in range(50)
+    ]
     first = replay.drawn(compared, {"a": 1}, Reproduce(sample="3"))
     assert first == replay.drawn(compared, {"a": 1}, Reproduce(sample="3")) and len(first) == 3
     assert first != replay.drawn(compared, {"a": 1}, Reproduce(sample="3", seed=1))
@@ -178,7 +182,7 @@ RAN: dict[str, Any] = {
 def test_other_data_are_no_reproduction(digest: str | None, faults: int) -> None:
     found = replay.other_inputs(RAN, Stored(data={"sha256": digest}))  # type: ignore[arg-type]
     assert len(found) == faults
-    same = replay.Compared("same", 1, "1", 1.0, 1.0, IDENTICAL, 0.0, "0")
+    same = agreement.Compared("same", 1, "1", 1.0, 1.0, IDENTICAL, 0.0, "0")
     outcome = replay.Outcome([same], [], tuple(found))
     assert outcome.ok == (not faults)
     assert found == [line for line in replay.lines(outcome, []) if "no reproduction" in line]
@@ -204,7 +208,14 @@ def test_what_is_near_on_the_same_machine_is_told(
 ) -> None:
     entry = {"kind": "number", "name": "a", "run": "1", "page": 1, "printed": "0.5", "value": 0.5,
              "half_width": 0.1, "n": 3}  # fmt: skip
-    run = RAN | {"id": "1", "commit": "0" * 40, "dirty": dirty, "preset": "sample", "changed": {}}
+    run = RAN | {
+        "seconds": {"training": 1.0},
+        "id": "1",
+        "commit": "0" * 40,
+        "dirty": dirty,
+        "preset": "sample",
+        "changed": {},
+    }
     record = Stored(data=run["data"], compute={"hardware": hardware})
     record.numbers = {"a": Number(0.51, half_width=0.1, n=3)}  # type: ignore[attr-defined]
     code = replay.Code(Path(), "code", "the run's code differed" if dirty else "")
@@ -217,10 +228,113 @@ def test_what_is_near_on_the_same_machine_is_told(
 
 
 def test_every_number_that_differs_is_named() -> None:
-    same = replay.Compared("same", 1, "1", 1.0, 1.0, IDENTICAL, 0.0, "0")
+    same = agreement.Compared("same", 1, "1", 1.0, 1.0, IDENTICAL, 0.0, "0")
     other = dataclasses.replace(same, name="other", new=2.0, verdict=DIFFERS)
     outcome = replay.Outcome([same, other], [])
     assert not outcome.ok
     told = list(replay.lines(outcome, [same]))
     assert any("other" in line and "1.0 → 2.0" in line for line in told)
     assert told[-1] == "2 numbers: 1 identical, 1 differs"
+
+
+# --- places, threads, budget ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("study", "config", "flag"),
+    [
+        ("autoencoders", {"pictures.name": "folder", "pictures.root": "mine"}, "pictures-root"),
+        ("zf", {"parts.name": "folder", "parts.root": "mine"}, "parts-root"),
+        ("zf-features", {"target.name": "folder", "target.root": "mine"}, "target-root"),
+        ("seq2seq", {"data.source": "a.de", "data.target": "a.en"}, "data-source"),
+        ("vgg", {"imagenet": "vgg16.pth"}, "imagenet"),
+        ("zf", {"model": "mine.py:Net"}, "model"),
+    ],
+)
+def test_every_place_of_every_study_is_asked_for(
+    study: str, config: dict[str, Any], flag: str, tmp_path: Path
+) -> None:
+    run = a_run(study=study, config=config)
+    with pytest.raises(UserError, match=f"give --{flag}"):
+        recipe.command(run, Reproduce(), Path("log"))
+    names = [key.replace(".", "_") for key in config if not key.endswith(".name")]
+    mine: dict[str, Any] = dict.fromkeys(names, tmp_path)
+    words = recipe.command(run, Reproduce(**mine), Path("log"))
+    for key in config:
+        if not key.endswith(".name"):
+            assert f"--{key}={tmp_path}" in words
+    assert not [word for word in words if "mine" in word or "a.de" in word]
+
+
+def test_a_place_of_another_data_set_does_not_slip_through() -> None:
+    data = {"data.name": "photos", "data.root": "/theirs"}
+    of_study: dict[str, dict[str, object]] = {
+        "autoencoders": {"pictures.name": "photos", "pictures.root": "/theirs"},
+        "zf": {"parts.name": "faces", "parts.root": "/theirs", "model": "zfnet", "imagenet": None},
+        "zf-features": {"target.name": "photos", "target.root": "/theirs"},
+    }
+    for study, config in of_study.items():
+        words = recipe.command(a_run(study=study, config=data | config), Reproduce(), Path("log"))
+        assert not [word for word in words if "/theirs" in word]
+    # one that this checkout does not know, and that the run itself called a place
+    run = a_run(config={"further": "/theirs"}, local=["further"])
+    with pytest.raises(UserError, match="was given its further, '/theirs'"):
+        recipe.command(run, Reproduce(), Path("log"))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "order", "verdict"),
+    [
+        (Number(12.202155113220215), Number(12.202155272165934), "threads", WITHIN),
+        (Number(0.08000418931306817), Number(0.08000418926039057), "threads", WITHIN),
+        (Number(12.202155113220215), Number(12.202155272165934), "", DIFFERS),
+        (Number(0.9644308943089431), Number(0.959349593495935), "threads", DIFFERS),
+        (Number(0.5, half_width=0.1, n=3), Number(0.5, half_width=0.1 + 1e-10, n=3), "threads",
+         WITHIN),
+        (Number(0.5, half_width=0.1, n=3), Number(0.5, half_width=0.1, n=4), "threads", DIFFERS),
+        (Number(0.5, half_width=0.1, n=3), Number(0.5), "threads", DIFFERS),
+        (Number(0.1), Number(0.1), "threads", IDENTICAL),
+    ],
+)  # fmt: skip
+def test_another_order_of_adding_may_round_otherwise(
+    old: Number, new: Number, order: str, verdict: str
+) -> None:
+    found, _, why = agreement.judge(old, new, order)
+    assert found == verdict
+    assert ("rounding: threads" in why) == (verdict == WITHIN)
+
+
+def test_the_origin_of_the_tolerance_is_said() -> None:
+    entry = {"kind": "number", "name": "psnr", "run": "1", "page": 2, "printed": "12.2",
+             "value": 12.202155113220215}  # fmt: skip
+    record = Stored(compute={"threads": 2})
+    record.numbers = {"psnr": Number(12.202155272165934)}  # type: ignore[attr-defined]
+    recorded = {"1": {"device": "cpu", "compute": {"threads": 1}}}
+    (one,) = agreement.compare({"numbers": [entry]}, {"1": record}, recorded)  # type: ignore[dict-item]
+    assert one.verdict == WITHIN
+    told = list(replay.lines(replay.Outcome([one], []), [one]))
+    assert "rounding: threads 1 then, 2 now" in told[0]
+    assert replay.surroundings({**RAN, "compute": {"threads": 1}}, record)[-1] == (  # type: ignore[arg-type]
+        "threads 1 then, 2 now"
+    )
+
+
+def test_the_second_run_takes_the_recorded_number_of_threads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    seen = tmp_path / "seen"
+    code = f"import os; open({str(seen)!r}, 'w').write(os.environ['OMP_NUM_THREADS'])"
+    (tmp_path / "research.py").write_text(code)
+    for threads, taken in ((1, "1"), (3, "3"), (None, "7"), ("9; x", "7"), (10**9, "7")):
+        assert replay.execute([], tmp_path, 60, threads) == 0
+        assert seen.read_text() == taken
+
+
+def test_the_budget_is_estimated_and_told(capsys: pytest.CaptureFixture[str]) -> None:
+    run = a_run(seconds={"training": 100.0, "data": 20.0})
+    assert replay.budget([run], Reproduce()) == 3 * 120 + replay.GRACE
+    said = capsys.readouterr().err
+    assert "took 120 s (training 100 s, data 20 s) on cpu; this one is stopped after 390 s" in said
+    assert replay.budget([run, run], Reproduce(budget="2m")) == 120
+    assert "took 240 s" in capsys.readouterr().err

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from research.config import Data, Train
+from research.config import LOCAL, Data, Train
 from research.models import Vgg16
 
 STEPS = (0, 1, 2, 4, 8, 16)
@@ -46,7 +47,7 @@ class Config:
     frozen_epochs: int = 10
     """Passes over the training set for the classifiers on ImageNet's frozen features; 0 leaves
     these out."""
-    imagenet: Path | None = None
+    imagenet: Annotated[Path | None, LOCAL] = None
     """torchvision's vgg16-397923af.pth, or a folder that holds it; when absent it is taken from
     torch's cache or downloaded, and where neither works the study goes on without."""
 

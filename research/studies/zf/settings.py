@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
-from research.config import GIVEN, Data, Train
+from research.config import GIVEN, LOCAL, LOCAL_MODEL, Data, Train
 
 ARMS = ("zf", "alexnet")
 """The paper's network, and the same with the first two layers of the one that it replaces."""
@@ -26,10 +27,10 @@ class Config:
     train: Train
     seeds: tuple[int, ...]
     """Each network is trained once per seed; pictures are of the first."""
-    model: str = "zfnet"
+    model: Annotated[str, LOCAL_MODEL] = "zfnet"
     """zfnet, trained here; torchvision:alexnet or torchvision:vgg16 with ImageNet's weights; or
     FILE.py:NAME, a network of your own whose weights --weights names."""
-    imagenet: Path | None = None
+    imagenet: Annotated[Path | None, LOCAL] = None
     """torchvision's file of weights, or a folder that holds it; else it is downloaded."""
     side: int = 224
     """Pixels of a crop."""
