@@ -1,4 +1,4 @@
-"""The command line: run, report, verify, sign, audit, reproduce, diff, redraw, studies, sync, ui.
+"""The command line of studies, runs and papers.
 
 What a verb does not need is not imported: a write-up is built without torch or MLflow.
 """
@@ -28,6 +28,7 @@ VERBS: dict[str, Verb] = {
     "sign": checks.sign,
     "audit": checks.audit,
     "redraw": runs.redraw,
+    "show": papers.show,
     "studies": papers.list_studies,
     "sync": runs.bring,
     "ui": runs.ui,

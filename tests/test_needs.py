@@ -8,7 +8,8 @@ from typing import NoReturn
 import pytest
 
 from research import __main__ as command
-from research import needs, paths
+from research import paths
+from research.cli import needs
 from research.errors import UserError
 from research.machine import environment, libraries
 from research.machine.environment import Checkout

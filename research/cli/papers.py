@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from research import paths, studies
 from research.cli import needs
-from research.cli.flags import Paper, parse, stored
+from research.cli.flags import Paper, Stored, parse, stored
 from research.cli.runs import run_study
 from research.errors import UserError, in_a_line
 from research.tracking import Store, Summary, open_store
@@ -153,6 +153,27 @@ def runs_beside(entry: studies.Entry, run: Summary, store: Store) -> dict[str, S
         return newest([one for one in runs if one.preset == run.preset]) or newest(runs)
 
     return {slug: best(slug) for slug in reads(paths.PAPER / f"{entry.slug}.md")}
+
+
+def show(args: list[str]) -> None:
+    """Lists what a paper may print, and where it was measured: research show ae"""
+    from rich.console import Console
+    from rich.table import Column, Table
+    from rich.text import Text
+
+    from research.records import load
+    from research.report import listing
+
+    entry, _, _, run = stored(args, "show", Stored)
+    if run is None:
+        raise UserError(f"there is no finished run of '{entry.slug}': make run-{entry.slug}")
+    heads = ("word", "name", "value", "measured in")
+    table = Table(*(Column(head, overflow="fold") for head in heads), box=None)
+    for one in listing.items(load(run.folder)):
+        table.add_row(one.kind, Text(one.name), Text(one.value), one.origin)
+    console = Console()
+    # a pipe has no width of its own: whole lines for grep
+    console.print(table, width=None if console.is_terminal else 400)
 
 
 def list_studies(args: list[str]) -> None:
