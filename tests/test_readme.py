@@ -44,7 +44,7 @@ def test_its_study_becomes_a_paper(tmp_path: Path) -> None:
     paper.mkdir()
     (paper / "width.md").write_text(block(STUDY, "markdown"), encoding="utf-8")
     shutil.copy(ROOT / "paper/author.toml", paper)
-    words = "report width --log folder:runs".split()
+    words = ["report", "width", "--log", "folder:runs"]
     done = subprocess.run(
         [sys.executable, "-m", "research", *words],
         cwd=tmp_path, capture_output=True, text=True, check=False,
