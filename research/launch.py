@@ -25,6 +25,9 @@ from research.tracking.ending import Terminated
 from research.training import loop
 from research.training.ensemble import train_beforehand
 
+SEEDS = 2**31
+"""Seeds are below it: scikit-learn takes none of 2**32, and studies add small numbers to theirs."""
+
 
 class Study(Protocol):
     """What a file in `research/studies` offers; see that package."""
@@ -139,6 +142,9 @@ def check(config: Any) -> None:
     if not config.seeds or len(set(config.seeds)) < len(config.seeds):
         given = " ".join(map(str, config.seeds)) or "none"
         raise UserError(f"--seeds must be one or more different numbers, got {given}")
+    beyond = [seed for seed in config.seeds if not 0 <= seed < SEEDS]
+    if beyond:
+        raise UserError(f"--seeds must be at least 0 and less than {SEEDS:,}, got {beyond[0]}")
     for name, value in flatten(config).items():
         check_numbers(name, value)
 

@@ -122,10 +122,14 @@ def positional(args: list[str], usage: str) -> str:
 
 
 def value_of(flag: str, args: list[str]) -> str | None:
-    """The value of one flag, which is needed before the others can be understood."""
-    for index, arg in enumerate(args):
+    """The value of one flag, which is needed before the others can be understood.
+
+    Of a flag that is given twice the last value counts, as for all others.
+    """
+    value = None
+    for arg, following in zip(args, [*args[1:], None], strict=True):
         if arg.startswith(f"{flag}="):
-            return arg.removeprefix(f"{flag}=")
-        if arg == flag and index + 1 < len(args):
-            return args[index + 1]
-    return None
+            value = arg.removeprefix(f"{flag}=")
+        elif arg == flag and following is not None:
+            value = following
+    return value
