@@ -4,6 +4,7 @@ import io
 from collections.abc import Callable
 from contextlib import redirect_stderr
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
@@ -127,7 +128,7 @@ def value_of(flag: str, args: list[str]) -> str | None:
     Of a flag that is given twice the last value counts, as for all others.
     """
     value = None
-    for arg, following in zip(args, [*args[1:], None], strict=True):
+    for arg, following in zip_longest(args, args[1:]):
         if arg.startswith(f"{flag}="):
             value = arg.removeprefix(f"{flag}=")
         elif arg == flag and following is not None:

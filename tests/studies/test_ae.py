@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from research import __main__ as command
 from research import paths, studies
+from research.cli import flags as command_flags
 from research.cli import papers
 from research.config import Data
 from research.data import Dataset, Split, load
@@ -409,6 +410,13 @@ def test_a_mistake_costs_one_line_and_exit_code_2(
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("research:")]
     assert len(lines) == 1
     assert message in lines[0]
+
+
+def test_of_a_flag_given_twice_the_last_counts() -> None:
+    for given in ([], ["--preset"], ["--run", "full"]):
+        assert command_flags.value_of("--preset", given) is None
+    for given in (["--preset", "full"], ["--preset=sample", "--preset", "full", "--run", "a"]):
+        assert command_flags.value_of("--preset", given) == "full"
 
 
 def a_set(classes: int, train: int, test: int, *, flat: bool = False) -> Dataset:

@@ -312,6 +312,21 @@ def test_a_mistake_costs_one_line_and_exit_code_2(
     assert message in lines[0]
 
 
+@pytest.mark.usefixtures("no_other_fonts")
+def test_letters_that_no_font_has_are_told_before_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [f"ein wort {number}" for number in range(90)]
+    (tmp_path / "de").write_text("\n".join(lines), encoding="utf-8")
+    (tmp_path / "hi").write_text("\n".join(f"मैं {line}" for line in lines), encoding="utf-8")
+    corpus = ["--data.source", str(tmp_path / "de"), "--data.target", str(tmp_path / "hi")]
+    start = ["run", "seq2seq", "--preset", "sample", "--log", f"folder:{tmp_path}", *FLAGS, "0"]
+    assert command.main([*start, *corpus]) == 2
+    said = capsys.readouterr().err
+    assert "research: the sentences of the figure of attention: no font here has" in said
+    assert "epoch" not in said
+
+
 def test_another_corpus_is_another_experiment() -> None:
     config = seq2seq.PRESETS["sample"]
     others = [Text(Path("a.txt"), Path("b.txt")), Text(Path("a.txt"), Path("c.txt"))]

@@ -16,6 +16,7 @@ from research.studies.seq2seq.measures import (
     measure_alignment,
     measure_copies,
     measure_translations,
+    require_letters,
     show_attention,
 )
 from research.studies.seq2seq.networks import train_copying, train_translation
@@ -30,6 +31,7 @@ def study(config: Config, log: Log) -> None:
     with log.part("data"):
         text = bitext.load(config.data).to(config.train.device)
         log.dataset(text.facts())
+        require_letters(text)
     with log.part("training"):
         copying = [train_copying(seed, config, log) for seed in config.seeds]
         translating = [train_translation(seed, text, config, log) for seed in config.seeds]

@@ -5,6 +5,7 @@ from itertools import zip_longest
 
 import numpy as np
 
+from research import fonts
 from research.data.numerals import SCALES
 from research.data.sequences import Bitext
 from research.methods.statistics import (
@@ -143,12 +144,22 @@ def translations(model: Translator, text: Bitext, width: int) -> list[str]:
 # --- attention -----------------------------------------------------------------------------------
 
 
+def require_letters(text: Bitext) -> None:
+    """Raises UserError where no font has a letter of the sentences that `show_attention` takes."""
+    sentences = [text.sentences[index] for index in _shown(text)]
+    letters = [word for pair in sentences for side in pair for word in side]
+    fonts.require(["".join(letters)], "the sentences of the figure of attention")
+
+
+def _shown(text: Bitext) -> list[int]:
+    lengths = np.array([len(source) for source, _ in text.sentences])
+    return [int(index) for index in np.argsort(abs(lengths - 8), kind="stable")[:SHOWN]]
+
+
 def show_attention(model: Translator, text: Bitext, log: Log) -> None:
     """The attention of some test sentences of middling length, for the figure."""
-    lengths = np.array([len(source) for source, _ in text.sentences])
-    chosen = np.argsort(abs(lengths - 8), kind="stable")[:SHOWN]
     found = list(attention(model, text.test))
-    for place, index in enumerate(chosen):
+    for place, index in enumerate(_shown(text)):
         source, target = text.sentences[index]
         links = text.links[index] if text.links is not None else ()
         log.arrays(
