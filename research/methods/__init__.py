@@ -60,6 +60,12 @@ if TYPE_CHECKING:
         reconstruction as reconstruction,
     )
     from research.methods import (
+        signs as signs,
+    )
+    from research.methods import (
+        spaces as spaces,
+    )
+    from research.methods import (
         statistics as statistics,
     )
     from research.methods import (

@@ -3,7 +3,7 @@
 A noise is a tensor (C, H, W) in [-eps, eps], eps in pixel units of [0, 1]; it is compared as it is
 and scored on images clipped to [0, 1] after it was added. A noise *fools* a sample if it changes
 the model's own clean prediction; give samples that the model gets right. Noises are made on one set
-of samples and judged on another. Models are as in `adversarial`, and so are the mistakes that raise
+of samples and judged on another. Models are as in `fgsm`, and so are the mistakes that raise
 an ArgumentError: images outside [0, 1], eps < 0.
 """
 
@@ -31,13 +31,23 @@ Verdict = Literal["universal", "class-universal", "not universal"]
 
 
 def sign_noise(gradient: Tensor, eps: float) -> Tensor:
-    """eps · sign(gradient), before any clipping; where the gradient is 0, so is the noise."""
+    """eps · sign(gradient), before any clipping; where the gradient is 0, so is the noise.
+
+    Example:
+        >>> sign_noise(torch.tensor([-3.0, 0.0, 0.2]), eps=0.25).tolist()
+        [-0.25, 0.0, 0.25]
+    """
     check_eps(eps)
     return eps * gradient.sign()
 
 
 def random_signs(count: int, shape: Sequence[int], eps: float, seed: int) -> Tensor:
-    """Noises of independent signs, float32 (count, *shape) of ±eps on the CPU: the null."""
+    """Noises of independent signs, float32 (count, *shape) of ±eps on the CPU: the null.
+
+    Example:
+        >>> random_signs(4, (1, 28, 28), eps=0.25, seed=0).abs().unique().tolist()
+        [0.25]
+    """
     order = torch.Generator().manual_seed(seed)
     return sign_noise(torch.randint(0, 2, (count, *shape), generator=order) - 0.5, eps)
 
@@ -46,6 +56,10 @@ def cosine_matrix(noises: Tensor, others: Tensor | None = None) -> Tensor:
     """Cosines of noises or raw gradients, float64 (N, M) in [-1, 1]; 0 where one is all 0.
 
     Between independent random signs in d pixels it has mean 0 and standard deviation 1/√d.
+
+    Example:
+        >>> cosine_matrix(torch.tensor([[0.1, 0.1], [0.1, -0.1]])).round(decimals=6).tolist()
+        [[1.0, 0.0], [0.0, 1.0]]
     """
     pair = (noises, noises if others is None else others)
     rows, columns = (F.normalize(x.double().flatten(1), dim=1, eps=1e-300) for x in pair)
@@ -53,13 +67,23 @@ def cosine_matrix(noises: Tensor, others: Tensor | None = None) -> Tensor:
 
 
 def spectrum(noises: Tensor) -> Tensor:
-    """Singular values of the noises as rows, not centred, falling; float64 (min(N, C·H·W),)."""
+    """Singular values of the noises as rows, not centred, falling; float64 (min(N, C·H·W),).
+
+    Example:
+        >>> spectrum(torch.tensor([[3.0, 0.0], [0.0, 4.0]])).tolist()
+        [4.0, 3.0]
+    """
     values: Tensor = torch.linalg.svdvals(noises.double().flatten(1))
     return values
 
 
 def energy(spectrum: Tensor) -> Tensor:
-    """Share of the noises' squared norm that the first 1, 2, … directions hold, in [0, 1]."""
+    """Share of the noises' squared norm that the first 1, 2, … directions hold, in [0, 1].
+
+    Example:
+        >>> energy(torch.tensor([2.0, 1.0]))
+        tensor([0.8000, 1.0000])
+    """
     squares = spectrum.square()
     return squares.cumsum(0) / squares.sum()
 
@@ -69,6 +93,10 @@ def effective_rank(spectrum: Tensor) -> float:
 
     References:
         The effective rank: a measure of effective dimensionality (Roy and Vetterli, 2007).
+
+    Example:
+        >>> round(effective_rank(torch.ones(5)), 6)
+        5.0
     """
     shares = spectrum / spectrum.sum()
     return float(torch.special.entr(shares).sum().exp())
@@ -78,7 +106,13 @@ def fooling_matrix(
     model: nn.Module, images: Tensor, noises: Tensor, *, clip: bool = True, batch: int | None = None
 ) -> Tensor:
     """Whether noise i fools sample j, bool (noises, samples); `batch` attacked images at a time,
-    those of `fgsm.batch_of` when absent."""
+    those of `fgsm.batch_of` when absent.
+
+    Example:
+        >>> images = torch.tensor([[0.9, 0.2], [0.6, 0.5]])
+        >>> fooling_matrix(nn.Flatten(), images, torch.tensor([[-0.1, 0.1]])).tolist()
+        [[False, True]]
+    """
     check_images(images)
     batch = batch or batch_of(images)
     clean = predictions(model, images, batch)
@@ -108,6 +142,13 @@ def transfer(
     Returns:
         fooled, samples: int64 (S, S), source by target. `samples` counts those that both models
         get right, `fooled` those among them that the target gets wrong under the source's noise.
+
+    Example:
+        >>> models, images = [nn.Flatten(), nn.Flatten()], torch.tensor([[0.9, 0.2], [0.6, 0.5]])
+        >>> noises = [torch.tensor([-0.1, 0.1]), torch.tensor([0.1, -0.1])]
+        >>> fooled, samples = transfer(models, images, torch.tensor([0, 0]), noises)
+        >>> fooled.tolist(), samples.tolist()
+        ([[1, 1], [0, 0]], [[2, 2], [2, 2]])
     """
     check_images(images)
 
@@ -132,6 +173,11 @@ def class_blocks(
 
     Returns:
         nan in a block without cells.
+
+    Example:
+        >>> matrix, labels = torch.tensor([[1.0, 0.0], [0.5, 1.0]]), torch.tensor([0, 1])
+        >>> class_blocks(matrix, labels, labels, classes=2, paired=False).tolist()
+        [[1.0, 0.0], [0.5, 1.0]]
     """
     cells = _cells(matrix, paired)
     noises, samples = (F.one_hot(labels, classes).double() for labels in (rows, columns))
@@ -152,6 +198,12 @@ def within_between(
 
     References:
         The pigeonhole bootstrap (Owen, 2007).
+
+    Example:
+        >>> labels = torch.tensor([0, 0, 1, 1])
+        >>> means = within_between(labels[:, None] == labels, labels, labels, paired=True, draws=99)
+        >>> means["within"].value, means["between"].value
+        (1.0, 0.0)
     """
     values, cells = matrix.double(), _cells(matrix, paired)
     same = (rows[:, None] == columns).double()
@@ -181,12 +233,22 @@ def _cells(matrix: Tensor, paired: bool) -> Tensor:
 
 
 def global_mean_sign(noises: Tensor, eps: float) -> Tensor:
-    """eps · sign of the mean noise, (C, H, W); 0 in a pixel where the noises balance."""
+    """eps · sign of the mean noise, (C, H, W); 0 in a pixel where the noises balance.
+
+    Example:
+        >>> global_mean_sign(torch.tensor([[0.5, -0.25], [-0.25, -0.5]]), eps=0.25).tolist()
+        [0.25, -0.25]
+    """
     return sign_noise(noises.sum(0), eps)
 
 
 def class_mean_sign(noises: Tensor, labels: Tensor, classes: int, eps: float) -> Tensor:
-    """`global_mean_sign` of each class's noises, (classes, C, H, W); 0 for a class of none."""
+    """`global_mean_sign` of each class's noises, (classes, C, H, W); 0 for a class of none.
+
+    Example:
+        >>> class_mean_sign(torch.tensor([[0.5], [-0.5]]), torch.tensor([0, 1]), 2, 0.25).tolist()
+        [[0.25], [-0.25]]
+    """
     return torch.stack([global_mean_sign(noises[labels == y], eps) for y in range(classes)])
 
 
@@ -195,6 +257,10 @@ def principal_signs(noises: Tensor, eps: float) -> Tensor:
 
     A singular vector has no sign of its own, so both are candidates; the first is the one whose
     products with the noises have a sum that is not negative.
+
+    Example:
+        >>> principal_signs(torch.tensor([[0.5, -0.5], [0.25, -0.25]]), eps=0.25).tolist()
+        [[0.25, -0.25], [-0.25, 0.25]]
     """
     flat = noises.double().flatten(1)
     first: Tensor = torch.linalg.svd(flat, full_matrices=False).Vh[0]
@@ -221,6 +287,11 @@ def gradient_uap(
     References:
         Universal Adversarial Training (Shafahi et al., 2020), section 3, with the clipped stable
         loss for its clipped cross-entropy.
+
+    Example:
+        >>> images, labels = torch.tensor([[0.9, 0.2], [0.6, 0.5]]), torch.tensor([0, 0])
+        >>> gradient_uap(nn.Flatten(), images, labels, eps=0.25).tolist()
+        [-0.25, 0.25]
     """
     check_images(images)
     check_eps(eps)
@@ -252,6 +323,12 @@ def deepfool_uap(
 
     References:
         Universal adversarial perturbations (Moosavi-Dezfooli et al., 2017), algorithm 1, p = ∞.
+
+    Example:
+        >>> images = torch.tensor([[0.9, 0.2], [0.6, 0.5]]).view(2, 1, 1, 2)
+        >>> delta = deepfool_uap(nn.Flatten(), images, eps=0.5)
+        >>> fooling_matrix(nn.Flatten(), images, delta[None]).tolist()
+        [[True, True]]
     """
     check_images(images)
     check_eps(eps)
@@ -281,6 +358,10 @@ def deepfool(
 
     References:
         DeepFool (Moosavi-Dezfooli et al., 2016), algorithm 2.
+
+    Example:
+        >>> deepfool(nn.Flatten(), torch.tensor([[[[0.75, 0.5]]]]), label=0, overshoot=0.0)
+        tensor([[[-0.1250,  0.1250]]])
     """
     total = torch.zeros_like(inputs)
     for _ in range(steps):
@@ -313,6 +394,10 @@ def verdict(
         within: of the noises of a class on samples of that class.
         per_sample: of each held-out sample's own noise.
         random: of each random noise.
+
+    Example:
+        >>> verdict(candidate=0.8, within=0.9, per_sample=1.0, random=[0.1, 0.2])
+        'universal'
     """
     floor = float(np.percentile(random, percentile, method="higher"))
 

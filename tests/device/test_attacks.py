@@ -15,8 +15,6 @@ from research.methods.fgsm import (
     fooling_step,
     input_gradient,
     signed_step,
-    tied_pixels,
-    wrong_signs,
 )
 from research.methods.perturbations import (
     cosine_matrix,
@@ -29,6 +27,7 @@ from research.methods.perturbations import (
     transfer,
     within_between,
 )
+from research.methods.signs import tied_pixels, wrong_signs
 from research.methods.universality import Samples, battery, halves
 from research.records import Number
 from research.training.loop import fit, placed

@@ -440,7 +440,7 @@ def test_a_mistake_is_named(nets: list[nn.Module], digits: tuple[Tensor, Tensor]
         lambda: gradient_uap(model, outside, labels, 0.1),
         lambda: deepfool_uap(model, outside, 0.1),
     ):
-        with pytest.raises(UserError, match=r"images in \[0, 1\], these span -1 to 1"):
+        with pytest.raises(UserError, match=r"images in \[0, 1\], got -1 to 1"):
             act()
     for act in (
         lambda: sign_noise(noise, -1),

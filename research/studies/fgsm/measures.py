@@ -17,10 +17,9 @@ from research.methods.fgsm import (
     predictions,
     resists,
     signed_step,
-    tied_pixels,
-    wrong_signs,
 )
 from research.methods.perturbations import sign_noise
+from research.methods.signs import tied_pixels, wrong_signs
 from research.methods.statistics import claim_of, mcnemar, over_seeds, paired
 from research.methods.universality import (
     Battery,

@@ -16,10 +16,9 @@ from research.methods.fgsm import (
     input_gradient,
     signed_step,
     stable_loss,
-    tied_pixels,
-    wrong_signs,
 )
 from research.methods.perturbations import random_signs, sign_noise
+from research.methods.signs import tied_pixels, wrong_signs
 from research.methods.statistics import claim_of, over_seeds
 from research.methods.universality import (
     Battery,
