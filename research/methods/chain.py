@@ -106,7 +106,7 @@ class Chain:
             shapes.append(images.shape[1:])
             with evaluation(link.module):
                 if isinstance(link.module, nn.MaxPool2d):
-                    images, switches[place] = pooled(link.module, images)
+                    images, switches[place] = _pooled(link.module, images)
                 else:
                     images = apply(link.module, images)
         return Passage(links, shapes, switches, images)
@@ -153,7 +153,7 @@ def apply(module: nn.Module, images: Tensor) -> Tensor:
     return output
 
 
-def pooled(pool: nn.MaxPool2d, images: Tensor) -> tuple[Tensor, Tensor]:
+def _pooled(pool: nn.MaxPool2d, images: Tensor) -> tuple[Tensor, Tensor]:
     """Maxima and their places in each plane of the input, flat."""
     maxima, places = F.max_pool2d(
         images, pool.kernel_size, pool.stride, pool.padding, pool.dilation, pool.ceil_mode,

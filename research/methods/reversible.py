@@ -51,7 +51,12 @@ SHOWN = (nn.Conv2d, nn.ReLU)
 
 
 def trouble(module: nn.Module) -> str | None:
-    """Why there is no way back through a layer, if there is none."""
+    """Why there is no way back through a layer, if there is none.
+
+    Example:
+        >>> trouble(nn.ReLU()), trouble(nn.GELU())[:61]
+        (None, 'is a GELU, whose way back to the pixels is unknown; known are')
+    """
     known = next((kind for kind in KNOWN if isinstance(module, kind)), None)
     # an instance may have a forward() of its own, too
     if known is None or getattr(module.forward, "__func__", None) is not known.forward:
@@ -81,6 +86,12 @@ def _flattens(start: int, end: int) -> bool:
 
 
 def kinds() -> str:
+    """The names of the layers with a way back, for a message.
+
+    Example:
+        >>> kinds()[:23]
+        'Conv2d, ReLU, MaxPool2d'
+    """
     return ", ".join(kind.__name__ for kind in KNOWN if kind is not Scale)
 
 
@@ -88,6 +99,16 @@ def kinds() -> str:
 
 
 def made(node: fx.Node, model: nn.Module) -> nn.Module | None:
+    """The layer that does what a step of a traced `forward` calls; None where none is known.
+
+    Example:
+        >>> class Doubled(nn.Module):
+        ...     def forward(self, images):
+        ...         return 2 * images.relu()
+        >>> _, relu, times, _ = fx.symbolic_trace(Doubled()).graph.nodes
+        >>> made(relu, Doubled()), made(times, Doubled())
+        (ReLU(), Scale())
+    """
     args = list(node.args)
     if node.target in (*_TIMES, *_PLUS) and not _flows(args[0]):
         args.reverse()
@@ -112,12 +133,23 @@ def _constant(arg: Any, model: nn.Module) -> Any:
 
 
 def attribute(model: nn.Module, name: str) -> Any:
-    """A parameter, buffer or constant of a network by its dotted name."""
+    """A parameter, buffer or constant of a network by its dotted name.
+
+    Example:
+        >>> attribute(nn.Sequential(nn.Linear(3, 2)), "0.weight").shape
+        torch.Size([2, 3])
+    """
     owner, _, own = name.rpartition(".")
     return getattr(model.get_submodule(owner), own)
 
 
 def relu(inplace: bool = False) -> nn.Module:
+    """The layer of a function `relu`, out of place whatever was asked for.
+
+    Example:
+        >>> relu(inplace=True)
+        ReLU()
+    """
     return nn.ReLU()
 
 
