@@ -23,7 +23,7 @@ from research import __main__ as command
 from research import paths
 from research.config import Data
 from research.data import Dataset, Split, load
-from research.methods.universality import halves, judged_alike
+from research.methods.samples import halves, judged_alike
 from research.models import LeNet, Maxout, SoftmaxRegression, TutorialCnn, load_weights
 from research.paths import PAPER
 from research.provenance.attachment import trail

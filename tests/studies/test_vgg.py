@@ -29,7 +29,7 @@ from research.config import Data
 from research.data import Dataset, load
 from research.errors import UserError
 from research.methods.perturbations import random_signs
-from research.methods.universality import Samples, halves
+from research.methods.samples import Samples, halves
 from research.models import Vgg16
 from research.models.pretrained import FrozenVgg16, MissingWeightsError
 from research.paths import PAPER
