@@ -6,6 +6,7 @@ beside it. It is no script here: one that ends the process or reads the command 
 
 import importlib
 import importlib.util
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 from torch import nn
 
@@ -98,19 +99,26 @@ class _Finder(MetaPathFinder):
         return spec if spec and spec.loader else None
 
 
+def _refuse_to_end(status: int) -> NoReturn:
+    """In place of `os._exit`, after which nobody could tell that the run has failed."""
+    raise SystemExit(status)
+
+
 @contextmanager
 def _beside(path: Path) -> Iterator[None]:
     """Within the block modules beside a file are found; afterwards none of them is left behind."""
     root = _root(path)
     finder, argv, before = _Finder(root), sys.argv, set(sys.modules)
+    ends = os._exit
     importlib.invalidate_caches()
     sys.meta_path.insert(0, finder)
     sys.path.append(str(root))
     sys.argv = _NoFlags([str(path)])
+    os._exit = _refuse_to_end
     try:
         yield
     finally:
-        sys.argv = argv
+        os._exit, sys.argv = ends, argv
         sys.path.remove(str(root))
         sys.meta_path.remove(finder)
         for name in set(sys.modules) - before:

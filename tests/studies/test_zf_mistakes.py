@@ -117,6 +117,7 @@ def test_a_network_needs_its_own_weights_and_no_others(
 
 SCRIPTS = {
     "exits": ("import sys\nsys.exit(0)", "the file ends the process when it is imported"),
+    "hard": ("import os\nos._exit(0)", "the file ends the process when it is imported"),
     "main": ("def main(): return 0\nraise SystemExit(main())", "the file ends the process"),
     "constructor": ("def Net(): exit()", "the file ends the process"),
     "flags": ("import argparse\nargparse.ArgumentParser().parse_args()", "reads the command line"),
