@@ -123,7 +123,8 @@ def files(config: Mapping[str, Any]) -> str:
             total += path.stat().st_size
             if total > LIMIT:
                 return ""
-            hashed.update(f"{path.relative_to(root).as_posix()} {sha256(path)}\n".encode())
+            line = f"{path.relative_to(root).as_posix()} {sha256(path)}\n"
+            hashed.update(line.encode(errors="surrogateescape"))  # names need be no UTF-8
     return hashed.hexdigest() if total else ""
 
 

@@ -1,6 +1,7 @@
 """What counts as a change: on a small project of its own, and on a run's record."""
 
 import dataclasses
+import os
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,10 @@ def test_a_folder_of_images_is_read_again_where_it_is_small(
     assert staleness.changed_data(run) == ()
     picture.write_bytes(b"two")
     assert staleness.changed_data(run) == ("cats",)
+    picture.write_bytes(b"one")
+    picture.rename(picture.with_name(os.fsdecode(b"caf\xe9.png")))  # no UTF-8, as on old disks
+    assert staleness.changed_data(run) == ("cats",)
+    picture.write_bytes(b"two")
     monkeypatch.setattr(staleness, "LIMIT", 2)
     assert staleness.changed_data(run) is None
     assert staleness.changed_data(a_run(config={"data.name": "mnist"})) is None
