@@ -17,7 +17,7 @@ def reasons(runs: Mapping[str, Summary], store: Store) -> list[str]:
     found = _of_checkout()
     for study, run in runs.items():
         facts = load(run.folder).run
-        lines = [*_of_run(facts), *mutations(run, store)]
+        lines = [*_of_run(facts), *mutations(run)]
         found += [f"run {facts.id[:8]} of '{study}': {line}" for line in lines]
     return found
 
