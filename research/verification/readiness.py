@@ -8,11 +8,11 @@ from research.errors import UserError
 from research.machine import environment
 from research.records import Run, load
 from research.report import Built, moved
-from research.tracking import Store, Summary, staleness
+from research.tracking import Summary, staleness
 from research.tracking.mutations import mutations
 
 
-def reasons(runs: Mapping[str, Summary], store: Store) -> list[str]:
+def reasons(runs: Mapping[str, Summary]) -> list[str]:
     """What stands against a final paper in the checkout and in the runs that it reads, by study."""
     found = _of_checkout()
     for study, run in runs.items():

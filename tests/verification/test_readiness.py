@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from research import __main__ as command
-from research import report, studies
+from research import paths, report, studies
+from research.cli import papers
 from research.machine import environment
 from research.paths import TEMPLATES
 from research.records import Results, load, write_manifest, write_run
@@ -36,7 +37,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def store(kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FolderStore:
     folder = tmp_path / "paper"
     shutil.copytree(SAMPLE, folder)
-    monkeypatch.setattr(command, "PAPER", folder)
+    monkeypatch.setattr(paths, "PAPER", folder)
     monkeypatch.setattr(environment, "checkout", lambda: environment.Checkout("abc", dirty=False))
     store = FolderStore(Path(shutil.copytree(kept, tmp_path / "runs")))
     change(store, code=staleness.code("ae", "full"))
@@ -53,7 +54,7 @@ def change(store: FolderStore, **facts: object) -> Summary:
 
 def paper() -> Path:
     """The folder of write-ups that the command line takes."""
-    return Path(vars(command)["PAPER"])
+    return paths.PAPER
 
 
 def make(run: Summary) -> Callable[[Path], Built]:
@@ -69,7 +70,7 @@ def final(store: FolderStore, *more: str) -> int:
 
 
 def test_a_paper_without_fault_is_written(store: FolderStore) -> None:
-    assert readiness.reasons({"ae": change(store)}, store) == []
+    assert readiness.reasons({"ae": change(store)}) == []
     assert final(store) == 0
     assert (paper() / "ae.pdf").exists()
     assert readiness.unseen(paper() / "ae.pdf") == []
@@ -160,13 +161,13 @@ def test_gaps_and_overflow_are_reasons(store: FolderStore, tmp_path: Path) -> No
 
 
 def test_an_old_record_is_not_vouched_for(store: FolderStore) -> None:
-    (line,) = readiness.reasons({"ae": change(store, code={})}, store)
+    (line,) = readiness.reasons({"ae": change(store, code={})})
     assert line.endswith("whether it is stale")
 
 
 @pytest.mark.parametrize("status", ["RUNNING", "KILLED"])
 def test_only_a_finished_run_is_final(status: str, store: FolderStore) -> None:
-    lines = readiness.reasons({"ae": change(store, status=status)}, store)
+    lines = readiness.reasons({"ae": change(store, status=status)})
     assert any(f"it is {status}, not finished" in line for line in lines)
 
 
@@ -186,11 +187,11 @@ def test_a_draft_says_how_much_it_lacks(
 def test_the_list_of_studies_names_the_kind(store: FolderStore) -> None:
     code = staleness.code("ae", "full") | {"research.training.loop": "0"}
     run = change(store, code=code)
-    assert command._stale_in_words(run) == ["run stale: code (research/training/loop.py)"]
+    assert papers.stale_in_words(run) == ["run stale: code (research/training/loop.py)"]
     run = change(store, config={"data.name": "mnist"})
-    assert command._stale_in_words(run)[1:] == ["data not checked"]
+    assert papers.stale_in_words(run)[1:] == ["data not checked"]
     entry = studies.entry("ae")
-    assert command.pdf_state(entry, run, store) == "not built"
+    assert papers.pdf_state(entry, run, store) == "not built"
 
 
 def test_an_error_that_is_no_gap_is_one_reason(store: FolderStore, tmp_path: Path) -> None:
