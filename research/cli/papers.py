@@ -1,10 +1,10 @@
 """Verbs that write papers, or tell of their state."""
 
 import sys
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,20 +61,20 @@ def _build(entry: studies.Entry, run: Summary, store: Store, wanted: Paper) -> N
 
     record, beside = load(run.folder), runs_beside(entry, run, store)
     reads = {slug: other for slug, other in beside.items() if other}
-    if wanted.final:
-        _check_final(entry, run, reads, store)
-    built = build(
+    out = paths.PAPER / f"{entry.slug}{'-anonymous' * wanted.anonymous}.pdf"
+    make = partial(
+        build,
         record,
         paths.PAPER / f"{entry.slug}.md",
-        paths.PAPER / f"{entry.slug}{'-anonymous' * wanted.anonymous}.pdf",
         author=paths.PAPER / "author.toml",
         templates=paths.TEMPLATES,
         others={slug: load(other.folder) for slug, other in reads.items()},
         history=_history(entry, record.run, store),
-        draft=not wanted.final,
+        draft=True,
         anonymous=wanted.anonymous,
         stale=_stale(record.run),
     )
+    built = _final(make, out, {entry.slug: run, **reads}) if wanted.final else make(out)
     _keep(built, run, store)
     print(f"{built.pdf}: {built.pages} pages, and the same as {built.html.name}")
     print(f"  built from run {run.id}: {run.name}, ended {run.ended}")
@@ -95,27 +95,16 @@ def _keep(built: "Built", run: Summary, store: Store) -> None:
         print(f"research: the run does not keep the paper: {in_a_line(trouble)}", file=sys.stderr)
 
 
-def _check_final(
-    entry: studies.Entry, run: Summary, reads: Mapping[str, Summary], store: Store
-) -> None:
-    """Raises UserError with all that stands against a final paper, a line each."""
-    from research.records import load
+def _final(make: "Callable[[Path], Built]", out: Path, runs: Mapping[str, Summary]) -> "Built":
+    """The paper, unless anything stands against it, of which UserError tells a line each."""
     from research.verification import readiness
 
-    found = readiness.reasons({entry.slug: run, **reads}, store)
-    with tempfile.TemporaryDirectory() as aside:
-        _, lacks = readiness.draft(
-            load(run.folder),
-            paths.PAPER / f"{entry.slug}.md",
-            Path(aside, f"{entry.slug}.pdf"),
-            author=paths.PAPER / "author.toml",
-            templates=paths.TEMPLATES,
-            others={slug: load(other.folder) for slug, other in reads.items()},
-        )
-    if found := [*found, *lacks]:
+    built, found = readiness.final(make, out, readiness.reasons(runs))
+    if built is None:
         count = f"{len(found)} reason{'s' * (len(found) > 1)}"
         lines = "".join(f"\n  {reason}" for reason in found)
-        raise UserError(f"paper/{entry.slug}.pdf is not final, for {count}:{lines}")
+        raise UserError(f"paper/{out.name} is not final, for {count}:{lines}")
+    return built
 
 
 def _stale(run: "Run") -> list[str]:

@@ -7,6 +7,7 @@
 Nothing here trains, measures or draws: it prints what a run left behind and records where.
 """
 
+import dataclasses
 import gc
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +28,7 @@ from research.report.citations import Citations
 from research.report.layout import Plan, Sheet
 from research.report.words import Words
 
-__all__ = ["Built", "History", "Past", "build", "differences", "reads"]
+__all__ = ["Built", "History", "Past", "build", "differences", "moved", "reads"]
 
 NOTHING_KNOWN = History()
 
@@ -157,6 +158,13 @@ def _build(
         _replace({out.with_suffix(".html"): page.encode(), out: content})
     pages = len(laid.document.pages)
     return Built(out, out.with_suffix(".html"), pages, clock.seconds, trail, gaps)
+
+
+def moved(built: Built, out: Path) -> Built:
+    """The paper with its page put where `out` says, whole or not at all, over a former one."""
+    html = out.with_suffix(".html")
+    _replace({html: built.html.read_bytes(), out: built.pdf.read_bytes()})
+    return dataclasses.replace(built, pdf=out, html=html)
 
 
 def _beside(text: markdown.Source, others: Mapping[str, Results]) -> dict[str, Results]:

@@ -6,7 +6,7 @@ Locks of running runs are under DIR/.locks/.
 
 import uuid
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -46,23 +46,8 @@ class FolderStore:
         return open_run(self, opening, self.find(resume) if resume else None, pretrained)
 
     def runs(self, study: str | None = None) -> list[Summary]:
-        found: list[tuple[int, Summary]] = []
-        damaged: list[UserError] = []
-        for folder in self._records():
-            try:
-                lineage = read_lineage(folder)
-                if not lineage.parent:
-                    found.append((lineage.started, self._summary(folder)))
-            except UserError as trouble:
-                damaged.append(trouble)
-            except OSError as trouble:
-                damaged.append(UserError(in_a_line(trouble)))
-        if damaged and not found:  # none is left, which is not the same as that there is none
-            raise damaged[0]
-        for reason in damaged:
-            warnings.warn(f"a run is passed over: {reason}", stacklevel=2)
-        found.sort(key=lambda pair: pair[0], reverse=True)
-        return [run for _, run in found if study in (None, run.study)]
+        found = listed([path.parent for path in self.root.glob("*/run.json")], self._summary)
+        return [run for run in found if study in (None, run.study)]
 
     def find(self, prefix: str) -> Summary:
         return pick(self.runs(), prefix, str(self.root))
@@ -82,26 +67,51 @@ class FolderStore:
     def mirror(self, id: str) -> Mirror:
         return Unmirrored()
 
-    def _records(self) -> list[Path]:
-        return [path.parent for path in self.root.glob("*/run.json")]
-
     def _summary(self, folder: Path) -> Summary:
-        run = records.load(folder).run
-        alive = run.status != "RUNNING" or is_alive(
-            self.lock(run.id), partial(last_write, folder / SYSTEM)
-        )
-        return Summary(
-            id=run.id,
-            study=run.study,
-            preset=run.preset,
-            status=run.status if alive else "KILLED",
-            name=run.name,
-            started=run.started,
-            ended=run.ended,
-            config_digest=run.config_digest,
-            record_id=run.id,
-            locate=lambda: folder,
-        )
+        return summary(folder, self.lock(folder.name))
+
+
+def listed(records: Iterable[Path], summary: Callable[[Path], Summary]) -> list[Summary]:
+    """The runs of these records that are not children, the newest first.
+
+    A damaged record is passed over with a warning. Raises UserError where that leaves none, which
+    is not the same as that there is none.
+    """
+    found: list[tuple[int, Summary]] = []
+    damaged: list[UserError] = []
+    for folder in records:
+        try:
+            lineage = read_lineage(folder)
+            if not lineage.parent:
+                found.append((lineage.started, summary(folder)))
+        except UserError as trouble:
+            damaged.append(trouble)
+        except OSError as trouble:
+            damaged.append(UserError(in_a_line(trouble)))
+    if damaged and not found:
+        raise damaged[0]
+    for reason in damaged:
+        warnings.warn(f"a run is passed over: {reason}", stacklevel=3)
+    found.sort(key=lambda pair: pair[0], reverse=True)
+    return [run for _, run in found]
+
+
+def summary(folder: Path, lock: Path, id: str = "") -> Summary:
+    """What a record says of its run; `id` is that of the store, where it has one of its own."""
+    run = records.load(folder).run
+    alive = run.status != "RUNNING" or is_alive(lock, partial(last_write, folder / SYSTEM))
+    return Summary(
+        id=id or run.id,
+        study=run.study,
+        preset=run.preset,
+        status=run.status if alive else "KILLED",
+        name=run.name,
+        started=run.started,
+        ended=run.ended,
+        config_digest=run.config_digest,
+        record_id=run.id,
+        locate=lambda: folder,
+    )
 
 
 def attach(folder: Path, path: Path, name: str) -> None:

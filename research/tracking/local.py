@@ -1,9 +1,11 @@
-"""MLflow on SQLite: ROOT/mlflow.db, and each run's record where MLflow keeps its artifacts.
+"""Records where MLflow keeps its artifacts, and beside them ROOT/mlflow.db, which mirrors them.
 
     ROOT/artifacts/<study>/<run id>/artifacts/    the record
     ROOT/artifacts/<study>/<run id>/running       locked while the run lives
+    ROOT/artifacts/<study>/<run id>/deleted       there while the run is deleted in MLflow
 
-Runs are listed and read without importing MLflow, which takes seconds.
+Runs are listed and read from their records alone; MLflow, whose import takes seconds, is asked
+where it is imported anyway: as a run starts, and beside its UI.
 """
 
 import time
@@ -13,21 +15,22 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlparse
 
 from filelock import FileLock
 
-from research.errors import UserError
 from research.tracking import database, mirror
 from research.tracking.finding import pick
-from research.tracking.folder import attach
+from research.tracking.folder import attach, listed, summary
 from research.tracking.heartbeat import SILENCE, is_alive, last_write
 from research.tracking.log import Opening, OpenRun, Summary
-from research.tracking.record import SYSTEM, Lineage, iso
+from research.tracking.record import SYSTEM, Lineage
 from research.tracking.session import Mirror, mark_killed, open_run
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+LOCK, DELETED = "running", "deleted"
 
 
 @dataclass(frozen=True)
@@ -36,28 +39,6 @@ class LocalStore:
 
     path: Path
     """the SQLite file"""
-
-    def __post_init__(self) -> None:
-        """Raises UserError for a database that is damaged, or gone while the runs' files are there.
-
-        A store that cannot be written is read as it is.
-        """
-        if not self.path.exists() or not database.is_ready(self.path):
-            self._check_new()
-        elif database.is_writable(self.path) and database.is_moved(self.path, self.artifacts):
-            with self.exclusive():
-                database.rehome(self.path, self.artifacts)
-
-    def _check_new(self) -> None:
-        """A store without its database is no new one: its runs would be trained anew and lost."""
-        left = sum(1 for _ in self.artifacts.glob("*/*/artifacts/run.json"))
-        if left:
-            state = "holds no runs" if self.path.exists() else "is gone"
-            count = f"{left} run{'s' * (left > 1)}"
-            raise UserError(
-                f"{self.path} {state}, but {self.artifacts} has the files of {count}: bring the "
-                f"database back from a copy, or move {self.artifacts.name}/ away to begin anew"
-            )
 
     @property
     def uri(self) -> str:
@@ -83,8 +64,15 @@ class LocalStore:
     @cached_property
     def client(self) -> "MlflowClient":
         """MLflow's own; several processes that create its tables at once would fail."""
+        self.settle()
         with self.exclusive(), self.tidy():
             return mirror.connect(self.uri)
+
+    def settle(self) -> None:
+        """Makes a store that was moved fit for MLflow. Raises UserError where it is damaged."""
+        if self.path.exists() and database.is_writable(self.path):
+            with self.exclusive():
+                database.rehome(self.path, self.artifacts)
 
     def exclusive(self) -> FileLock:
         """Held while the store itself, and not only one run, is changed."""
@@ -99,71 +87,55 @@ class LocalStore:
         pretrained: Mapping[str, Path] = {},
     ) -> AbstractContextManager[OpenRun]:
         resumed = self.find(resume) if resume else None
-        self.mark_dead_as_killed()
+        self.exchange()
         return open_run(self.of(opening.study), opening, resumed, pretrained)
 
     def of(self, study: str) -> "Bound":
         return Bound(self, study)
 
-    def mark_dead_as_killed(self) -> None:
-        """Marks runs whose process is gone as KILLED, so that MLflow's UI tells the truth."""
-        rows = self._rows()
-        for row in rows:
-            run = self._summary(row)
-            if row.status != "RUNNING" or run.status != "KILLED" or mirror.PARENT in row.tags:
-                continue
-            if run.is_whole:
-                mark_killed(self.of(run.study), run)
-            elif time.time() - row.started / 1000 > SILENCE:  # else it may be just beginning
-                self._end(row)
-        self._bury_orphans(rows)
+    def exchange(self) -> None:
+        """Tells MLflow which runs are dead, and notes which ones were deleted there."""
+        running = [*mirror.runs(self.client, "attributes.status = 'RUNNING'")]
+        for run in reversed(running):  # parents first: they know how their children ended
+            if mirror.STUDY in run.data.tags:
+                self._mark_if_dead(run)
+        deleted = {run.info.run_id for run in mirror.runs(self.client, deleted=True)}
+        for folder in self._records():
+            mark = folder.parent / DELETED
+            if folder.parent.name in deleted:
+                mark.touch()
+            elif mark.exists():
+                mark.unlink(missing_ok=True)
 
-    def _bury_orphans(self, rows: list[database.Row]) -> None:
-        """Ends children of which their dead parent knows nothing: it was killed as they began."""
-        alive = {row.id for row in rows if self._summary(row).status == "RUNNING"}
-        now = {row.id: row.status for row in self._rows()} if rows else {}
-        for row in rows:
-            parent = row.tags.get(mirror.PARENT)
-            if parent and parent not in alive and now.get(row.id) == "RUNNING":
-                self._end(row)
-
-    def _end(self, row: database.Row) -> None:
-        """Ends a run in MLflow that was killed before it had a record."""
-        with mirror.told_plainly():
-            self.client.set_terminated(row.id, "KILLED", row.started)
+    def _mark_if_dead(self, run: "Run") -> None:
+        id, here = run.info.run_id, self.of(run.data.tags[mirror.STUDY])
+        top = run.data.tags.get(mirror.PARENT, id)
+        if is_alive(here.lock(top), partial(last_write, here.folder(top) / SYSTEM)):
+            return
+        if top == id and (here.folder(id) / "run.json").exists():
+            mark_killed(here, self._summary(here.folder(id)))
+        elif top != id or time.time() - run.info.start_time / 1000 > SILENCE:
+            # it had no record, which may still come, or is a child of which its parent knows not
+            with mirror.told_plainly():
+                if self.client.get_run(id).info.status == "RUNNING":
+                    self.client.set_terminated(id, "KILLED", run.info.start_time)
 
     def runs(self, study: str | None = None) -> list[Summary]:
-        top = (row for row in self._rows() if mirror.PARENT not in row.tags)
-        return [self._summary(row) for row in top if study in (None, row.experiment)]
+        folders = (path for path in self._records() if study in (None, path.parts[-3]))
+        kept = (folder for folder in folders if not (folder.parent / DELETED).exists())
+        return listed(kept, self._summary)
 
     def find(self, prefix: str) -> Summary:
-        return pick(self.runs(), prefix, str(self.path))
+        return pick(self.runs(), prefix, str(self.artifacts))
 
     def attach(self, id: str, path: Path, name: str) -> None:
         attach(self.find(id).folder, path, name)
 
-    def _rows(self) -> list[database.Row]:
-        """The runs of this package; others may share the store."""
-        if not self.path.exists():
-            return []
-        return [row for row in database.rows(self.path) if mirror.STUDY in row.tags]
+    def _records(self) -> list[Path]:
+        return [path.parent for path in self.artifacts.glob("*/*/artifacts/run.json")]
 
-    def _summary(self, row: database.Row) -> Summary:
-        here = self.of(row.experiment)
-        sign = partial(last_write, here.folder(row.id) / SYSTEM)
-        dead = row.status == "RUNNING" and not is_alive(here.lock(row.id), sign)
-        return Summary(
-            id=row.id,
-            study=row.experiment,
-            preset=row.tags.get(mirror.PRESET, ""),
-            status="KILLED" if dead else row.status,
-            name=row.name,
-            started=iso(row.started),
-            ended=iso(row.ended),
-            config_digest=row.tags.get(mirror.DIGEST, ""),
-            record_id=row.tags.get(mirror.RECORD, row.id),
-            locate=partial(_locate, row, here.folder(row.id)),
-        )
+    def _summary(self, folder: Path) -> Summary:
+        return summary(folder, folder.parent / LOCK, folder.parent.name)
 
 
 @dataclass(frozen=True)
@@ -189,19 +161,7 @@ class Bound:
         return self.store.artifacts / self.study / id / "artifacts"
 
     def lock(self, id: str) -> Path:
-        return self.store.artifacts / self.study / id / "running"
+        return self.store.artifacts / self.study / id / LOCK
 
     def mirror(self, id: str) -> Mirror:
         return mirror.MlflowRun(self.store.client, id, self.folder(id))
-
-
-def _locate(row: database.Row, expected: Path) -> Path:
-    recorded = Path(unquote(urlparse(row.artifact_uri).path))
-    for folder in (expected, recorded):
-        if (folder / "run.json").exists():
-            return folder
-    places = " or ".join(dict.fromkeys((str(expected), str(recorded))))
-    raise UserError(
-        f"the files of run {row.id} must be in {places}, but are not; move runs/artifacts along "
-        f"with runs/mlflow.db"
-    )

@@ -24,6 +24,7 @@ from research.tracking.record import CURVES, Lineage, branch, read_lineage
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import DatasetInput, Metric, Param
+    from mlflow.entities import Run as Entity
 
 RECORD, STUDY, PRESET, DIGEST = (
     f"research.{name}" for name in ("record", "study", "preset", "config_digest")
@@ -161,6 +162,25 @@ def experiment(client: "MlflowClient", study: str, location: str | None) -> str:
             f"it with {found.artifact_location}; rename that experiment in MLflow"
         )
     return str(found.experiment_id)
+
+
+def runs(
+    client: "MlflowClient", query: str = "", study: str | None = None, *, deleted: bool = False
+) -> "Iterator[Entity]":
+    """The runs of active experiments, or else all deleted ones, the newest first."""
+    from mlflow.entities import ViewType
+
+    view = ViewType.DELETED_ONLY if deleted else ViewType.ACTIVE_ONLY
+    with told_plainly():
+        experiments = client.search_experiments(ViewType.ALL if deleted else ViewType.ACTIVE_ONLY)
+        ids = [one.experiment_id for one in experiments if study in (None, one.name)]
+        token: str | None = ""
+        while ids and token is not None:
+            page = client.search_runs(
+                ids, query, view, order_by=["start_time DESC"], page_token=token or None
+            )
+            yield from page
+            token = page.token or None
 
 
 def create_run(

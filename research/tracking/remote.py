@@ -6,7 +6,7 @@ CACHE/<run id>/ is the local copy, of own runs and of those that were fetched to
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -59,7 +59,11 @@ class RemoteStore:
         return Bound(self, study)
 
     def runs(self, study: str | None = None) -> list[Summary]:
-        found = (run for run in self._search(study) if mirror.PARENT not in run.data.tags)
+        found = (
+            run
+            for run in mirror.runs(self.client, study=study)
+            if mirror.PARENT not in run.data.tags
+        )
         return [self._summary(run) for run in found if mirror.STUDY in run.data.tags]
 
     def find(self, prefix: str) -> Summary:
@@ -88,18 +92,6 @@ class RemoteStore:
                 raise UserError(f"run {id} has no record at {self.uri}; it ended before its upload")
             shutil.copytree(fresh, here, dirs_exist_ok=True)
         return here
-
-    def _search(self, study: str | None) -> "Iterator[Run]":
-        with mirror.told_plainly():
-            experiments = self.client.search_experiments()
-            ids = [e.experiment_id for e in experiments if study in (None, e.name)]
-            token: str | None = ""
-            while ids and token is not None:
-                page = self.client.search_runs(
-                    ids, order_by=["start_time DESC"], page_token=token or None
-                )
-                yield from page
-                token = page.token or None
 
     def _summary(self, run: "Run") -> Summary:
         tags, info = run.data.tags, run.info

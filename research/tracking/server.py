@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -25,6 +26,9 @@ START_PAGE = "/#/experiments?workflowType=machine_learning"
 POLL = 0.5
 """Seconds between two looks whether the server answers."""
 
+EXCHANGE = 2.0
+"""Seconds between two looks at what was deleted in the browser and which runs have died."""
+
 
 def serve(host: str = "127.0.0.1", port: int = 5000) -> None:
     """Shows the local store in a browser until Ctrl-C; prints the address once it answers.
@@ -37,14 +41,15 @@ def serve(host: str = "127.0.0.1", port: int = 5000) -> None:
         raise UserError(f"the runs are kept by a server that has its own UI: open {store.uri}")
     if not isinstance(store, LocalStore):
         raise UserError("a folder has no UI: bring its runs into MLflow first with research sync")
+    store.settle()
     _check_free(host, port)
-    if database.is_writable(store.path):
-        store.mark_dead_as_killed()
     with (
         terminable(),
         tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output,
         _server(store, host, port, output) as server,
     ):
+        # in a thread, for in the main one MLflow might swallow a Ctrl-C
+        threading.Thread(target=_exchange, args=(store,), daemon=True).start()
         print(f"MLflow is at http://{host}:{port}{START_PAGE} (Ctrl-C ends it)", flush=True)
         try:
             while server.poll() is None:
@@ -53,6 +58,13 @@ def serve(host: str = "127.0.0.1", port: int = 5000) -> None:
             print()
         else:
             raise UserError(f"MLflow's server must go on, but ended with: {_last_line(output)}")
+
+
+def _exchange(store: LocalStore) -> None:
+    while database.is_writable(store.path):
+        with suppress(UserError, OSError):  # it is busy: the next time will do
+            store.exchange()
+        time.sleep(EXCHANGE)
 
 
 @contextmanager

@@ -1,22 +1,23 @@
 """The gate of a final paper: every reason for which it is not one, all at once."""
 
-from collections.abc import Iterator, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from research.errors import UserError
 from research.machine import environment
-from research.records import Results, Run, load
-from research.report import Built, build
-from research.tracking import Store, Summary, staleness
+from research.records import Run, load
+from research.report import Built, moved
+from research.tracking import Summary, staleness
 from research.tracking.mutations import mutations
 
 
-def reasons(runs: Mapping[str, Summary], store: Store) -> list[str]:
+def reasons(runs: Mapping[str, Summary]) -> list[str]:
     """What stands against a final paper in the checkout and in the runs that it reads, by study."""
     found = _of_checkout()
     for study, run in runs.items():
         facts = load(run.folder).run
-        lines = [*_of_run(facts), *mutations(run, store)]
+        lines = [*_of_run(facts), *mutations(run)]
         found += [f"run {facts.id[:8]} of '{study}': {line}" for line in lines]
     return found
 
@@ -53,19 +54,25 @@ def _of_run(run: Run) -> Iterator[str]:
         yield "it does not know its code, for it is of an older version: whether it is stale"
 
 
-def draft(
-    record: Results, source: Path, out: Path, *, author: Path, templates: Path,
-    others: Mapping[str, Results], anonymous: bool = False,
-) -> tuple[Built | None, list[str]]:  # fmt: skip
-    """The paper as a draft, if one can be built, and what it lacks."""
-    try:
-        built = build(
-            record, source, out, author=author, templates=templates, others=others, draft=True,
-            anonymous=anonymous,
-        )  # fmt: skip
-    except UserError as error:
-        return None, [str(error)]
-    return built, [*built.gaps, *unseen(built.pdf)]
+def final(
+    make: Callable[[Path], Built], out: Path, found: Sequence[str]
+) -> tuple[Built | None, list[str]]:
+    """Builds a paper once, aside, and moves it to `out` unless something stands against it.
+
+    Args:
+        make: builds a draft, whose bytes are those of the paper where it has no gaps.
+        found: what stands against the paper already, so that it is told along with the rest.
+
+    Returns:
+        The paper, or None and every reason.
+    """
+    with tempfile.TemporaryDirectory() as aside:
+        try:
+            built = make(Path(aside, out.name))
+        except UserError as error:
+            return None, [*found, str(error)]
+        lacks = [*found, *built.gaps, *unseen(built.pdf)]
+        return (None, lacks) if lacks else (moved(built, out), [])
 
 
 def unseen(pdf: Path) -> list[str]:

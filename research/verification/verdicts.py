@@ -83,7 +83,7 @@ def _stored(trail: Trail, run: str, store: Store) -> Iterator[Problem]:
         yield from against(trail, None)
         return
     try:
-        yield from (Problem("store", run[:8], line) for line in mutations(summary, store))
+        yield from (Problem("store", run[:8], line) for line in mutations(summary))
         yield from against(trail, kept)
     except UserError as trouble:  # its files are damaged, which is no reason to judge no other PDF
         yield Problem("store", run[:8], str(trouble))

@@ -85,19 +85,24 @@ def test_a_kill_is_never_in_the_way(
     again = LocalStore(store.path)
     assert {run.status for run in again.runs()} <= {"FINISHED", "KILLED"}
     assert again.find(log.id).status == "FINISHED"
+    told = {run.info.run_id: run.info.status for run in mirror.runs(again.client)}
+    assert {run.id: run.status for run in again.runs()}.items() <= told.items()
     assert points(log.folder, "tracking/numbers.jsonl")[0][2] == 2 / 3
     assert records.read_manifest(log.folder).keys() >= {"run.json", "numbers.json"}
-    assert "RUNNING" not in {row.status for row in again._rows()}  # children too
+    assert "RUNNING" not in {run.info.status for run in mirror.runs(again.client)}  # children too
 
 
-def test_a_killed_run_without_a_record_is_listed_and_not_resumed(store: LocalStore) -> None:
+def test_a_killed_run_without_a_record_is_only_mlflows(
+    store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     process = FORK.Process(target=_run_until, args=(store, *STEPS["the run's row"], True))
     process.start()
     process.join()
-    (run,) = store.runs()
-    assert run.status == "KILLED" and not run.is_whole
-    with pytest.raises(UserError, match="--resume needs an interrupted run"):
-        launch.interrupted(tiny.OPENING, store.runs())
+    assert store.runs() == []
+    for silence, status in ((60.0, "RUNNING"), (-1.0, "KILLED")):  # it might just be beginning
+        monkeypatch.setattr(local, "SILENCE", silence)
+        store.exchange()
+        assert [run.info.status for run in mirror.runs(store.client)] == [status]
 
 
 def test_a_folder_of_records_bears_a_kill_as_it_begins(tmp_path: Path) -> None:
@@ -112,14 +117,17 @@ def test_a_folder_of_records_bears_a_kill_as_it_begins(tmp_path: Path) -> None:
     assert {run.status for run in store.runs()} == {"FINISHED", "KILLED"}
 
 
-@pytest.mark.parametrize("way", ["emptied", "deleted"])
-def test_a_store_without_its_database_is_no_new_one(way: str, store: LocalStore) -> None:
+def test_a_store_with_a_database_begun_anew_has_its_runs(
+    store: LocalStore, empty_database: Path, tmp_path: Path
+) -> None:
     with store.start(tiny.OPENING) as log:
         log.metrics(1, {"a": 1.0})
-    store.path.unlink()
-    if way == "emptied":
-        store.path.touch()
-    with pytest.raises(UserError, match=r"mlflow.db (is gone|holds no runs), but .* of 1 run:"):
-        LocalStore(store.path)
-    shutil.rmtree(store.artifacts)
-    assert LocalStore(store.path).runs() == []
+    root = tmp_path / "anew"
+    shutil.copytree(store.artifacts, root / "artifacts")
+    assert [run.id for run in LocalStore(root / "mlflow.db").runs()] == [log.id]
+    shutil.copy(empty_database, root / "mlflow.db")
+    anew = LocalStore(root / "mlflow.db")
+    with anew.start(tiny.OPENING) as second:
+        pass
+    assert [run.id for run in anew.runs()] == [second.id, log.id]
+    assert [run.info.run_id for run in mirror.runs(anew.client)] == [second.id]

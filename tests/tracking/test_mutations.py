@@ -1,7 +1,6 @@
-"""What is done to a finished run is noticed; done here with MLflow's own client, or by hand."""
+"""What is done to the files of a finished run is noticed."""
 
 import json
-import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,9 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from research.records import load
 from research.tracking.folder import FolderStore
 from research.tracking.local import LocalStore
 from research.tracking.mutations import mutations
+from research.tracking.sync import sync
 
 from . import tiny
 
@@ -32,7 +33,7 @@ def folder(folder_run: Path, tmp_path: Path) -> FolderStore:
 def test_files_that_were_changed_added_or_removed(folder: FolderStore, tmp_path: Path) -> None:
     (run,) = folder.runs()
     folder.attach(run.id, Path(__file__), "report/ae.pdf")
-    assert mutations(run, folder) == []
+    assert mutations(run) == []
     numbers = run.folder / "numbers.json"
     numbers.write_text(numbers.read_text().replace("0.1", "0.2", 1))
     (run.folder / "kernels/conv1.txt").unlink()
@@ -49,24 +50,35 @@ def test_files_that_were_changed_added_or_removed(folder: FolderStore, tmp_path:
     assert mutations(run)[0] == "it has no manifest.json"
 
 
-def test_what_mlflow_holds_is_what_the_run_logged(empty_database: Path, tmp_path: Path) -> None:
+def test_what_was_brought_into_mlflow_is_watched_too(
+    folder: FolderStore, empty_database: Path, tmp_path: Path
+) -> None:
+    """There the run and its children have other ids than their records."""
+    pytest.importorskip("mlflow")
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
+    store = LocalStore(tmp_path / "mlflow.db")
+    sync(folder.root, store)
+    (run,) = store.runs()
+    assert run.id != run.record_id
+    assert mutations(run) == []
+    folders = [path.parent for path in store.artifacts.rglob("run.json")]
+    (child,) = (folder for folder in folders if load(folder).run.name == "arm/seed0")
+    (child / "metrics.jsonl").write_text("")
+    assert mutations(run) == ["child arm/seed0: metrics.jsonl was changed after its end"]
+
+
+def test_what_is_changed_in_mlflow_changes_nothing(empty_database: Path, tmp_path: Path) -> None:
+    """The record is the run; MLflow shows it."""
     mlflow: Any = pytest.importorskip("mlflow")
     shutil.copy(empty_database, tmp_path / "mlflow.db")
     store = LocalStore(tmp_path / "mlflow.db")
     with store.start(tiny.OPENING) as log:
         tiny.study(log)
-        log.metrics(1, {"nan": math.nan, "endless": math.inf, "sunk": -math.inf})
+    client = mlflow.MlflowClient(store.uri)
+    client.log_metric(log.id, "loss", 0.5)
+    client.set_tag(log.id, "research.preset", "full")
+    client.update_run(log.id, status="FAILED", name="better")
     (run,) = store.runs()
-    assert mutations(run, store) == []
-    client = mlflow.MlflowClient(f"sqlite:///{store.path}")
-    client.log_metric(run.id, "accuracy", 0.99)
-    client.log_metric(run.id, "loss", 0.5, step=0)
-    client.log_param(run.id, "trick", "none")
-    child = json.loads((run.folder / "tracking/lineage.json").read_text())["children"]["arm/seed0"]
-    client.log_metric(child, "train/loss", 0.0, step=4)
-    assert mutations(run, store) == [
-        "MLflow holds values of 'accuracy' that the run did not log",
-        "MLflow holds values of 'loss' that the run did not log",
-        "parameter trick is none in MLflow, None in the run",
-        "child arm/seed0: MLflow holds values of 'train/loss' that the run did not log",
-    ]
+    assert (run.preset, run.status, run.name) == ("sample", "FINISHED", "tiny sample")
+    assert load(run.folder).numbers["loss"].value == 2 / 3
+    assert mutations(run) == []

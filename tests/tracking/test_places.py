@@ -7,13 +7,12 @@ import stat
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from research import __main__ as command
 from research.errors import UserError
-from research.tracking import database, mirror
+from research.tracking import database, mirror, open_run
 from research.tracking.local import LocalStore
 from research.tracking.remote import RemoteStore
 from research.tracking.sync import sync
@@ -36,7 +35,6 @@ def test_a_store_may_be_called_anything(name: str, empty_database: Path, tmp_pat
     (run,) = again.runs("tiny")
     assert (run.id, run.status) == (log.id, "FINISHED")
     assert points(run.folder) == [(1, "a", 1 / 3)]
-    assert not database.is_moved(again.path, again.artifacts)
     assert "run.json" in {file.path for file in again.client.list_artifacts(log.id)}
     # MLflow takes the address for a path and makes folders of that name
     assert [path.name for path in (tmp_path / "all").iterdir()] == [Path(name).parts[0]]
@@ -87,45 +85,42 @@ def test_a_copy_that_may_only_be_read_is_read(
     monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
     (run,) = LocalStore(copy / "mlflow.db").runs()
     assert copy in run.folder.parents
-    assert database.is_moved(copy / "mlflow.db", copy / "artifacts")
-
-
-def test_a_database_whose_folder_takes_no_files_is_read(
-    store: LocalStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One that its owner left in SQLite's journal mode WAL; root could write all the same."""
-    real: Any = sqlite3.connect
-
-    def connect(address: str, **more: Any) -> Any:
-        return real(address if "immutable=1" in address else "file:/nowhere/a?mode=ro", **more)
-
-    monkeypatch.setattr(sqlite3, "connect", connect)
-    with pytest.raises(UserError, match="unable to open database file; check that it can be read"):
-        database.rows(store.path)
-    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
-    assert len(database.rows(store.path)) == 3
 
 
 @pytest.mark.parametrize("content", [b"version https://git-lfs.example/spec/v1\n", None])
-def test_a_damaged_database_is_a_line(
-    content: bytes | None, store: LocalStore, capsys: pytest.CaptureFixture[str]
-) -> None:
-    shutil.rmtree(store.artifacts)
+def test_a_damaged_database_is_a_line(content: bytes | None, store: LocalStore) -> None:
     store.path.write_bytes(content or store.path.read_bytes()[:20000])
-    assert command.main(["studies", "--log", f"sqlite:///{store.path}"]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert str(store.path) in line and "is damaged" in line
+    again = LocalStore(store.path)
+    for use in (again.settle, lambda: again.start(tiny.OPENING)):
+        with pytest.raises(UserError, match=f"{store.path} .* is damaged"):
+            use()
 
 
-def test_a_locked_database_is_a_line(
-    store: LocalStore, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_locked_database_is_a_line(store: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database, "TIMEOUT", 0.1)
     with closing(sqlite3.connect(store.path, isolation_level=None)) as db:
         db.execute("BEGIN EXCLUSIVE")
-        assert command.main(["studies", "--log", f"sqlite:///{store.path}"]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert f"{store.path}: database is locked; another process writes to it" in line
+        line = f"{store.path}: database is locked; another process writes to it"
+        with pytest.raises(UserError, match=line):
+            LocalStore(store.path).start(tiny.OPENING)
+
+
+@pytest.mark.parametrize("state", ["gone", "damaged", "locked"])
+def test_runs_are_read_whatever_state_the_database_is_in(
+    state: str, store: LocalStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """MLflow is a mirror: without it nothing of the runs is lost, and a new one may begin."""
+    (run,) = store.runs()
+    with closing(sqlite3.connect(store.path, isolation_level=None)) as db:
+        if state == "locked":
+            db.execute("BEGIN EXCLUSIVE")
+        elif state == "damaged":
+            store.path.write_bytes(b"version https://git-lfs.example/spec/v1\n")
+        else:
+            store.path.unlink()
+        assert command.main(["studies", "--log", f"sqlite:///{store.path}"]) == 0
+        assert capsys.readouterr().err == ""
+        assert open_run(run.id, f"sqlite:///{store.path}").numbers["loss"].value == 2 / 3
 
 
 def test_a_server_on_this_machine_is_asked_directly(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,11 +1,13 @@
 """MLflow's server: the UI of the local store, and the store of those who have a server."""
 
+import dataclasses
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -85,6 +87,21 @@ def test_a_run_goes_to_the_server_and_comes_back(remote: RemoteStore, tmp_path: 
     for name, digest in records.read_manifest(log.folder).items():
         assert records.sha256(fetched / name) == digest
     assert (fetched / "report/tiny.pdf").read_bytes() == b"%PDF"
+
+
+def test_what_is_deleted_in_the_browser_is_gone_here(
+    served: tuple[str, Path], remote: RemoteStore
+) -> None:
+    local = LocalStore(served[1] / "mlflow.db")
+    with local.start(dataclasses.replace(tiny.OPENING, study="browsed")) as log:
+        log.metrics(1, {"a": 1.0})
+    assert log.id in [run.id for run in local.runs()]
+    remote.client.delete_run(log.id)
+    deadline = time.monotonic() + 60
+    while log.id in [run.id for run in local.runs()]:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    assert (log.folder / "run.json").exists()
 
 
 def test_a_run_interrupted_here_is_resumed_elsewhere(remote: RemoteStore, tmp_path: Path) -> None:

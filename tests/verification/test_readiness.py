@@ -2,16 +2,20 @@
 
 import dataclasses
 import shutil
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from research import __main__ as command
-from research import paths, studies
+from research import paths, report, studies
 from research.cli import papers
 from research.machine import environment
 from research.paths import TEMPLATES
 from research.records import Results, load, write_manifest, write_run
+from research.report import Built, build
 from research.tracking import Summary, staleness
 from research.tracking.folder import FolderStore
 from research.tracking.record import Lineage, write_lineage
@@ -50,7 +54,15 @@ def change(store: FolderStore, **facts: object) -> Summary:
 
 def paper() -> Path:
     """The folder of write-ups that the command line takes."""
-    return Path(vars(command)["PAPER"])
+    return paths.PAPER
+
+
+def make(run: Summary) -> Callable[[Path], Built]:
+    """Builds the write-up as a draft at the place that is asked for."""
+    return partial(
+        build, load(run.folder), paper() / "ae.md", author=paper() / "author.toml",
+        templates=TEMPLATES, draft=True,
+    )  # fmt: skip
 
 
 def final(store: FolderStore, *more: str) -> int:
@@ -58,10 +70,33 @@ def final(store: FolderStore, *more: str) -> int:
 
 
 def test_a_paper_without_fault_is_written(store: FolderStore) -> None:
-    assert readiness.reasons({"ae": change(store)}, store) == []
+    assert readiness.reasons({"ae": change(store)}) == []
     assert final(store) == 0
     assert (paper() / "ae.pdf").exists()
     assert readiness.unseen(paper() / "ae.pdf") == []
+
+
+def test_a_final_paper_is_the_one_that_was_checked(
+    store: FolderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[bytes] = []
+
+    def once(*args: Any, **more: Any) -> Built:
+        done = build(*args, **more)
+        built.append(done.pdf.read_bytes())
+        return done
+
+    monkeypatch.setattr(report, "build", once)
+    assert final(store, "--anonymous") == 0
+    (content,) = built
+    assert (paper() / "ae-anonymous.pdf").read_bytes() == content
+    source = paper() / "ae.md"
+    source.write_text(source.read_text() + "\nWe reach 0.93.\n")
+    assert final(store, "--anonymous") == 2
+    assert (paper() / "ae-anonymous.pdf").read_bytes() == content
+    assert {path.name for path in paper().glob("*ae-anonymous*")} == {
+        "ae-anonymous.pdf", "ae-anonymous.html"
+    }  # fmt: skip
 
 
 def test_all_reasons_come_at_once(
@@ -83,10 +118,10 @@ def test_all_reasons_come_at_once(
     told = capsys.readouterr().err.splitlines()
     expected = [
         "is not final, for",
-        "the checkout has changes",
+        "the checkout has uncommitted changes",
         "preset sample, not full",
         "a single seed",
-        "the code had changes",
+        "the code had uncommitted changes",
         "stale code (research/training/loop.py)",
         "stale config (preset sample)",
         "stale environment (torch)",
@@ -111,10 +146,10 @@ def test_gaps_and_overflow_are_reasons(store: FolderStore, tmp_path: Path) -> No
     text = text.replace("A network of {{", f"{long} A network of {{{{", 1)
     more = "Words that fill the page again and again without saying anything at all. " * 160
     source.write_text(text.replace("A network of {{", more + "\n\nA network of {{", 1))
-    author = paper() / "author.toml"
-    given = (load(run.folder), source, tmp_path / "x.pdf")
-    built, lacks = readiness.draft(*given, author=author, templates=TEMPLATES, others={})
-    assert built is not None
+    out = tmp_path / "x.pdf"
+    built, lacks = readiness.final(make(run), out, ["it is old"])
+    assert built is None and not out.exists()
+    assert lacks.pop(0) == "it is old"
     wanted = [
         "'maps' needs alt=", "'spectrum' is 170 mm wide, 84 mm more than the column",
         "refer to as 'fig:kernel'", "refer to as 'fig:spectrum'",
@@ -126,13 +161,13 @@ def test_gaps_and_overflow_are_reasons(store: FolderStore, tmp_path: Path) -> No
 
 
 def test_an_old_record_is_not_vouched_for(store: FolderStore) -> None:
-    (line,) = readiness.reasons({"ae": change(store, code={})}, store)
+    (line,) = readiness.reasons({"ae": change(store, code={})})
     assert line.endswith("whether it is stale")
 
 
 @pytest.mark.parametrize("status", ["RUNNING", "KILLED"])
 def test_only_a_finished_run_is_final(status: str, store: FolderStore) -> None:
-    lines = readiness.reasons({"ae": change(store, status=status)}, store)
+    lines = readiness.reasons({"ae": change(store, status=status)})
     assert any(f"it is {status}, not finished" in line for line in lines)
 
 
@@ -163,7 +198,5 @@ def test_an_error_that_is_no_gap_is_one_reason(store: FolderStore, tmp_path: Pat
     source = paper() / "ae.md"
     source.write_text(source.read_text() + "\nWe reach 0.93.\n")
     run = change(store)
-    given = (load(run.folder), source, tmp_path / "x.pdf")
-    author = paper() / "author.toml"
-    built, lacks = readiness.draft(*given, author=author, templates=TEMPLATES, others={})
+    built, lacks = readiness.final(make(run), tmp_path / "x.pdf", [])
     assert built is None and "0.93 is typed" in lacks[0]
