@@ -117,9 +117,7 @@ def _words(values: Sequence[Any]) -> Iterator[Any]:
 
 def local_settings(study: str) -> dict[str, Local]:
     """The settings of a study that may name a place, by the types of its configuration."""
-    from research import launch
-
-    presets = launch.study_of(studies.entry(study)).PRESETS.values()
+    presets = studies.module_of(studies.entry(study).slug).PRESETS.values()
     return {key: mark for preset in presets for key, mark in local(type(preset)).items()}
 
 
