@@ -13,7 +13,7 @@ import torch
 from matplotlib.figure import Figure
 
 from research import figures, models, records
-from research.config import GIVEN, changes, digest, flatten, places
+from research.config import GIVEN, Jobs, changes, digest, flatten, places
 from research.data import remembered
 from research.errors import UserError
 from research.machine import threads
@@ -23,7 +23,6 @@ from research.tracking import Log, Opening, OpenRun, Store, Summary, staleness
 from research.tracking.ending import Terminated
 from research.training import loop, workers
 from research.training.ensemble import train_beforehand
-from research.training.workers import Jobs
 
 
 class Study(Protocol):

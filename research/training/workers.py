@@ -20,10 +20,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
+from research.config import Jobs
 from research.errors import UserError, in_a_line
 from research.machine import hardware, threads
 from research.passwords import hidden
@@ -33,8 +34,6 @@ from research.training.cache import Recipe, trained
 from research.training.loop import Epoch
 from research.training.plan import planned
 from research.training.progress import Board
-
-Jobs = int | Literal["auto"]
 
 PATIENCE = 5.0
 """Seconds that a worker has to end by itself."""

@@ -18,9 +18,9 @@ from pathlib import Path
 import torch
 
 from research import launch, paths, studies
+from research.config import Jobs
 from research.machine import hardware
 from research.tracking import open_store
-from research.training.workers import Jobs
 
 ROUNDS = int(sys.argv[1]) if len(sys.argv) > 1 else 3
 

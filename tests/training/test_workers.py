@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from research import paths
-from research.config import Train
+from research.config import Jobs, Train
 from research.data import Split, random_flip
 from research.errors import UserError
 from research.machine import hardware, threads
@@ -90,7 +90,7 @@ def study(config: Config, log: Log) -> None:
 
 
 def run(
-    folder: Path, config: Config, jobs: workers.Jobs, resume: str | None = None
+    folder: Path, config: Config, jobs: Jobs, resume: str | None = None
 ) -> tuple[Any, set[str]]:
     """A run of the study, and the models that were kept when it began."""
     with open_store(f"folder:{folder}").start(OPENING, resume=resume) as log:
