@@ -28,7 +28,9 @@ def undecided(source: str) -> Iterator[str]:
         binary = any(isinstance(mode, str) and "b" in mode and len(mode) < 5 for mode in modes)
         owner = getattr(getattr(node.func, "value", None), "id", "")
         opens = name == "open" and owner not in OTHERS and not binary
-        speaks = {"text", "universal_newlines"} & given.keys()
+        speaks = any(
+            isinstance(given.get(key), ast.Constant) for key in ("text", "universal_newlines")
+        )
         if ((name in TEXT and not binary) or opens or speaks) and "encoding" not in given:
             yield f"{node.lineno}: {ast.unparse(node)[:60]}"
 

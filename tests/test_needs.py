@@ -9,7 +9,7 @@ import pytest
 
 from research import __main__ as command
 from research import paths
-from research.cli import needs
+from research.cli import needs, papers
 from research.errors import UserError
 from research.machine import environment, libraries
 from research.machine.environment import Checkout
@@ -35,7 +35,7 @@ def paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def train(*_: object) -> NoReturn:
         raise AssertionError("a model was trained")
 
-    monkeypatch.setattr(command, "_run", train)
+    monkeypatch.setattr(papers, "run_study", train)
     monkeypatch.setattr(libraries, "subsets", lambda: True)
     return folder
 

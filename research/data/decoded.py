@@ -212,7 +212,7 @@ def _keep(
         return
     path = paths.CACHE / f"{content[:16]}.uint8"
     # written aside and moved: another process may read it, or write the same one
-    with tempfile.NamedTemporaryFile(dir=paths.CACHE, prefix=".", delete=False) as part:
+    with tempfile.NamedTemporaryFile("w+b", dir=paths.CACHE, prefix=".", delete=False) as part:
         try:
             for side in images:
                 side.contiguous().numpy().tofile(part)

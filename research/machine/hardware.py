@@ -51,9 +51,14 @@ def available_memory() -> int:
     """Bytes of main memory that this process may still take, within its control group too."""
     free = [psutil.virtual_memory().available]
     try:
-        most, used = (int((GROUP / f"memory.{name}").read_text()) for name in ("max", "current"))
+        most, used = (
+            int((GROUP / f"memory.{name}").read_text(encoding="ascii"))
+            for name in ("max", "current")
+        )
         # what was read from files counts as used, and gives way
-        kept = dict(row.split() for row in (GROUP / "memory.stat").read_text().splitlines())
+        kept = dict(
+            row.split() for row in (GROUP / "memory.stat").read_text(encoding="ascii").splitlines()
+        )
         free.append(most - used + int(kept["inactive_file"]))
     except (OSError, ValueError, KeyError):  # "max" is no number: no limit
         pass

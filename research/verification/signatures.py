@@ -131,7 +131,7 @@ def _ask(block: str, signed: bytes, verb: str, *more: str) -> str | None:
     """What ssh-keygen says of a signature, None where it says no."""
     with tempfile.TemporaryDirectory() as aside:
         file = Path(aside, "signature")
-        file.write_text(block)
+        file.write_text(block, encoding="ascii")
         own = () if verb == "find-principals" else ("-n", NAMESPACE)
         try:
             done = subprocess.run(

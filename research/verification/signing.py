@@ -75,4 +75,4 @@ def _signed(program: str, key: Path, message: bytes) -> str:
         if done.returncode or not made.is_file():
             said = done.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
             raise UserError(f"ssh-keygen cannot sign with {key}: {said[-1][:200]}")
-        return made.read_text()
+        return made.read_text(encoding="ascii")

@@ -15,6 +15,7 @@ import pytest
 
 from research import __main__ as command
 from research import launch, paths
+from research.cli import papers
 from research.errors import UserError, in_a_line
 from research.records import Run, damage, load, read_manifest, read_numbers, write_manifest
 from research.report import Built, pdf
@@ -122,7 +123,7 @@ def test_studies_goes_on_behind_a_run_that_is_damaged(
     def gone(*args: object) -> str:
         raise UserError("its files are gone")
 
-    monkeypatch.setattr(command, "pdf_state", gone)
+    monkeypatch.setattr(papers, "pdf_state", gone)
     assert command.main(["studies", "--log", f"folder:{store.root}"]) == 0
     assert capsys.readouterr().out.count("seq2seq")  # the last of them
 
