@@ -17,6 +17,8 @@ DatasetName = Literal[
     "mnist", "cifar10", "imagenette", "caltech101", "folder", "mnist-sample", "photos", "faces"
 ]
 
+Jobs = int | Literal["auto"]
+"""How many train at once, and what takes as many as the machine has room for."""
 
 Tokeniser = Literal["words", "13a", "intl", "zh", "ja-mecab", "char"]
 

@@ -13,7 +13,7 @@ import torch
 from matplotlib.figure import Figure
 
 from research import figures, models, records
-from research.config import GIVEN, changes, digest, flatten, places
+from research.config import GIVEN, Jobs, changes, digest, flatten, places
 from research.data import remembered
 from research.errors import UserError
 from research.machine import threads
@@ -21,7 +21,7 @@ from research.records import sha256
 from research.studies import Entry, module_of
 from research.tracking import Log, Opening, OpenRun, Store, Summary, staleness
 from research.tracking.ending import Terminated
-from research.training import loop
+from research.training import loop, workers
 from research.training.ensemble import train_beforehand
 
 SEEDS = 2**31
@@ -53,6 +53,9 @@ class Options:
     """Weights to use instead of training: safetensors files, or ids of runs that wrote some."""
     resume: bool = False
     """Continue the newest interrupted run that has the same settings."""
+    jobs: Jobs = 1
+    """How many small networks train at once on a CPU, each on one core: auto is one per core. The
+    results are the same. A GPU trains them side by side anyway."""
 
 
 def study_of(entry: Entry) -> Study:
@@ -72,6 +75,7 @@ def launch(entry: Entry, config: Any, options: Options, store: Store) -> str:
     study = study_of(entry)
     config, options = named(config, options)
     check(config)
+    workers.check(options.jobs)
     changed = changes(study.PRESETS[options.preset], config)
     config = dataclasses.replace(config, train=loop.resolve(config.train))
     pretrained = find_weights(options.weights, study.children(config), store)
@@ -94,7 +98,7 @@ def launch(entry: Entry, config: Any, options: Options, store: Store) -> str:
     # measured in float32 proper: PyTorch lets cuDNN's convolutions round to TF32 unless told not to
     starting = store.start(opening, resume=former, pretrained=pretrained)
     with sparing(config.train.device), starting as log, loop.tf32(False):
-        measured(study, config, pretrained, log)
+        measured(study, config, pretrained, log, options.jobs)
         with log.part("figures"):
             draw(study, log)
         # a finished run is never resumed, and its weights are stored
@@ -102,7 +106,9 @@ def launch(entry: Entry, config: Any, options: Options, store: Store) -> str:
         return log.id
 
 
-def measured(study: Study, config: Any, pretrained: Mapping[str, Path], log: Log) -> None:
+def measured(
+    study: Study, config: Any, pretrained: Mapping[str, Path], log: OpenRun, jobs: Jobs
+) -> None:
     """Trains what the study needs and runs it.
 
     Raises:
@@ -112,6 +118,7 @@ def measured(study: Study, config: Any, pretrained: Mapping[str, Path], log: Log
         with remembered():
             own = [name for name in study.children(config) if name not in pretrained]
             train_beforehand(study.study, config, own, log)
+            workers.train_beforehand(study.study, config, own, log, jobs)
             study.study(config, log)
     except Terminated:
         raise

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 import tyro
 
 from research import studies
+from research.config import Jobs
 from research.errors import UserError
 from research.tracking import Store, Summary, open_store
 from research.tracking.finding import newest
@@ -37,6 +38,8 @@ class Paper(Stored):
     """Refuse, with every reason at once, unless nothing stands against handing the paper in."""
     anonymous: bool = False
     """Write STUDY-anonymous.pdf, which names no author, user, machine, folder or commit."""
+    jobs: Jobs = 1
+    """How many networks train at once where a run is needed, as for `research run`."""
 
 
 @dataclass(frozen=True)

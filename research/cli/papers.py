@@ -25,14 +25,14 @@ def report(args: list[str]) -> None:
     """Builds paper/STUDY.pdf from the newest full run, else the newest other, else a new run"""
     entry, chosen, store, found = stored(args, "report", Paper)
     needs.pdf(paths.PAPER)
-    log = ["--log", chosen.log] if chosen.log else []
+    how = ["--jobs", str(chosen.jobs), *(["--log", chosen.log] if chosen.log else [])]
     if found is None:
         _check_before_training(entry, store, chosen)
-        found = run_study(entry, log)
+        found = run_study(entry, how)
     for slug, other in runs_beside(entry, found, store).items():
         if other is None:
             print(f"the paper of {entry.slug} reads a run of {slug} too", file=sys.stderr)
-            run_study(studies.entry(slug), ["--preset", found.preset, *log])
+            run_study(studies.entry(slug), ["--preset", found.preset, *how])
     _build(entry, found, store, chosen)
 
 

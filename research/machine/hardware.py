@@ -1,5 +1,6 @@
 """The machine a run used: its facts, and its load from second to second."""
 
+import math
 import os
 import platform
 import subprocess
@@ -21,7 +22,7 @@ def facts() -> dict[str, Any]:
     """CPU model, cores open to this process, memory in GiB, GPU names; no host, no user."""
     return {
         "cpu": _cpu_model(),
-        "cores": _cores(),
+        "cores": cores(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "gpus": Gpus().names(),
         "system": f"{platform.system()} {platform.machine()}",
@@ -94,8 +95,8 @@ def compute(device: str, seconds: float, former: Mapping[str, Any]) -> dict[str,
 
     Returns:
         hardware in words, wall_seconds, device_hours (wall time on the run's one device),
-        threads of PyTorch at the end, peak_mib of the process, and peak_device_mib where a GPU was
-        used.
+        threads of PyTorch at the end, workers if several trained at once, peak_mib of this process,
+        and peak_device_mib where a GPU was used.
     """
     machine, wall = facts(), former.get("wall_seconds", 0.0) + seconds
     gpu = f"{device.partition('(')[2].rstrip(')')}; " if "(" in device else ""
@@ -105,6 +106,7 @@ def compute(device: str, seconds: float, former: Mapping[str, Any]) -> dict[str,
     torch = sys.modules.get("torch")
     return {
         **({"threads": int(torch.get_num_threads())} if torch else {}),
+        **{name: former[name] for name in ("workers",) if name in former},
         "hardware": f"{gpu}{' '.join(machine['cpu'].split())}, {memory}",
         "wall_seconds": wall,
         "device_hours": wall / 3600,
@@ -184,10 +186,20 @@ def _cpu_model() -> str:
     return platform.processor() or platform.machine()
 
 
-def _cores() -> int:
+def cores() -> int:
+    """The processor's cores that are open to this process."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def granted_cores() -> int:
+    """How many cores this process may keep busy: a container may see more than its share."""
+    try:
+        quota, period = map(float, (GROUP / "cpu.max").read_text().split())
+    except (OSError, ValueError):  # "max" is no number: no limit
+        return cores()
+    return max(1, min(cores(), math.ceil(quota / period)))
 
 
 def _text(name: str | bytes) -> str:

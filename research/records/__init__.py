@@ -194,7 +194,7 @@ class Run:
     code: dict[str, str] = field(default_factory=dict)
     """module -> digest of its syntax tree, see `tracking.staleness`; empty in older records"""
     compute: dict[str, Any] = field(default_factory=dict)
-    """hardware, wall_seconds, device_hours, threads, peak_mib, peak_device_mib, see
+    """hardware, wall_seconds, device_hours, threads, workers, peak_mib, peak_device_mib, see
     `hardware.compute`"""
     local: tuple[str, ...] = ()
     """the settings that name a place on the machine, see `research.config.LOCAL`"""

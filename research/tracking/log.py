@@ -68,6 +68,9 @@ class OpenRun(Log, Protocol):
     def flush(self) -> None:
         """Brings what was logged so far to the store. Raises UserError where it cannot."""
 
+    def workers(self, count: int) -> None:
+        """Notes how many processes train at once."""
+
 
 @dataclass(frozen=True)
 class Opening:

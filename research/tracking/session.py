@@ -98,6 +98,10 @@ class Session(Record):
         for child in tuple(self._open_children):
             child.flush()
 
+    def workers(self, count: int) -> None:
+        most = max(count, self.run.compute.get("workers", 0))
+        self.update(compute={**self.run.compute, "workers": most})
+
     def __enter__(self) -> Self:
         if self.run.status in ("FAILED", "KILLED"):
             self._mirror.reopen()

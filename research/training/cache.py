@@ -198,22 +198,27 @@ def train_together(recipes: Sequence[Recipe[Any]], log: Log) -> None:
     Where one comes apart, or the memory does not suffice for all, they are left as they are then:
     `obtain` goes on from their checkpoints, with one after the other.
     """
-    files = [recipe.files(log) for recipe in recipes]
-    curves: list[list[Epoch]] = [[] for _ in recipes]
-
-    def first() -> Iterator[Epoch]:
-        for epochs in fit_together([recipe.fitting(log) for recipe in recipes]):
-            for recipe, shots, curve, epoch in zip(recipes, files, curves, epochs, strict=True):
-                _photograph(epoch, recipe.model, shots)
-                curve.append(epoch)
-            yield epochs[0]
-
     label = f"{recipes[0].name} and {len(recipes) - 1} beside it"
+    firsts = (epochs[0] for epochs in trained(recipes, log))
     try:
-        for _ in shown(first(), label, recipes[0].settings.epochs):
+        for _ in shown(firsts, label, recipes[0].settings.epochs):
             pass
     except (DivergenceError, torch.OutOfMemoryError):
         return
+
+
+def trained(recipes: Sequence[Recipe[Any]], log: Log) -> Iterator[list[Epoch]]:
+    """Passes on each epoch of models that train side by side; after the last, keeps the models.
+
+    Of the log only the run's id and its folder are used.
+    """
+    files = [recipe.files(log) for recipe in recipes]
+    curves: list[list[Epoch]] = [[] for _ in recipes]
+    for epochs in fit_together([recipe.fitting(log) for recipe in recipes]):
+        for recipe, shots, curve, epoch in zip(recipes, files, curves, epochs, strict=True):
+            _photograph(epoch, recipe.model, shots)
+            curve.append(epoch)
+        yield epochs
     for recipe, shots, curve in zip(recipes, files, curves, strict=True):
         keep(recipe.model, recipe.digest, log.id, curve, shots)
 

@@ -16,7 +16,7 @@ from research.errors import UserError
 
 UNITS = {"s": 1, "m": 60, "h": 3600}
 _KEY = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)*")
-_OURS = frozenset({"log", "preset", "resume", "weights"})
+_OURS = frozenset({"jobs", "log", "preset", "resume", "weights"})
 
 
 @dataclass(frozen=True)
