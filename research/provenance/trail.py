@@ -389,13 +389,13 @@ def _listed(values: Iterable[Any]) -> str:
 
 def _fact(key: str, value: Any) -> Any:
     cut = {"id": 8, "commit": 7, "sha256": 12, "config_digest": 12, "started": 10, "ended": 10}
-    if key in cut:
+    if key in cut and isinstance(value, str):
         return value[: cut[key]]
+    if not isinstance(value, list):
+        return value
     if key == "shape":
-        return " × ".join(str(length) for length in value)
-    if key == "findings":
-        return " ".join(value)
-    return len(value) if isinstance(value, list) else value
+        return " × ".join(map(str, value))
+    return " ".join(map(str, value)) if key == "findings" else len(value)
 
 
 def sha256_of(content: bytes) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from research.errors import UserError
-from research.provenance import attachment, page_text
+from research.provenance import attachment, page_text, reading
 from research.provenance import trail as provenance
 from research.provenance.attachment import Attached
 from research.provenance.cohort import History, Past
@@ -202,7 +202,7 @@ def differences(
     Args:
         others: study -> id of the run that would be read beside it.
     """
-    return attachment.differences(out, run, record, _sources(source, author, templates), others)
+    return reading.differences(out, run, record, _sources(source, author, templates), others)
 
 
 def _sources(source: Path, author: Path, templates: Path) -> list[Path]:
