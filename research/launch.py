@@ -1,7 +1,6 @@
 """Runs a study: the one place where settings, seeds, device, store, study and drawing meet."""
 
 import dataclasses
-import importlib
 import math
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,7 +18,7 @@ from research.data import remembered
 from research.errors import UserError
 from research.machine import threads
 from research.records import sha256
-from research.studies import Entry
+from research.studies import Entry, module_of
 from research.tracking import Log, Opening, OpenRun, Store, Summary, staleness
 from research.tracking.ending import Terminated
 from research.training import loop
@@ -54,8 +53,7 @@ class Options:
 
 
 def study_of(entry: Entry) -> Study:
-    module = entry.slug.replace("-", "_")
-    return cast(Study, importlib.import_module(f"research.studies.{module}"))
+    return cast(Study, module_of(entry.slug))
 
 
 def default_preset() -> str:

@@ -8,14 +8,14 @@ from typing import NoReturn
 import pytest
 
 from research import __main__ as command
-from research import needs
+from research import paths
+from research.cli import needs
 from research.errors import UserError
 from research.machine import environment, libraries
 from research.machine.environment import Checkout
+from research.paths import ROOT
 from research.tracking.folder import FolderStore
 from research.tracking.local import LocalStore
-
-ROOT = Path(command.__file__).parent.parent
 
 
 def lacking(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
@@ -30,7 +30,7 @@ def paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of write-ups of one's own, an empty store, and no way to train."""
     folder = tmp_path / "paper"
     shutil.copytree(ROOT / "paper", folder, ignore=shutil.ignore_patterns("*.pdf", "*.html"))
-    monkeypatch.setattr(command, "PAPER", folder)
+    monkeypatch.setattr(paths, "PAPER", folder)
 
     def train(*_: object) -> NoReturn:
         raise AssertionError("a model was trained")

@@ -21,7 +21,7 @@ def block(after: str, language: str) -> str:
 
 
 def test_it_stays_short() -> None:
-    assert len(README.splitlines()) <= 170
+    assert len(README.splitlines()) <= 180
 
 
 def test_the_script_of_a_user_runs_anywhere(tmp_path: Path) -> None:
@@ -44,9 +44,11 @@ def test_its_study_becomes_a_paper(tmp_path: Path) -> None:
     paper.mkdir()
     (paper / "width.md").write_text(block(STUDY, "markdown"), encoding="utf-8")
     shutil.copy(ROOT / "paper/author.toml", paper)
-    for words in ("report width --log folder:runs", "verify paper/width.pdf --log folder:runs"):
-        done = subprocess.run(
-            [sys.executable, "-m", "research", *words.split()],
-            cwd=tmp_path, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
+    words = ["report", "width", "--log", "folder:runs"]
+    done = subprocess.run(
+        [sys.executable, "-m", "research", *words],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert (paper / "width.pdf").read_bytes().startswith(b"%PDF")
+    assert "the paper fills 1 page" in done.stderr  # so short a text is a draft

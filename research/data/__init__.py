@@ -81,6 +81,10 @@ def load(config: Data) -> Dataset:
 
     Raises:
         UserError: unknown name, impossible size, file missing or damaged, download not possible.
+
+    Example:
+        >>> load(Data("faces")).shape
+        (3, 25, 25)
     """
     kept = _KEPT.get()
     if kept is not None and config in kept:

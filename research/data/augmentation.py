@@ -17,6 +17,10 @@ def random_flip(images: Tensor, generator: Generator) -> Tensor:
     Arguments:
         images: any type, (N, C, H, W).
         generator: on the CPU; advances by N uniform numbers.
+
+    Example:
+        >>> random_flip(torch.rand(8, 3, 32, 32), Generator().manual_seed(0)).shape
+        torch.Size([8, 3, 32, 32])
     """
     count = len(images)
     flipped = drawn(lambda g: torch.rand(count, generator=g) < 0.5, generator, images.device)
@@ -33,6 +37,10 @@ def random_crop(images: Tensor, padding: int, generator: Generator) -> Tensor:
         images: any type, (N, C, H, W).
         padding: pixels, at least 0.
         generator: on the CPU; advances by 2 N integers: N from the top, then N from the left.
+
+    Example:
+        >>> random_crop(torch.rand(8, 3, 32, 32), 4, Generator().manual_seed(0)).shape
+        torch.Size([8, 3, 32, 32])
     """
     if padding < 0:
         raise UserError(f"padding must be at least 0 pixels, got {padding}")

@@ -222,7 +222,13 @@ def _are_equal(images: Tensor, chunk: int = 256) -> bool:
 
 
 def pixel_std(split: Split) -> float:
-    """Standard deviation of all pixels of all channels, in units of [0, 1]."""
+    """Standard deviation of all pixels of all channels, in units of [0, 1].
+
+    Example:
+        >>> images = torch.tensor([0, 255], dtype=torch.uint8).view(2, 1, 1, 1)
+        >>> pixel_std(Split(images, torch.arange(2)))
+        0.5
+    """
     counts = torch.bincount(split.images.flatten(), minlength=256).double().cpu()
     values, shares = torch.arange(256, dtype=torch.float64) / 255, counts / counts.sum()
     return float((shares @ (values - shares @ values).square()).sqrt())
@@ -233,6 +239,11 @@ def digest(train: Split, test: Split, classes: tuple[str, ...]) -> str:
 
     Hashed in turn: one line of JSON, `[classes, shape of train images, shape of test images]`, then
     for train and test the images' bytes, N slowest, and the labels as little-endian int64.
+
+    Example:
+        >>> split = Split(torch.zeros(2, 1, 4, 4, dtype=torch.uint8), torch.arange(2))
+        >>> digest(split, split, ("cat", "dog")) == digest(split, split, ("dog", "cat"))
+        False
     """
     header = json.dumps([classes, train.images.shape, test.images.shape])
     hashed = hashlib.sha256(f"{header}\n".encode())
@@ -256,6 +267,11 @@ def batches(
     Yields:
         images: float32 in [0, 1], (B, C, H, W).
         labels: int64, (B,).
+
+    Example:
+        >>> split = Split(torch.full((5, 1, 4, 4), 255, dtype=torch.uint8), torch.arange(5))
+        >>> [(tuple(images.shape), labels.tolist()) for images, labels in batches(split, 3)]
+        [((3, 1, 4, 4), [0, 1, 2]), ((2, 1, 4, 4), [3, 4])]
     """
     if size < 1:
         raise UserError(f"a batch needs at least 1 image, got {size}: raise --train.batch")

@@ -1,6 +1,6 @@
 """MNIST, CIFAR-10, Imagenette and Caltech-101 as torchvision reads them, checked before use.
 
-The archives of the latter two hold thousands of image files each. Of these the count is checked,
+The archives of Imagenette and Caltech-101 hold thousands of image files each, which are counted,
 and each is decoded.
 """
 

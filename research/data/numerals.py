@@ -43,19 +43,29 @@ class Numeral(NamedTuple):
 
 
 def numeral(number: int) -> Numeral:
-    """A number from `LEAST` to `MOST` written out."""
+    """A number from `LEAST` to `MOST` written out.
+
+    Example:
+        >>> numeral(23)
+        Numeral(german=('drei', 'und', 'zwanzig'), english=('twenty', 'three'), links=(2, 0))
+    """
     if not LEAST <= number <= MOST:
         raise ValueError(f"a numeral must be {LEAST} to {MOST}, got {number}")
     thousands, rest = divmod(number, 1000)
     whole = _joined(_hundreds(thousands), Numeral(("tausend",), ("thousand",), (0,)))
     whole = _joined(whole if thousands else _NOTHING, _hundreds(rest))
-    if number % 100 == 1:  # counted alone or last, one is another word
+    if number % 100 == 1:  # German has another word for a one that stands alone or last
         whole = whole._replace(german=(*whole.german[:-1], "eins"))
     return whole
 
 
 def numerals(count: int, seed: int = 0) -> list[Numeral]:
-    """Different numbers in random order."""
+    """Different numbers in random order.
+
+    Example:
+        >>> len(set(numerals(100)))
+        100
+    """
     drawn = random.Random(seed).sample(range(LEAST, MOST + 1), count)
     return [numeral(number) for number in drawn]
 

@@ -22,13 +22,21 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Words by their numbers, `SPECIALS` first."""
+    """Words by their numbers, `SPECIALS` first.
+
+    Example:
+        >>> vocabulary = Vocabulary.of([["the", "cat"], ["the", "dog"]])
+        >>> vocabulary.words
+        ('<pad>', '<s>', '</s>', '<unk>', 'the', 'cat', 'dog')
+        >>> vocabulary.encode(["the", "bird"])
+        [4, 3]
+    """
 
     words: tuple[str, ...]
 
     @classmethod
     def of(cls, sentences: Iterable[Words], least: int = 1) -> "Vocabulary":
-        """The words that occur at least so often: frequent ones first, equals by their letters."""
+        """The words that occur at least this often: frequent ones first, ties by their letters."""
         counts = Counter(word for sentence in sentences for word in sentence)
         frequent = [word for word, count in counts.items() if count >= least]
         order = sorted(frequent, key=lambda word: (-counts[word], word))
@@ -109,6 +117,11 @@ class Copying:
 
     References:
         The Annotated Encoder-Decoder with Attention, section A First Example (Bastings, 2018).
+
+    Example:
+        >>> pairs = Copying(count=2, length=3).draw(Generator().manual_seed(0))
+        >>> pairs.source.shape, torch.equal(pairs.target[:, 1:], pairs.source)
+        (torch.Size([2, 3]), True)
     """
 
     count: int = 3200
@@ -175,13 +188,23 @@ class Bitext:
 
 
 def padded(sentences: Sequence[Sequence[int]]) -> Tensor:
-    """Rows of numbers as one tensor, `PAD` behind the short ones. (N, longest)"""
+    """Rows of numbers as one tensor, `PAD` after the short ones. (N, longest)
+
+    Example:
+        >>> padded([[4, 5, 2], [6, 2]]).tolist()
+        [[4, 5, 2], [6, 2, 0]]
+    """
     longest = max(map(len, sentences))
     return torch.tensor([[*row, *[PAD] * (longest - len(row))] for row in sentences])
 
 
 def cut(sentences: Tensor) -> Tensor:
-    """Without the last columns, as far as they hold only `PAD`."""
+    """Without the last columns that hold only `PAD`.
+
+    Example:
+        >>> cut(torch.tensor([[4, 2, 0, 0], [2, 0, 0, 0]])).tolist()
+        [[4, 2], [2, 0]]
+    """
     return sentences[:, : int((sentences != PAD).sum(1).max())]
 
 

@@ -29,6 +29,10 @@ def tokeniser(name: Tokeniser) -> Tokenise:
 
     References:
         A Call for Clarity in Reporting BLEU Scores (Post, 2018).
+
+    Example:
+        >>> tokeniser("char")("Ja.")
+        ('j', 'a', '.')
     """
     if name == "words":
         return words
@@ -37,7 +41,12 @@ def tokeniser(name: Tokeniser) -> Tokenise:
 
 
 def words(line: str) -> tuple[str, ...]:
-    """Runs of letters and digits with their marks, and single other signs, in lower case, NFC."""
+    """Runs of letters and digits with their marks, and single other signs, in lower case, NFC.
+
+    Example:
+        >>> words("Ein Hund, zwei Katzen.")
+        ('ein', 'hund', ',', 'zwei', 'katzen', '.')
+    """
     return tuple(_pattern().findall(_normal(line)))
 
 

@@ -151,7 +151,7 @@ def tiles(axes: Axes, rows: Array, title: str) -> None:
 
 
 def kernel_sheets(networks: Mapping[str, Mapping[str, Array]]) -> Figure:
-    """Every kernel of every layer, a line of sheets for each network, one colour scale a sheet.
+    """Every kernel of every layer, a line of sheets for each network, one colour scale per sheet.
 
     Arguments:
         networks: label -> layer -> weights (a, b, h, w); the larger channel count runs across.
@@ -180,7 +180,7 @@ def activation_sheet(image: Array, maps: Mapping[str, Array], columns: int = 24)
         maps: layer -> (channels, h, w), in forward order; the last one a reconstruction.
     """
     pictures = {"input": image, "reconstruction": list(maps.values())[-1]}
-    # a title takes the room of four tiles, or of two where it is a single word
+    # a title takes up four tiles, or two where it is a single word
     layers = {name: max(len(values), 4) for name, values in maps.items()}
     widths = {"input": 2, "reconstruction": 2, **layers}
     lines = _lines_of(widths, columns)
@@ -253,8 +253,8 @@ def image_rows(
 
 
 def scatter_classes(axes: Axes, points: Array, labels: Array, classes: Sequence[str]) -> None:
-    """A map of points (N, 2), one colour a class, and one shape for each ten of them; drawn as
-    pixels, for thousands of vector marks take a PDF reader seconds."""
+    """A map of points (N, 2), one colour per class and one shape for every ten of them; drawn as
+    pixels, because thousands of vector marks take a PDF reader seconds."""
     size = 3 if len(classes) <= len(TEN_COLOURS) else 7  # shapes take more room than colours
     for index, name in enumerate(classes):
         chosen = points[labels == index]
@@ -315,10 +315,10 @@ def legend_below(
 
 
 def confusions(matrices: Mapping[str, Array], classes: Sequence[str]) -> Figure:
-    """Confusion matrices in a row, more than two over the page, by per cent of the true class.
+    """Confusion matrices in a row, page-wide if more than two, by per cent of the true class.
 
-    The diagonal has these per cents in print, every other cell its count; below ½ it stays empty.
-    Classes with long names have the whole page. More than a dozen have cells too small for print:
+    The diagonal prints these percentages, every other cell its count; below ½ it stays blank.
+    Classes with long names take the whole page. More than a dozen have cells too small for print:
     their matrices are shown by colour alone, and their axes name as many classes as fit.
 
     Arguments:

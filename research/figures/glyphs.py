@@ -1,4 +1,4 @@
-"""Text in SVG pictures as one path a line instead of one element a letter.
+"""Text in SVG pictures as one path per line instead of one element per letter.
 
 A PDF engine spends about a millisecond on each element. The seven figures of a write-up hold 1,600
 letters, which cost more than the layout of the text around them.

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
         deconvnet as deconvnet,
     )
     from research.methods import (
+        deepfool as deepfool,
+    )
+    from research.methods import (
         distances as distances,
     )
     from research.methods import (
@@ -58,6 +61,15 @@ if TYPE_CHECKING:
     )
     from research.methods import (
         reconstruction as reconstruction,
+    )
+    from research.methods import (
+        samples as samples,
+    )
+    from research.methods import (
+        signs as signs,
+    )
+    from research.methods import (
+        spaces as spaces,
     )
     from research.methods import (
         statistics as statistics,

@@ -19,6 +19,11 @@ def kernels(model: nn.Module) -> dict[str, Tensor]:
     Returns:
         Layer name to a detached copy on the CPU: (out, in, h, w) of a convolution, (in, out, h, w)
         of a transposed one, as torch stores them; (out, in) of a linear layer.
+
+    Example:
+        >>> model = nn.Sequential(nn.Conv2d(3, 8, 5), nn.ReLU(), nn.ConvTranspose2d(8, 3, 5))
+        >>> {name: tuple(weight.shape) for name, weight in kernels(model).items()}
+        {'0': (8, 3, 5, 5), '2': (8, 3, 5, 5)}
     """
     kinds = (nn.modules.conv._ConvNd, nn.Linear)
     return {
@@ -31,15 +36,21 @@ def kernels(model: nn.Module) -> dict[str, Tensor]:
 def activation_maps(model: nn.Module, images: Tensor) -> dict[str, Tensor]:
     """The output of every layer for some images, in the order in which the layers ran.
 
-    A layer that runs more than once appears as `name`, `name:2`, … Outputs are copied at the
-    moment they arise, so a ReLU in place behind a convolution does not change what is reported for
-    the convolution. The model runs in evaluation mode and is left as it was found.
+    A layer that runs more than once appears as `name`, `name:2`, … Outputs are copied as soon as
+    they are computed, so an in-place ReLU behind a convolution does not change what is reported
+    for the convolution. The model runs in evaluation mode and is left as it was.
 
     Arguments:
         images: (N, C, H, W) in [0, 1], on the model's device.
 
     Returns:
         Layer name to activations (N, …) on the CPU, in float32.
+
+    Example:
+        >>> model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU())
+        >>> maps = activation_maps(model, torch.rand(2, 1, 8, 8))
+        >>> {name: tuple(values.shape) for name, values in maps.items()}
+        {'0': (2, 4, 6, 6), '1': (2, 4, 6, 6)}
     """
     maps: dict[str, Tensor] = {}
     with evaluation(model), _recording(model, maps):
@@ -48,7 +59,12 @@ def activation_maps(model: nn.Module, images: Tensor) -> dict[str, Tensor]:
 
 
 def describe(values: Array) -> dict[str, Cell]:
-    """Shape, range and share of zeros of one layer's activations, a row of a table."""
+    """Shape, range and share of zeros of one layer's activations, a row of a table.
+
+    Example:
+        >>> describe(np.array([[0.0, 2.0], [0.0, -1.0]]))
+        {'shape': '2 × 2', 'min': -1.0, 'max': 2.0, 'zeros': 0.5}
+    """
     return {
         "shape": " × ".join(map(str, values.shape)),
         "min": float(values.min()),
@@ -58,10 +74,17 @@ def describe(values: Array) -> dict[str, Cell]:
 
 
 def save_sheet(path: Path, values: Array, zoom: int = 8) -> None:
-    """Writes kernels (a, b, h, w) or maps (n, h, w) as one grey picture, to be looked at quickly.
+    """Writes kernels (a, b, h, w) or maps (n, h, w) as one grey picture for a quick look.
 
-    All tiles share one scale: black is the least value, white the greatest. Each pixel is enlarged
-    `zoom` times; lines of mid-grey part the tiles.
+    All tiles share one scale from black (the least value) to white (the greatest). Each pixel is
+    enlarged `zoom` times; mid-grey lines separate the tiles.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     save_sheet(Path(folder, "maps.png"), np.random.rand(4, 5, 5), zoom=2)
+        ...     Image.open(Path(folder, "maps.png")).size
+        (48, 12)
     """
     rows = values if values.ndim == 4 else values[None]
     grey = (rows - rows.min()) / max(float(np.ptp(rows)), 1e-12)

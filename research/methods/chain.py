@@ -1,8 +1,8 @@
-"""A network as a chain: the layers that an image passes one after the other, each by its name.
+"""A network as a chain: the layers that an image passes through one after another, by name.
 
-What projects an activation back to the pixels has to know every layer on the way, those written as
-functions in `forward` too. The network is traced with `torch.fx`; one that branches, or that has a
-layer of which the way back is not known, is refused with the layer's place.
+Projecting an activation back to the pixels takes every layer on the way, including those that
+`forward` calls as functions. The network is traced with `torch.fx`; one that branches, or has a
+layer whose way back is unknown, is refused, and the error says which layer it is.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ from research.models.inference import evaluation
 
 @dataclass(frozen=True)
 class Passage:
-    """What images left behind on their way through a chain, up to some layer.
+    """What is kept of images on their way through a chain up to some layer.
 
     Attributes:
         links: the layers passed, in order.
@@ -38,11 +38,17 @@ class Passage:
 
 
 class Chain:
-    """A network's layers in the order in which an image passes them.
+    """A network's layers in the order in which an image passes through them.
 
     Raises:
-        ArgumentError: the network branches, has a layer of which the way back is not known, or
-            computes something else than its layers one after the other.
+        ArgumentError: the network branches, has a layer whose way back is unknown, or computes
+            something other than its layers one after another.
+
+    Example:
+        >>> model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.MaxPool2d(2))
+        >>> chain = Chain(model, torch.rand(2, 1, 8, 8))
+        >>> chain.names, chain.outputs(torch.rand(5, 1, 8, 8), ["2"])["2"].shape
+        (['0', '1', '2'], torch.Size([5, 4, 3, 3]))
     """
 
     def __init__(self, model: nn.Module, example: Tensor, *, open_end: bool = False) -> None:
@@ -80,9 +86,9 @@ class Chain:
             yield link.name, images
 
     def outputs(self, images: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
-        """The outputs (N, …) of some layers; what lies behind the last of them is not computed."""
-        found = dict(self.some(images, layers))
-        return {layer: found[layer] for layer in layers}
+        """The outputs (N, …) of some layers; layers behind the last of them are not computed."""
+        outputs = dict(self.some(images, layers))
+        return {layer: outputs[layer] for layer in layers}
 
     def some(self, images: Tensor, layers: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
         """As `forward`, but only these layers, in the network's order, and none behind them."""
@@ -100,7 +106,7 @@ class Chain:
             shapes.append(images.shape[1:])
             with evaluation(link.module):
                 if isinstance(link.module, nn.MaxPool2d):
-                    images, switches[place] = pooled(link.module, images)
+                    images, switches[place] = _pooled(link.module, images)
                 else:
                     images = apply(link.module, images)
         return Passage(links, shapes, switches, images)
@@ -110,7 +116,7 @@ class Chain:
             wanted = self.model(example)
         if not _equal(self._output(example), wanted):
             raise ArgumentError(
-                f"the layers of {type(self.model).__name__} one after the other do not give what "
+                f"the layers of {type(self.model).__name__} one after another do not give what "
                 "the network gives: let forward() pass its input through layers only"
             )
 
@@ -129,20 +135,25 @@ class Chain:
         return images
 
 
-def _equal(found: Tensor | None, wanted: Any) -> bool:
-    """Up to rounding, relative to the largest value; NaN is no difference."""
-    if found is None or not isinstance(wanted, Tensor) or found.shape != wanted.shape:
+def _equal(output: Tensor | None, wanted: Any) -> bool:
+    """Up to rounding, relative to the largest value; NaN counts as no difference."""
+    if output is None or not isinstance(wanted, Tensor) or output.shape != wanted.shape:
         return False
-    return not bool((found - wanted).abs().max() > 1e-4 * wanted.abs().max())
+    return not bool((output - wanted).abs().max() > 1e-4 * wanted.abs().max())
 
 
 def apply(module: nn.Module, images: Tensor) -> Tensor:
-    """A layer's output without what hooks make of it; the input is left as it is."""
+    """A layer's output without the effect of hooks; the input is left as it is.
+
+    Example:
+        >>> apply(nn.ReLU(inplace=True), torch.tensor([-1.0, 2.0])).tolist()
+        [0.0, 2.0]
+    """
     output: Tensor = F.relu(images) if isinstance(module, nn.ReLU) else module.forward(images)
     return output
 
 
-def pooled(pool: nn.MaxPool2d, images: Tensor) -> tuple[Tensor, Tensor]:
+def _pooled(pool: nn.MaxPool2d, images: Tensor) -> tuple[Tensor, Tensor]:
     """Maxima and their places in each plane of the input, flat."""
     maxima, places = F.max_pool2d(
         images, pool.kernel_size, pool.stride, pool.padding, pool.dilation, pool.ceil_mode,

@@ -2,13 +2,13 @@
 
 Features x of an image and x̃ of the image with a part hidden differ by ε = x - x̃. Two images agree
 on a unit if ε has the same sign in both, 0 being a sign of its own: behind a ReLU most are 0. What
-is 0 in exact arithmetic may not be in a fast convolution's, and its sign would be one of chance, so
+is 0 in exact arithmetic may not be 0 in a fast convolution, and its sign would be chance, so
 differences that float32 does not resolve count as 0.
 
 References:
     Visualizing and Understanding Convolutional Networks (Zeiler and Fergus, arXiv 1311.2901),
-    section 4.3 and table 1, of which the printed version of 2014 has no counterpart. There Δ is a
-    sum over pairs of images, here a mean, and what the sign of 0 is remains open.
+    section 4.3 and table 1, which the printed version of 2014 leaves out. There Δ is a sum over
+    pairs of images, here a mean, and the sign of 0 is left open.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,11 +22,11 @@ Box = tuple[float, float, float, float]
 """top, left, bottom, right as shares of the height and width, in [0, 1]"""
 
 _DRAWS = 10_000
-"""boxes drawn at once, of which those that overlap others are left out"""
+"""boxes drawn at once, before those that overlap others are left out"""
 
 
 def masked(images: Tensor, boxes: Sequence[Box], fill: Tensor | float) -> Tensor:
-    """Images with a box of each filled.
+    """Images with a box filled in each.
 
     Boxes of one height and width hide equally many pixels wherever they lie.
 
@@ -37,6 +37,10 @@ def masked(images: Tensor, boxes: Sequence[Box], fill: Tensor | float) -> Tensor
 
     Raises:
         ArgumentError: a box is empty or not inside the image, or their number is neither 1 nor N.
+
+    Example:
+        >>> masked(torch.ones(1, 1, 2, 4), [(0.0, 0.0, 0.5, 0.5)], fill=0.0).tolist()
+        [[[[0.0, 0.0, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0]]]]
     """
     if len(boxes) not in (1, len(images)):
         raise ArgumentError(
@@ -78,6 +82,12 @@ def random_boxes(
 
     Raises:
         ArgumentError: the box is empty or not inside the image, or no place is left for it.
+
+    Example:
+        >>> centre = (0.4, 0.4, 0.6, 0.6)
+        >>> boxes = random_boxes(centre, 3, torch.Generator().manual_seed(0), avoid=[centre])
+        >>> [round(bottom - top, 6) for top, left, bottom, right in boxes]
+        [0.2, 0.2, 0.2]
     """
     top, left, bottom, right = _checked(box)
     size = torch.tensor([bottom - top, right - left], dtype=torch.float64)
@@ -87,8 +97,8 @@ def random_boxes(
         corners = corners[~((corners < end) & (corners + size > start)).all(1)]
     if len(corners) < count:
         raise ArgumentError(
-            f"of {_DRAWS} random boxes {len(corners)} overlap none of those to avoid, needed are "
-            f"{count}; choose smaller boxes"
+            f"{len(corners)} of {_DRAWS} random boxes overlap none of those to avoid, {count} are "
+            "needed; choose smaller boxes"
         )
     drawn = torch.cat([corners, (corners + size).clamp(max=1)], 1)[:count]
     return [(top, left, bottom, right) for top, left, bottom, right in drawn.tolist()]
@@ -110,9 +120,14 @@ def sign_changes(
     """The signs of ε = x - x̃, int8 (N, D).
 
     Arguments:
-        features: of a layer, images (N, C, H, W) to (N, …); of a network in evaluation mode.
-        images, hidden: as they are, and masked.
+        features: images (N, C, H, W) to a layer's features (N, …), the network in evaluation mode.
+        images, hidden: the images (N, C, H, W) in [0, 1], and the same with a part hidden.
         tolerance: |ε| up to this share of the largest |x| of the image counts as 0.
+
+    Example:
+        >>> images, hidden = torch.tensor([[0.9, 0.5, 0.0]]), torch.tensor([[0.4, 0.5, 0.3]])
+        >>> sign_changes(torch.nn.Flatten(), images, hidden).tolist()
+        [[1, 0, -1]]
     """
     whole = features(images).flatten(1)
     change = whole - features(hidden).flatten(1)
@@ -123,8 +138,8 @@ def sign_changes(
 def disagreement(signs: Tensor) -> float:
     """Δ: the share of units on which two images disagree, mean over all pairs of images.
 
-    Of n images, n₊, n₀ and n₋ of which have a sign, a share 1 - Σ n_s (n_s - 1) / (n (n - 1)) of
-    the pairs disagree, so that no pair need be looked at.
+    Where n₊, n₀ and n₋ of n images have each sign, a share 1 - Σ n_s (n_s - 1) / (n (n - 1)) of
+    the pairs disagrees, so no pair has to be looked at.
 
     Arguments:
         signs: -1, 0 or 1, int8 (N, D).
@@ -133,7 +148,11 @@ def disagreement(signs: Tensor) -> float:
         In [0, 1]: 0 for equal signs, 1/2 for random ones without zeros.
 
     Raises:
-        ArgumentError: less than two images.
+        ArgumentError: fewer than two images.
+
+    Example:
+        >>> disagreement(torch.tensor([[1, 0], [1, -1]], dtype=torch.int8))  # one unit of two
+        0.5
     """
     number = len(signs)
     if number < 2:
@@ -149,7 +168,11 @@ def grouped(signs: Tensor, size: int) -> list[float]:
     Groups share no image, so they are independent repetitions.
 
     Raises:
-        ArgumentError: a group is less than two images, or more than there are.
+        ArgumentError: a group has fewer than two images, or more than there are.
+
+    Example:
+        >>> grouped(torch.tensor([[1, 0], [1, -1], [1, 1], [1, 1]], dtype=torch.int8), size=2)
+        [0.5, 0.0]
     """
     if not 2 <= size <= len(signs):
         raise ArgumentError(

@@ -19,7 +19,7 @@ from research.methods.classification import cross_entropy
 from research.models.inference import evaluation
 
 _BLOCK = 16
-"""images that are summed up at once, few enough for sums of 16 bits: far faster than 64"""
+"""images summed at once, few enough for 16-bit sums, which are far faster than 64-bit ones"""
 
 
 def ten_crops(images: Tensor, side: int) -> Tensor:
@@ -30,6 +30,10 @@ def ten_crops(images: Tensor, side: int) -> Tensor:
 
     Raises:
         ArgumentError: the images are smaller than `side`.
+
+    Example:
+        >>> ten_crops(torch.rand(2, 3, 8, 8), side=6).shape
+        torch.Size([2, 10, 3, 6, 6])
     """
     sources = (images, images.flip(3))
     return torch.stack(
@@ -42,18 +46,26 @@ def centre(images: Tensor, side: int) -> Tensor:
 
     Raises:
         ArgumentError: the images are smaller than `side`.
+
+    Example:
+        >>> centre(torch.arange(16).view(1, 1, 4, 4), side=2).tolist()
+        [[[[5, 6], [9, 10]]]]
     """
     return _cut(images, _places(images, side)[-1], side)
 
 
 def random_one_of_ten(images: Tensor, side: int, generator: Generator | None = None) -> Tensor:
-    """One of its ten crops, drawn for each image, (N, C, side, side).
+    """One of the ten crops of each image, drawn at random, (N, C, side, side).
 
     Arguments:
         generator: on the CPU, torch's own when absent; advances by N integers.
 
     Raises:
         ArgumentError: the images are smaller than `side`.
+
+    Example:
+        >>> random_one_of_ten(torch.rand(2, 3, 8, 8), side=6).shape
+        torch.Size([2, 3, 6, 6])
     """
     (number, channels, _, width), device = images.shape, images.device
     places = torch.tensor(_places(images, side))
@@ -73,18 +85,29 @@ def random_one_of_ten(images: Tensor, side: int, generator: Generator | None = N
 
 
 def cropped(split: Split, side: int) -> Split:
-    """The images of a split by their middle."""
+    """The split with each image cut to its centre crop.
+
+    Example:
+        >>> split = Split(torch.zeros(5, 3, 8, 8, dtype=torch.uint8), torch.arange(5))
+        >>> cropped(split, side=6).images.shape
+        torch.Size([5, 3, 6, 6])
+    """
     return Split(centre(split.images, side).contiguous(), split.labels)
 
 
 def crop_loss(model: nn.Module, images: Tensor, labels: Tensor, side: int) -> Tensor:
-    """Mean cross-entropy of a batch of which each image is seen as one of its ten crops."""
+    """Mean cross-entropy of a batch in which each image is seen as one of its ten crops.
+
+    Example:
+        >>> crop_loss(nn.Flatten(), torch.zeros(2, 1, 3, 3), torch.tensor([0, 3]), side=2)  # log 4
+        tensor(1.3863)
+    """
     crops = random_one_of_ten(images, side)
     return cross_entropy(model, crops.contiguous(memory_format=torch.channels_last), labels)
 
 
 def ten_crop_probabilities(model: nn.Module, split: Split, side: int, batch: int = 512) -> Tensor:
-    """The mean over the ten crops of the probabilities of the classes, float32 (N, K).
+    """The class probabilities, averaged over the ten crops, float32 (N, K).
 
     Arguments:
         model: maps crops in [0, 1] to logits; used in evaluation mode.
@@ -93,6 +116,11 @@ def ten_crop_probabilities(model: nn.Module, split: Split, side: int, batch: int
 
     Raises:
         ArgumentError: the images are smaller than `side`.
+
+    Example:
+        >>> split = Split(torch.zeros(5, 1, 3, 3, dtype=torch.uint8), torch.arange(5))
+        >>> ten_crop_probabilities(nn.Flatten(), split, side=2)[0].tolist()
+        [0.25, 0.25, 0.25, 0.25]
     """
     with evaluation(model):
         parts = [
@@ -105,10 +133,15 @@ def ten_crop_probabilities(model: nn.Module, split: Split, side: int, batch: int
 def mean_image(split: Split, side: int) -> Tensor:
     """The mean of each pixel over the centre crops, float32 (C, side, side) in [0, 1].
 
-    Summed up as integers, and so independent of the order of the images.
+    Sums are of integers, so the order of the images does not matter.
 
     Raises:
         ArgumentError: the images are smaller than `side`.
+
+    Example:
+        >>> split = Split(torch.full((5, 1, 3, 3), 51, dtype=torch.uint8), torch.arange(5))
+        >>> mean_image(split, side=1)
+        tensor([[[0.2000]]])
     """
     crops = centre(split.images, side)
     total = torch.zeros(crops.shape[1:], dtype=torch.int64, device=crops.device)
@@ -134,7 +167,7 @@ def _places(images: Tensor, side: int) -> list[tuple[int, int]]:
     down, right = height - side, width - side
     if min(down, right) < 0 or side < 1:
         raise ArgumentError(
-            f"crops of {side} pixels need images at least as large, these have {height} × {width}; "
+            f"crops of {side} pixels need images at least as large, got {height} × {width}; "
             "take smaller crops or larger images"
         )
     # Python rounds halves to even, as torchvision does for its centre

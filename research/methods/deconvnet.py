@@ -1,8 +1,8 @@
 """The deconvolutional network: one activation of a network, projected back to the pixels.
 
 All other activations are set to zero; then, layer by layer, maxima go back to the places they came
-from (unpooling by switches), what is negative is cut off (ReLU), and filters are transposed. Biases
-take no part, contrast normalisation is passed over, and batch norm counts as part of its filter.
+from (unpooling by switches), negative values are cut off (ReLU), and filters are transposed. Biases
+take no part, contrast normalisation is skipped, and batch norm counts as part of its filter.
 
 A projection is computed in the window of the image that its activation can see, not in the whole
 image: for the first layers that is a small part of the work.
@@ -39,11 +39,11 @@ class Units(NamedTuple):
 
 
 class Window(NamedTuple):
-    """Equal windows of planes, one per row; places outside the plane hold zeros.
+    """Windows of equal size onto planes, one per row; places outside the plane hold zeros.
 
     Attributes:
         values: (B, C, h, w).
-        corner: row and column of the upper left place in the plane, int64 (B, 2), maybe negative.
+        corner: row and column of the upper left place in the plane, int64 (B, 2); may be negative.
     """
 
     values: Tensor
@@ -59,15 +59,24 @@ def project(chain: Chain, images: Tensor, layer: str, units: Units, batch: int =
         batch: projections at a time.
 
     Returns:
-        Window of the pixels that the unit can see, (B, C, h, w) of either sign. Where it would be
-        larger than the image it is the image.
+        The window of pixels that each unit can see, (B, C, h, w) of either sign, at most the whole
+        image.
 
     Raises:
         ArgumentError: no such layer, image, unit or position, or an activation that is not
             positive.
+
+    Example:
+        >>> model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU()).requires_grad_(False)
+        >>> _ = nn.init.ones_(model[0].weight)
+        >>> images = torch.ones(2, 1, 8, 8)
+        >>> unit = Units(torch.tensor([1]), torch.tensor([3]), torch.tensor([[2, 5]]))
+        >>> window = project(Chain(model, images), images, "1", unit)
+        >>> window.values.shape, window.corner.tolist()
+        (torch.Size([1, 1, 3, 3]), [[2, 5]])
     """
     _check_images(units, images)
-    order = units.image.argsort(stable=True)  # so that an image passes once, or nearly so
+    order = units.image.argsort(stable=True)  # so that each image passes through once, or nearly so
     parts = []
     for rows in torch.split(order, batch):
         shown, image = torch.unique(units.image[rows], return_inverse=True)
@@ -83,7 +92,11 @@ def project(chain: Chain, images: Tensor, layer: str, units: Units, batch: int =
 def strongest_positions(maps: Tensor) -> tuple[Tensor, Tensor]:
     """The largest value of each map and its place: (N, M) and int64 (N, M, 2).
 
-    Of equal values the first in reading order. Units of a linear layer (N, M) are maps of one.
+    Ties go to the first in reading order. Units of a linear layer, (N, M), are maps of one place.
+
+    Example:
+        >>> strongest_positions(torch.tensor([[[[0.0, 1.0], [3.0, 2.0]]]]))
+        (tensor([[3.]]), tensor([[[1, 0]]]))
     """
     flat = maps.flatten(2) if maps.ndim == 4 else maps[..., None]
     values, places = flat.max(2)
@@ -92,14 +105,24 @@ def strongest_positions(maps: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def pasted(window: Window, shape: Sequence[int]) -> Tensor:
-    """Windows put back into planes of zeros, (B, C, H, W)."""
+    """Windows put back into planes of zeros, (B, C, H, W).
+
+    Example:
+        >>> pasted(Window(torch.ones(1, 1, 1, 2), torch.tensor([[1, 0]])), (2, 3)).tolist()
+        [[[[0.0, 0.0, 0.0], [1.0, 1.0, 0.0]]]]
+    """
     return _moved(window, torch.zeros_like(window.corner), (shape[-2], shape[-1])).values
 
 
 def cut(images: Tensor, corner: Tensor, size: tuple[int, int], fill: float) -> Tensor:
-    """The windows of images (B, C, H, W) at these corners, (B, C, *size); outside is `fill`."""
-    found = _moved(_in_full(images), corner, size)
-    return found.values.where(_inside(corner, size, images.shape), fill)
+    """The windows of images (B, C, H, W) at these corners, (B, C, *size); `fill` outside.
+
+    Example:
+        >>> cut(torch.ones(1, 1, 4, 4), torch.tensor([[3, 3]]), (2, 2), fill=0.5).tolist()
+        [[[[1.0, 0.5], [0.5, 0.5]]]]
+    """
+    window = _moved(_in_full(images), corner, size)
+    return window.values.where(_inside(corner, size, images.shape), fill)
 
 
 _FEW = 4
@@ -148,8 +171,8 @@ def _check_images(units: Units, images: Tensor) -> None:
     wrong = units.image[(units.image < 0) | (units.image >= len(images))]
     if len(wrong):
         raise ArgumentError(
-            f"units must lie in one of the {len(images)} images that are given, one is in image "
-            f"{int(wrong[0])}; number them from 0"
+            f"units must lie in one of the {len(images)} images, got image {int(wrong[0])}; "
+            "number them from 0"
         )
 
 
@@ -179,8 +202,8 @@ def _transposed(conv: nn.Conv2d, window: Window, shape: Sequence[int]) -> Window
 def _by_phases(conv: nn.Conv2d, values: Tensor) -> Tensor:
     """The transposed convolution as an ordinary one, which is 2 to 4 times as fast on a CPU.
 
-    With stride s, every s-th row of the result is made with every s-th row of the filters, turned
-    round: these become s² times as many channels, which are then put in between each other.
+    With stride s, every s-th row of the result is made with every s-th row of the flipped filters:
+    these become s² times as many channels, which are then interleaved.
     """
     (down, right), (kernel, across) = pair(conv.stride), pair(conv.kernel_size)
     high, wide = -(-kernel // down), -(-across // right)
@@ -231,17 +254,17 @@ def _under(window: Window, switches: Tensor, image: Tensor) -> Tensor:
 
 def _scaled(module: nn.Module, window: Window, shape: Sequence[int]) -> Window:
     """Times the layer's factor at each place."""
-    factor = factor_of(module).to(window.values)
+    factor = _factor_of(module).to(window.values)
     if len(shape) == 1:
         factor = factor.expand(1, *shape)[..., None, None]
-    elif factor.shape[-2:].numel() > 1:  # another one at each place
+    elif factor.shape[-2:].numel() > 1:  # one of its own at each place
         planes = factor.expand(len(window.values), *shape)
         factor = _moved(_in_full(planes), window.corner, _size(window)).values
     return window._replace(values=window.values * factor)
 
 
-def factor_of(module: nn.Module) -> Tensor:
-    """What a layer multiplies by when evaluating, to be broadcast over (C, H, W)."""
+def _factor_of(module: nn.Module) -> Tensor:
+    """What a layer multiplies by in evaluation, to be broadcast over (C, H, W)."""
     if isinstance(module, Normalise):
         return 1 / module.std
     if isinstance(module, CentredPixels):
@@ -273,7 +296,12 @@ def _whole(module: nn.Module, window: Window, shape: Sequence[int]) -> Window:
 
 
 def pair(value: int | tuple[int, ...] | str | None) -> tuple[int, int]:
-    """A layer's setting for rows and columns."""
+    """A layer's setting for rows and columns.
+
+    Example:
+        >>> pair(3), pair((3, 5))
+        ((3, 3), (3, 5))
+    """
     assert not isinstance(value, str)
     assert value is not None
     return (value, value) if isinstance(value, int) else (value[0], value[1])
@@ -294,7 +322,7 @@ def _below(corner: Tensor, layer: nn.Conv2d | nn.MaxPool2d) -> Tensor:
 def _framed(
     corner: Tensor, size: Sequence[int], shape: Sequence[int]
 ) -> tuple[Tensor, tuple[int, int]]:
-    """Windows of a plane; along an axis where they are as large, they become the plane."""
+    """Windows of a plane; along an axis where they are at least as large, they become the plane."""
     smaller = [mine < whole for mine, whole in zip(size, shape[-2:], strict=True)]
     rows, columns = (min(pair) for pair in zip(size, shape[-2:], strict=True))
     return corner * torch.tensor(smaller).to(corner.device), (rows, columns)
@@ -345,14 +373,14 @@ def _moved(window: Window, corner: Tensor, size: tuple[int, int]) -> Window:
     )
     flat = (rows[:, :, None] * values.shape[3] + columns[:, None]).flatten(1)
     index = flat[:, None].expand(-1, values.shape[1], -1)
-    found = values.flatten(2).gather(2, index).view(*values.shape[:2], *size)
-    return Window(found * _inside(steps, size, values.shape), corner)
+    seen = values.flatten(2).gather(2, index).view(*values.shape[:2], *size)
+    return Window(seen * _inside(steps, size, values.shape), corner)
 
 
 def _shifted(values: Tensor, steps: Sequence[int], size: Sequence[int]) -> Tensor:
     """What all windows show once they have moved by the same steps, as `_moved`."""
     pads: list[int] = []
     for step, length, known in zip(steps, size, values.shape[2:], strict=True):
-        step = min(max(step, -length), known)  # further away nothing of it is seen, either
+        step = min(max(step, -length), known)  # further away, nothing of it is seen either
         pads = [-step, step + length - known, *pads]
     return F.pad(values, pads) if any(pads) else values

@@ -5,8 +5,8 @@ last two depend on the scale of the vectors:
 
     mse     mean squared difference per component
     cosine  1 - cos of the angle, in [0, 2]; a zero vector is at 1 from every other
-    ce      cross-entropy H(p, q) = -Σ p log q in nat, not symmetric and not 0 for equal vectors
-    js      Jensen-Shannon divergence of p and q in nat, in [0, log 2]
+    ce      cross-entropy H(p, q) = -Σ p log q in nats, not symmetric and not 0 for equal vectors
+    js      Jensen-Shannon divergence of p and q in nats, in [0, log 2]
 
 N vectors have N (N - 1) pairs but only N independent samples: intervals resample the vectors. An
 interval that took the pairs for independent would be several times too narrow.
@@ -22,6 +22,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from research.errors import ArgumentError
 from research.methods import statistics
 from research.records import Number
 
@@ -30,7 +31,7 @@ Vectors = npt.NDArray[np.floating]
 Labels = npt.NDArray[np.integer]
 Floats = npt.NDArray[np.float64]
 
-TILE = 1 << 17  # numbers in flight of a Jensen-Shannon divergence: they stay in a core's cache
+TILE = 1 << 17  # numbers in flight in a Jensen-Shannon divergence, few enough for a core's cache
 FINE = 1 << 16  # bins of the histograms before they are cut to where the distances lie
 
 
@@ -66,6 +67,10 @@ def pairwise(a: Vectors, b: Vectors, metric: Metric) -> Vectors:
     The precision is that of `a`, float32 or float64. The absolute error is a few units in the
     last place of 1 (cosine, js), of the distance (ce), or of the mean square of the components
     about the mean of `a` (mse). The diagonal of `pairwise(a, a, metric)` is exactly 0, but for ce.
+
+    Example:
+        >>> pairwise(np.array([[0.0, 0.0]]), np.array([[1.0, 1.0], [3.0, 0.0]]), "mse").tolist()
+        [[1.0, 4.5]]
     """
     first = torch.tensor(a)
     rows, columns = (_form(x, metric, first.mean(0)) for x in (first, torch.tensor(b).to(first)))
@@ -99,7 +104,13 @@ def class_distances(
         block: vectors whose distances to all others are held at a time.
 
     Raises:
-        ValueError: there are too few classes or vectors.
+        ArgumentError: there are too few classes or vectors.
+
+    Example:
+        >>> vectors = np.array([[0.0, 0.0], [0.0, 1.0], [4.0, 0.0], [4.0, 1.0]])
+        >>> apart = class_distances(vectors, np.array([0, 0, 1, 1]), "mse", permutations=50)
+        >>> apart.intra.value, apart.inter.value, apart.means.shape
+        (0.5, 8.25, (2, 2))
     """
     space = _Space.of(vectors, labels, metric, block)
     sums = np.zeros((len(space.sizes),) * 2)
@@ -122,7 +133,7 @@ def class_distances(
     edges, densities = histogram.densities(bins)
     n = len(labels)
     ratio = float(_ratios(inter, intra))
-    # rounding must not break ties with labellings that are the true one under other names
+    # rounding must not break ties with labellings that are the true one with names swapped
     p = statistics.permutation_p(ratio * (1 - 1e-5), _ratios(null_inter, null_intra))
     return ClassDistances(
         sums / pairs,
@@ -155,7 +166,12 @@ def percentiles(
         queries: a distance, and whether to compare it with the pairs of one class or of two.
 
     Returns:
-        For each query the percentage of such pairs that are closer, equal ones counted by half.
+        For each query the percentage of such pairs that are closer; equal ones count half.
+
+    Example:
+        >>> vectors = np.array([[0.0, 0.0], [0.0, 1.0], [4.0, 0.0], [4.0, 1.0]])
+        >>> percentiles(vectors, np.array([0, 0, 1, 1]), "mse", [(0.2, True), (8.25, False)])
+        [0.0, 50.0]
     """
     space = _Space.of(vectors, labels, metric, block)
     below, pairs = np.zeros(len(queries)), np.zeros(len(queries))
@@ -175,8 +191,8 @@ def percentiles(
 class _Form:
     """Vectors made ready for a metric.
 
-    All metrics but js are offset[i] + offset[j] + rows[i] · columns[j]. In js, both offsets less
-    Σ m log m of the mean m of p and q, rows and columns are p and q times D / 2.
+    All metrics but js are offset[i] + offset[j] + rows[i] · columns[j]. In js it is both offsets
+    less Σ m log m of the mean m of p and q; rows and columns are p and q times D / 2.
     """
 
     rows: Tensor  # (N, D)
@@ -272,8 +288,9 @@ class _Space:
     def of(cls, vectors: Vectors, labels: Labels, metric: Metric, block: int) -> "_Space":
         _, compact, sizes = np.unique(labels, return_inverse=True, return_counts=True)
         if len(sizes) < 2 or sizes.min() < 2:
-            raise ValueError(
-                f"at least 2 classes of at least 2 vectors each are needed, got sizes {sizes}"
+            raise ArgumentError(
+                f"at least 2 classes of at least 2 vectors each are needed, got sizes {sizes}; "
+                "give more vectors or leave a class out"
             )
         order = np.argsort(compact, kind="stable")
         ordered = torch.tensor(vectors[order])

@@ -18,11 +18,16 @@ from research.errors import ArgumentError
 from research.records import Array
 
 _POINTS = 64
-"""least places of the discrete Fourier transform of a filter along each axis"""
+"""fewest points of the discrete Fourier transform of a filter along each axis"""
 
 
 def dead(kernels: Tensor, share: float = 0.1) -> float:
-    """The share of filters (out, in, h, w) whose RMS is below `share` of the median filter's."""
+    """The share of filters (out, in, h, w) whose RMS is below `share` of the median filter's.
+
+    Example:
+        >>> dead(torch.cat([torch.ones(3, 1, 5, 5), torch.zeros(1, 1, 5, 5)]))
+        0.25
+    """
     rms = kernels.double().square().mean((1, 2, 3)).sqrt()
     return (rms < share * rms.quantile(0.5)).double().mean().item()
 
@@ -37,20 +42,30 @@ def power(kernels: Tensor) -> Array:
 
     Returns:
         (out, n, m), the squared magnitudes of the zero-padded transform over n · m, so that they
-        sum up to the filter's squared weights; n and m are 64, or h and w if those are more.
+        sum to the filter's squared weights; n and m are 64, or h and w if those are more.
         Frequency 0 comes first, as in `numpy.fft.fftfreq`.
+
+    Example:
+        >>> powers = power(torch.ones(2, 3, 5, 5))
+        >>> powers.shape, powers.sum((1, 2)).round(6).tolist()
+        ((2, 64, 64), [75.0, 75.0])
     """
     height, width = (max(_POINTS, side) for side in kernels.shape[2:])
     waves = torch.fft.fft2(kernels.double(), (height, width)).abs().square().sum(1)
-    found: Array = (waves / (height * width)).numpy(force=True)
-    return found
+    powers: Array = (waves / (height * width)).numpy(force=True)
+    return powers
 
 
 def frequency(kernels: Tensor) -> Array:
-    """The distance from frequency 0, mean over each filter's power, in cycles per pixel, (out,).
+    """The distance from frequency 0 in cycles per pixel, mean over each filter's power, (out,).
 
-    From 0 for a filter with equal weights, if it were endless, to √2/2 for a checkerboard; nan for
-    a filter of zeros.
+    It is 0 for an endless filter of equal weights and √2/2 for a checkerboard; nan for a filter of
+    zeros.
+
+    Example:
+        >>> smooth, checked = frequency(torch.tensor([[[[1.0, 1.0]]], [[[1.0, -1.0]]]]))
+        >>> bool(smooth < checked)
+        True
     """
     powers = power(kernels)
     rows, columns = (np.fft.fftfreq(side) for side in powers.shape[1:])
@@ -63,7 +78,7 @@ def frequency(kernels: Tensor) -> Array:
 def beyond_nyquist(kernels: Tensor, stride: int) -> Array:
     """The share of each filter's power that a grid of this stride cannot carry, (out,) in [0, 1].
 
-    For white noise it is 1 - 1/stride² in the mean. Computed without a transform: the power of
+    For white noise it is 1 - 1/stride² on average. Computed without a transform: the power of
     weights w_i up to frequency a is Σ_ij w_i w_j ∫ cos(2π f (i - j)) df, from -a to a, along each
     axis. nan for a filter of zeros.
 
@@ -72,6 +87,10 @@ def beyond_nyquist(kernels: Tensor, stride: int) -> Array:
 
     References:
         Prolate Spheroidal Wave Functions, Fourier Analysis, and Uncertainty - V (Slepian, 1978).
+
+    Example:
+        >>> beyond_nyquist(torch.ones(1, 1, 1, 1), stride=2).tolist()  # one pixel passes all alike
+        [0.75]
     """
     _check(stride)
     weights = kernels.double().numpy(force=True)
@@ -89,9 +108,9 @@ def _carrying(side: int, stride: int) -> Array:
 def aliased(images: Tensor, kernels: Tensor, stride: int, batch: int = 32) -> float:
     """The share of the responses' variance that lies beyond the Nyquist frequency of the stride.
 
-    Responses are computed at every pixel, before the ReLU, without padding, so that nothing but
-    the filters and the images shapes them; a bias would change none of it. The mean of each map is
-    removed and its edges are faded out by a Hann window, so that frequencies are resolved to some
+    Responses are computed at every pixel, before the ReLU, without padding, so that only
+    the filters and the images shape them; a bias would change nothing. The mean of each map is
+    removed and its edges are faded out by a Hann window, so that frequencies are resolved to about
     2/side. Variances are summed over images and maps: maps that vary more weigh more.
 
     Arguments:
@@ -104,6 +123,12 @@ def aliased(images: Tensor, kernels: Tensor, stride: int, batch: int = 32) -> fl
 
     Raises:
         ArgumentError: the stride is less than 1.
+
+    Example:
+        >>> _ = torch.manual_seed(0)
+        >>> noise, pixel = torch.rand(8, 1, 32, 32), torch.ones(1, 1, 1, 1)
+        >>> 0.7 < aliased(noise, pixel, stride=2) < 0.8  # 3/4 of white noise
+        True
     """
     _check(stride)
     total = carried = 0.0

@@ -2,12 +2,12 @@
 
 All changes interpolate bilinearly in the plane of the pixels' centres; what comes in from outside
 the image, and what the border pixels are blended with, is `fill`. Places are computed in float64
-and taken for whole pixels where they are within 1e-9 of them, so that no change is exactly none,
-and whole pixels are shifted, and quarter turns made, without blending. An image stays in [0, 1].
+and rounded to whole pixels within 1e-9 of them, so that an amount of nothing changes nothing, and
+shifts by whole pixels and quarter turns blend nothing. An image stays in [0, 1].
 
 References:
     Visualizing and Understanding Convolutional Networks (Zeiler and Fergus, arXiv 1311.2901),
-    figure 5, of which the printed version of 2014 has no counterpart.
+    figure 5, which the printed version of 2014 leaves out.
 """
 
 import math
@@ -32,7 +32,7 @@ _COLUMNS = 1 << 14
 
 
 def translated(images: Tensor, fraction: float, fill: Tensor | float) -> Tensor:
-    """Shifted down by a share of the height; up, where it is negative.
+    """Shifted down by a fraction of the height; up where it is negative.
 
     Arguments:
         images: (N, C, H, W) in [0, 1].
@@ -40,6 +40,10 @@ def translated(images: Tensor, fraction: float, fill: Tensor | float) -> Tensor:
 
     Raises:
         ArgumentError: images or fill are not as above.
+
+    Example:
+        >>> translated(torch.tensor([[[[0.75], [0.25]]]]), 0.5, fill=0.5).flatten().tolist()
+        [0.5, 0.75]
     """
     return _resampled(images, ((1, 0), (0, 1)), fraction * images.shape[2], fill)
 
@@ -47,8 +51,15 @@ def translated(images: Tensor, fraction: float, fill: Tensor | float) -> Tensor:
 def scaled(images: Tensor, factor: float, fill: Tensor | float) -> Tensor:
     """Enlarged about the middle by a factor above 0; what leaves the frame is lost.
 
+    Images and fill as in `translated`.
+
     Raises:
         ArgumentError: as `translated`, or the factor is not above 0.
+
+    Example:
+        >>> images = torch.rand(2, 3, 8, 8)
+        >>> torch.equal(scaled(images, 1.0, fill=0.5), images)
+        True
     """
     if not factor > 0:
         raise ArgumentError(f"a scale must be above 0, got {factor:g}; 1 changes nothing")
@@ -56,10 +67,16 @@ def scaled(images: Tensor, factor: float, fill: Tensor | float) -> Tensor:
 
 
 def rotated(images: Tensor, degrees: float, fill: Tensor | float) -> Tensor:
-    """Turned about the middle, counter-clockwise as one sees it; what leaves the frame is lost.
+    """Turned about the middle, counter-clockwise as seen; what leaves the frame is lost.
+
+    Images and fill as in `translated`.
 
     Raises:
         ArgumentError: as `translated`.
+
+    Example:
+        >>> rotated(torch.tensor([[[[1.0, 0.5], [0.0, 0.0]]]]), 90, fill=0.5).tolist()
+        [[[[0.5, 0.0], [1.0, 0.0]]]]
     """
     cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     return _resampled(images, ((cos, sin), (-sin, cos)), 0, fill)
@@ -75,7 +92,7 @@ def _resampled(
 ) -> Tensor:
     """Images seen through a map of places (row, column) about the middle, output to input.
 
-    What comes out is `down` rows further down.
+    The result lies `down` rows further down.
     """
     colour = _colour(images, fill)
     number, channels, height, width = images.shape
@@ -114,7 +131,7 @@ def _neighbours(places: Tensor) -> list[tuple[Tensor, Tensor]]:
 
 
 def _colour(images: Tensor, fill: Tensor | float) -> Tensor:
-    """The fill as a tensor. Raises ArgumentError for images or a fill that cannot be."""
+    """The fill as a tensor. Raises ArgumentError for images or a fill out of range or shape."""
     low, high = images.min().item(), images.max().item()
     if images.ndim != 4 or not (low >= 0 and high <= 1):
         raise ArgumentError(
@@ -141,7 +158,8 @@ class Curves(NamedTuple):
     Attributes:
         distances: by layer, float64 (amounts, N): Euclidean distance of an image's features before
             and after, in units of the mean distance between features of two different images. At 1
-            the changed image is as far as another one; nan where all images have equal features.
+            the changed image is as far away as another image; nan where all images have the same
+            features.
         probabilities: of the class that is followed, (amounts, N).
     """
 
@@ -170,7 +188,14 @@ def curves(
         batch: images at a time. The features of all unchanged images are kept.
 
     Raises:
-        ArgumentError: less than two images, or as `change`.
+        ArgumentError: fewer than two images, or as `change`.
+
+    Example:
+        >>> def outputs(images):
+        ...     return {"pixels": images.flatten(1)}, images.flatten(1)
+        >>> images, labels = torch.rand(3, 1, 4, 4), torch.tensor([0, 1, 2])
+        >>> curves(outputs, images, labels, rotated, [0, 90], fill=0.5).distances["pixels"].shape
+        torch.Size([2, 3])
     """
     if len(images) < 2:
         raise ArgumentError(f"distances need at least two images to compare, got {len(images)}")
@@ -194,7 +219,12 @@ def curves(
 
 
 def typical_distance(features: Tensor) -> float:
-    """The mean Euclidean distance between the features (N, D) of two different images."""
+    """The mean Euclidean distance between the features (N, D) of two different images.
+
+    Example:
+        >>> typical_distance(torch.tensor([[0.0, 0.0], [3.0, 4.0]]))
+        5.0
+    """
     count = len(features)
     products = torch.zeros(count, count, dtype=torch.float64, device=features.device)
     for some in torch.split(features, _COLUMNS, 1):

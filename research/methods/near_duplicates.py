@@ -17,25 +17,25 @@ from research.data import Split
 SIDE = 16
 """pixels of a thumbnail"""
 THRESHOLD = 0.95
-"""From this correlation on two images count as the same. Of copies that were only scaled, lit
-otherwise, mirrored or trimmed by 3 %, nearly all lie above it (`found_copies` measures the share
-for any images). Different photographs hardly ever do: among 60,000 of CIFAR-10 and 3,000 crops of
-ten others no pair does (0.948). Of the two mistakes the costly one is to miss a copy: an image too
-many that is left out costs one training image."""
+"""Two images that correlate at least this much count as the same. Nearly all copies that were only
+rescaled, relit, mirrored or trimmed by 3 % lie above it (`found_copies` measures the share for any
+images). Different photographs hardly ever do: among 60,000 of CIFAR-10 and 3,000 crops of ten
+others no pair does (0.948). Missing a copy is the costlier mistake: leaving out one image too many
+costs one training image."""
 PLAIN = 2.0
-"""Standard deviation, in grey levels of 255, below which a thumbnail shows nothing: it correlates
-with no other."""
+"""Standard deviation, in grey levels up to 255, below which a thumbnail shows nothing and matches
+nothing."""
 _LUMA = (0.299, 0.587, 0.114)
 _BLOCK, _PART = 1024, 65_536
-"""thumbnails of one set and of the other that are compared at once"""
+"""thumbnails of one set and of the other compared at once"""
 
 
 class Nearest(NamedTuple):
-    """For each image of one set, (N,), its likest image of another.
+    """For each image of one set, (N,), the image of another set most like it.
 
     Attributes:
         correlations: in [-1, 1], float32; 0 for plain images.
-        images: the places of the likest ones in the other set, int64.
+        images: places of these images in the other set, int64.
     """
 
     correlations: Tensor
@@ -54,6 +54,10 @@ def thumbnails(images: Tensor) -> Tensor:
 
     Returns:
         float32, (N, 256): 16 × 16 pixels, each the mean of its part of the image.
+
+    Example:
+        >>> thumbnails(torch.randint(256, (2, 3, 32, 32), dtype=torch.uint8)).shape
+        torch.Size([2, 256])
     """
     return torch.cat([_thumbnails(block) for block in torch.split(images, _BLOCK)])
 
@@ -69,18 +73,23 @@ def _thumbnails(images: Tensor) -> Tensor:
 
 
 def nearest(images: Tensor, others: Tensor) -> Nearest:
-    """Looks up each image's likest one among `others`, as it is and mirrored.
+    """Finds the image of `others` most like each image, as it is or mirrored.
 
     Arguments:
         images, others: uint8, (N, 1 or 3, H, W) and (M, 1 or 3, H', W') on one device, M > 0.
 
     References:
         Visualizing and Understanding Convolutional Networks (Zeiler and Fergus, 2014), section
-        5.2: images of which the other set has near-duplicates leave the training set.
+        5.2: training images with near-duplicates in the other set are left out.
+
+    Example:
+        >>> images = torch.randint(256, (4, 3, 32, 32), dtype=torch.uint8)
+        >>> nearest(images[2:], images.flip(3)).images.tolist()
+        [2, 3]
     """
     known = thumbnails(others)
-    found = [_likest(block, known) for block in torch.split(thumbnails(images), _BLOCK)]
-    correlations, places = (torch.cat(parts) for parts in zip(*found, strict=True))
+    blocks = [_likest(block, known) for block in torch.split(thumbnails(images), _BLOCK)]
+    correlations, places = (torch.cat(parts) for parts in zip(*blocks, strict=True))
     return Nearest(correlations.clamp(-1, 1), places)
 
 
@@ -97,9 +106,20 @@ def _likest(block: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
     return best, place
 
 
-def without(split: Split, found: Nearest, threshold: float) -> Split:
-    """The images of a split that have no near-duplicate in the other set, in their order."""
-    kept = ~found.above(threshold)
+def without(split: Split, matches: Nearest, threshold: float) -> Split:
+    """The images of a split that have no near-duplicate in the other set, in their order.
+
+    Arguments:
+        matches: of the split's images, by `nearest`.
+        threshold: correlation at and above which images count as the same.
+
+    Example:
+        >>> images = torch.randint(256, (4, 3, 32, 32), dtype=torch.uint8)
+        >>> split = Split(images, torch.arange(4))
+        >>> without(split, nearest(images, images[:1]), THRESHOLD).labels.tolist()
+        [1, 2, 3]
+    """
+    kept = ~matches.above(threshold)
     return split if kept.all() else Split(split.images[kept], split.labels[kept])
 
 
@@ -107,13 +127,18 @@ def without(split: Split, found: Nearest, threshold: float) -> Split:
 
 
 def found_copies(images: Tensor, threshold: float) -> dict[str, float]:
-    """The shares of images, changed as copies are, that correlate with their original enough.
+    """The shares of images that still match their original once they are changed as copies are.
 
     Arguments:
         images: uint8, (N, C, H, W), H and W at least 2.
 
     Returns:
         change -> share in [0, 1]: half the size and back, other light, mirrored, trimmed by 3 %.
+
+    Example:
+        >>> images = torch.randint(256, (4, 3, 32, 32), dtype=torch.uint8)
+        >>> found_copies(images, THRESHOLD)["mirrored"]
+        1.0
     """
     originals = thumbnails(images)
     return {

@@ -1,11 +1,11 @@
 """How a network's answer depends on each part of an image: a grey square is moved over it.
 
 The square takes every position of a grid, and a measure of the answer (the probability of a class,
-the activity of a feature map) is noted for each, as in the paper; nothing is averaged over squares
-that overlap.
+the activity of a feature map) is noted for each, as in the paper; squares that overlap are not
+averaged.
 
 A window changes only a part of the first layers' maps. Given these layers, `occlusion_map` computes
-that part alone, for every window a patch of the map, and takes all else from the image as it is.
+only that part, a patch of the map for each window, and takes the rest from the image as it is.
 The result is that of occluding whole images, up to rounding.
 
 References:
@@ -42,7 +42,12 @@ def positions(side: int, window: int, stride: int) -> list[int]:
         side, window, stride: in pixels.
 
     Raises:
-        ArgumentError: the window is larger than the side or less than 1, or the stride is.
+        ArgumentError: the window is larger than the side or less than 1, or the stride is less than
+            1.
+
+    Example:
+        >>> positions(8, window=3, stride=2)
+        [0, 2, 4, 5]
     """
     if not 1 <= window <= side:
         raise ArgumentError(
@@ -73,6 +78,10 @@ def occlude(
 
     Raises:
         ArgumentError: the image or the fill is not as above, or the square does not fit.
+
+    Example:
+        >>> [block.shape for block in occlude(torch.rand(3, 8, 8), window=4, stride=2, fill=0.5)]
+        [torch.Size([9, 3, 8, 8])]
     """
     filled = _filled(image, fill)
     for tops, lefts in _places(image, window, stride, batch):
@@ -92,20 +101,26 @@ def occlusion_map(
     """The measure of the occluded image for each position of the square.
 
     Arguments:
-        measure: of the occluded images, or of the outputs of the last of `layers`. A module is
-            evaluated in evaluation mode and left as it was; within a function that is the caller's
-            part.
-        image, window, stride, fill: as `occlude` has them; the image on the device of the model.
+        measure: of the occluded images, or of the outputs of the last of `layers`. A module
+            runs in evaluation mode and is left as it was; inside a function that is up to the
+            caller.
+        image, window, stride, fill: as in `occlude`; the image on the model's device.
         layers: the first layers of a network, or all of them, in order. As long as they are
             convolutions, max-poolings, ReLUs, dropouts, and normalisations by constants or across
             maps, only what the square changes is computed, several times faster.
         batch: positions at a time; bounds the memory.
 
     Returns:
-        (rows, columns, …): by position of the square, and what the measure returns for an image.
+        (rows, columns, …): what the measure returns for an image, by position of the square.
 
     Raises:
-        ArgumentError: as `occlude`, or the measure has not one entry per image.
+        ArgumentError: as `occlude`, or the measure does not have one entry per image.
+
+    Example:
+        >>> image = torch.tensor([[[0.5, 1.0], [1.0, 1.0]]])
+        >>> occlusion_map(lambda images: images.sum((1, 2, 3)), image, window=1, stride=1, fill=0.0)
+        tensor([[3.0000, 2.5000],
+                [2.5000, 2.5000]])
     """
     filled, layers = _filled(image, fill), list(layers)
     rows = len(positions(image.shape[1], window, stride))
@@ -127,7 +142,7 @@ def _measured(measure: Measure, maps: Tensor) -> Tensor:
     values = measure(maps)
     if values.shape[:1] != maps.shape[:1]:
         raise ArgumentError(
-            f"the measure must return one entry for each of {len(maps)} images, it returned the "
+            f"the measure must return one entry for each of {len(maps)} images, got the "
             f"shape {tuple(values.shape)}; keep the first dimension"
         )
     return values
@@ -168,7 +183,7 @@ def _filled(image: Tensor, fill: Tensor | float) -> Tensor:
 # --- only what a window changes ------------------------------------------------------------------
 
 _POINTWISE = (nn.ReLU, nn.BatchNorm2d, Normalise, *PASSED)
-"""Layers that treat all places of a map alike, and none by its neighbours."""
+"""Layers that treat all places of a map alike and look at no neighbours."""
 _BY_PIXEL = (CentredPixels, Scale)
 """Layers that have constants of their own for each place."""
 
@@ -290,7 +305,7 @@ def _unpadded(layer: nn.Conv2d | nn.MaxPool2d, maps: Tensor) -> Tensor:
 def _is_local(layer: nn.Module) -> bool:
     """Whether a place of the output depends on its neighbourhood only, in a way known here.
 
-    A subclass may compute something else, and is not.
+    A subclass may compute something else, so it does not count.
     """
     if type(layer) is nn.Conv2d:
         return layer.padding_mode == "zeros" and not isinstance(layer.padding, str)

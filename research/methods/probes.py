@@ -35,11 +35,11 @@ Encode = Callable[[Tensor], Mapping[str, Tensor]]
 """images (N, C, H, W) in [0, 1] -> the features (N, …) of each layer"""
 
 FOLDS = 3
-"""of the cross-validation, where a class has as many training images"""
+"""folds of the cross-validation; fewer where a class has fewer training images"""
 _JITTER = 1e-9
 """Added to the squared length 1 of each training image, so that equal images do no harm."""
 _COLUMNS = 8192
-"""features that are multiplied at once, in float64"""
+"""features multiplied at once, in float64"""
 
 
 # --- images to learn from and to be judged by ----------------------------------------------------
@@ -49,7 +49,7 @@ class Draw(NamedTuple):
     """Places of images in a set.
 
     Attributes:
-        train: int64 (C, k), a row for each class; its first j columns are as good a draw of j.
+        train: int64 (C, k), a row for each class; its first j columns are themselves a draw of j.
         test: int64 (M,), none of them in `train`.
     """
 
@@ -67,9 +67,17 @@ def draw(
         labels: int64 (N,), indices into `classes`.
         learn, judge: which images may train and which may test, bool (N,); an image that may do
             both does one.
+        k: training images of each class.
+        most: test images of a class at most.
 
     Raises:
         ArgumentError: a class has too few images.
+
+    Example:
+        >>> labels, every = torch.tensor([0, 0, 0, 1, 1, 1]), torch.ones(6, dtype=torch.bool)
+        >>> chosen = draw(labels, ("cat", "dog"), every, every, k=2, most=1, seed=0)
+        >>> chosen.train.shape, labels[chosen.test].tolist()
+        (torch.Size([2, 2]), [0, 1])
     """
     order = torch.Generator().manual_seed(seed)
     labels, learn, judge = labels.cpu(), learn.cpu(), judge.cpu()
@@ -112,9 +120,16 @@ class Products(NamedTuple):
 def products(
     encode: Encode, train: Split, test: Split, batch: int = 256
 ) -> dict[str, Products]:  # fmt: skip
-    """Layer -> inner products of what `encode` makes of images, scaled to length 1.
+    """Layer -> inner products of the features that `encode` makes of images, scaled to length 1.
 
-    Features of all training images are held at once, those of `batch` test images.
+    The features of all training images are held at once, those of test images by the `batch`.
+
+    Example:
+        >>> images = torch.randint(256, (4, 1, 2, 2), dtype=torch.uint8)
+        >>> split = Split(images, torch.tensor([0, 0, 1, 1]))
+        >>> inner = products(lambda images: {"pixels": images}, split, split)["pixels"]
+        >>> inner.train.diagonal().round(6).tolist()
+        [1.0, 1.0, 1.0, 1.0]
     """
     parts = [_units(encode(images)) for images, _ in batches(train, batch)]
     known = {layer: torch.cat([part[layer] for part in parts]) for layer in parts[0]}
@@ -142,15 +157,20 @@ def _inner(a: Tensor, b: Tensor) -> Tensor:
     return total.cpu()
 
 
-def coordinates(found: Products) -> tuple[Floats, Floats]:
+def coordinates(products: Products) -> tuple[Floats, Floats]:
     """Features of the training images (n, n) and of the test images (m, n) in their span.
 
-    Inner products among the training images, and of them with test images, are those of the
-    original features, and so is every linear classifier with a squared penalty.
+    Inner products among the training images, and between them and test images, are those of the
+    original features, so every linear classifier with a squared penalty is the same.
+
+    Example:
+        >>> train, test = coordinates(Products(np.eye(2), np.array([[0.6, 0.8]])))
+        >>> test.round(6).tolist()
+        [[0.6, 0.8]]
     """
-    gram = torch.from_numpy(found.train)
+    gram = torch.from_numpy(products.train)
     root = torch.linalg.cholesky(gram + _JITTER * torch.eye(len(gram), dtype=gram.dtype))
-    across = torch.linalg.solve_triangular(root, torch.from_numpy(found.test).T, upper=False)
+    across = torch.linalg.solve_triangular(root, torch.from_numpy(products.test).T, upper=False)
     return root.numpy(), np.ascontiguousarray(across.T.numpy())
 
 
@@ -172,7 +192,7 @@ class Task(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What a classifier says of test images.
+    """What a classifier says about test images.
 
     Attributes:
         preds: classes, (m,).
@@ -184,17 +204,23 @@ class Answer(NamedTuple):
 
 
 def probe(tasks: Sequence[Task], penalties: Sequence[float], seed: int) -> list[Answer]:
-    """Trains classifiers on features and asks each for the classes of others.
+    """Trains the classifier of each task and predicts the classes of its test images.
 
-    C, the weight of the errors against the penalty, is the smallest of those that do best in
+    C, the weight of the errors against the penalty, is the smallest of the best candidates in
     cross-validation on the training images alone, with the same share of each class in each fold.
 
     Arguments:
         penalties: candidates for C.
         seed: of the folds.
+
+    Example:
+        >>> train = np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]])
+        >>> task = Task("svm", train, np.array([0, 0, 1, 1]), train[::-1])
+        >>> [answer.preds.tolist() for answer in probe([task], penalties=[1.0], seed=0)]
+        [[1, 1, 0, 0]]
     """
-    # side by side on one thread each: on several, softmax regression has the threads of two
-    # libraries wait for each other, and takes twenty times as long
+    # side by side on one thread each: with several, the threads of two libraries wait for each
+    # other in softmax regression, which takes twenty times as long
     with threadpool_limits(1), ThreadPoolExecutor(os.cpu_count()) as threads:
         return list(threads.map(lambda task: _answer(task, penalties, seed), tasks))
 
@@ -211,7 +237,7 @@ def _answer(task: Task, penalties: Sequence[float], seed: int) -> Answer:
 
 def _classifier(kind: Kind) -> LinearSVC | LogisticRegression:
     # at the usual tolerances both stop far from the solution where C is large, a second penalty
-    # that nobody chose: up to 8 % of the decisions are others
+    # that nobody chose: up to 8 % of the decisions differ
     if kind == "softmax":
         return LogisticRegression(tol=1e-6, max_iter=5000)
     # in the primal the solution is unique and does not depend on an order
@@ -219,6 +245,11 @@ def _classifier(kind: Kind) -> LinearSVC | LogisticRegression:
 
 
 def class_accuracy(preds: Labels, labels: Labels) -> float:
-    """The mean over the classes of the share of their images that is recognised."""
+    """The share of a class's images that is recognised, averaged over the classes.
+
+    Example:
+        >>> class_accuracy(np.array([0, 0, 0, 0]), np.array([0, 0, 0, 1]))
+        0.5
+    """
     shares = [np.mean(preds[labels == label] == label) for label in np.unique(labels)]
-    return round(float(np.mean(shares)), 12)  # what is equal must not differ by its last bits
+    return round(float(np.mean(shares)), 12)  # equal accuracies must not differ in their last bits

@@ -1,9 +1,8 @@
 """Receptive fields: which pixels an activation can depend on.
 
-Which rows of a layer's input each row of its output sees follows from its kernel, stride, padding
-and dilation, and so for columns; both are followed step by step back to the image. What lies in the
-padding is no place of any plane, so a field near a border holds no pixel that is only reached
-through padding.
+A layer's kernel, stride, padding and dilation decide which rows of its input each row of its output
+sees, and likewise for columns; both are followed step by step back to the image. Padding belongs
+to no plane, so a field near a border holds no pixel that is reached only through padding.
 """
 
 import math
@@ -22,7 +21,13 @@ _WHOLE = (nn.Linear, nn.Flatten)
 
 
 def plane_sizes(chain: Chain, shape: Sequence[int]) -> list[torch.Size]:
-    """The shape of each layer's input, and of the last one's output, for images (C, H, W)."""
+    """The shape of each layer's input, and of the last one's output, for images (C, H, W).
+
+    Example:
+        >>> model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.MaxPool2d(2))
+        >>> [tuple(size) for size in plane_sizes(Chain(model, torch.rand(1, 1, 8, 8)), (1, 8, 8))]
+        [(1, 8, 8), (4, 6, 6), (4, 6, 6), (4, 3, 3)]
+    """
     weight = next(chain.model.parameters(), torch.empty(0))
     images = torch.zeros(1, *shape, device=weight.device, dtype=weight.dtype)
     return [
@@ -34,7 +39,8 @@ def plane_sizes(chain: Chain, shape: Sequence[int]) -> list[torch.Size]:
 def fields(chain: Chain, layer: str, positions: Tensor, shape: Sequence[int]) -> Tensor:
     """The pixels that the places of a layer see: first row, first column, last row, last column.
 
-    No smaller box holds them all; what strides or dilation leave out at its border is not in it.
+    It is the smallest box that holds them all: pixels that strides or dilation leave out at its
+    border are not in it.
 
     Arguments:
         positions: row and column in the layer's maps, int64 (B, 2); zeros for a linear layer.
@@ -46,6 +52,11 @@ def fields(chain: Chain, layer: str, positions: Tensor, shape: Sequence[int]) ->
 
     Raises:
         ArgumentError: no such layer.
+
+    Example:
+        >>> chain = Chain(nn.Sequential(nn.Conv2d(1, 4, 3, padding=1)), torch.rand(1, 1, 8, 8))
+        >>> fields(chain, "0", torch.tensor([[0, 0], [4, 4]]), (1, 8, 8)).tolist()
+        [[0, 0, 1, 1], [3, 3, 5, 5]]
     """
     links, sizes = chain.links[: chain.index(layer) + 1], plane_sizes(chain, shape)
     (top, bottom), (left, right) = (
@@ -55,7 +66,13 @@ def fields(chain: Chain, layer: str, positions: Tensor, shape: Sequence[int]) ->
 
 
 def extent(chain: Chain, layer: str, shape: Sequence[int]) -> tuple[int, int]:
-    """Rows and columns that one activation far from all borders sees; at most the image's."""
+    """Rows and columns that one activation far from all borders sees; at most the image's.
+
+    Example:
+        >>> model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.MaxPool2d(2))
+        >>> extent(Chain(model, torch.rand(1, 1, 8, 8)), "2", (1, 8, 8))
+        (4, 4)
+    """
     modules = [link.module for link in chain.links[: chain.index(layer) + 1]]
     rows, columns = (min(_unbounded(modules, axis), shape[1 + axis]) for axis in (0, 1))
     return int(rows), int(columns)

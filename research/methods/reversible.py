@@ -1,4 +1,4 @@
-"""Layers of which the way back is known, from an activation to the pixels, and their functions."""
+"""Layers with a known way back from an activation to the pixels, and functions that act as such."""
 
 import operator
 from collections.abc import Callable
@@ -12,7 +12,12 @@ from research.models.layers import CentredPixels, Normalise
 
 
 class Scale(nn.Module):
-    """x · factor + offset with constants that broadcast over (C, H, W)."""
+    """x · factor + offset with constants that broadcast over (C, H, W).
+
+    Example:
+        >>> Scale(2.0, 0.5)(torch.ones(3)).tolist()
+        [2.5, 2.5, 2.5]
+    """
 
     def __init__(self, factor: Tensor | float = 1.0, offset: Tensor | float = 0.0) -> None:
         super().__init__()
@@ -27,31 +32,36 @@ class Scale(nn.Module):
 
 
 def _exact(value: Tensor | float) -> Tensor:
-    """A number in float64, which does not change the type of what it is multiplied with."""
+    """A number as float64, which does not change the type of the tensor it multiplies."""
     return value if isinstance(value, Tensor) else torch.tensor(value, dtype=torch.float64)
 
 
 SCALES = (Normalise, CentredPixels, nn.BatchNorm2d, nn.BatchNorm1d, Scale)
-"""Layers that multiply each place by a constant and add one; batch norm does so when evaluating."""
+"""Layers that multiply each place by a constant and add another, batch norm in evaluation."""
 PASSED = (
     nn.LocalResponseNorm, nn.Identity,
     nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout,
 )  # fmt: skip
-"""Layers that are passed over on the way back: contrast normalisation as in the paper."""
+"""Layers skipped on the way back, contrast normalisation among them, as in the paper."""
 MIXED = (nn.Linear, nn.Flatten, nn.AvgPool2d, nn.AdaptiveAvgPool2d)
-"""Linear layers of which the way back is taken over the whole plane."""
+"""Linear layers whose way back covers the whole plane."""
 KNOWN = (nn.Conv2d, nn.ReLU, nn.MaxPool2d, *MIXED, *PASSED, *SCALES)
 SHOWN = (nn.Conv2d, nn.ReLU)
 """Layers whose maps are looked at."""
 
 
 def trouble(module: nn.Module) -> str | None:
-    """Why there is no way back through a layer, if there is none."""
+    """Why there is no way back through a layer, if there is none.
+
+    Example:
+        >>> trouble(nn.ReLU()), trouble(nn.GELU())[:61]
+        (None, 'is a GELU, whose way back to the pixels is unknown; known are')
+    """
     known = next((kind for kind in KNOWN if isinstance(module, kind)), None)
     # an instance may have a forward() of its own, too
     if known is None or getattr(module.forward, "__func__", None) is not known.forward:
         return (
-            f"is a {type(module).__name__}, of which the way back to the pixels is not known; "
+            f"is a {type(module).__name__}, whose way back to the pixels is unknown; "
             f"known are {kinds()}"
         )
     if isinstance(module, nn.Conv2d) and not _padded_evenly(module):
@@ -76,6 +86,12 @@ def _flattens(start: int, end: int) -> bool:
 
 
 def kinds() -> str:
+    """The names of the layers with a way back, for a message.
+
+    Example:
+        >>> kinds()[:23]
+        'Conv2d, ReLU, MaxPool2d'
+    """
     return ", ".join(kind.__name__ for kind in KNOWN if kind is not Scale)
 
 
@@ -83,6 +99,16 @@ def kinds() -> str:
 
 
 def made(node: fx.Node, model: nn.Module) -> nn.Module | None:
+    """The layer that does what a step of a traced `forward` calls; None where none is known.
+
+    Example:
+        >>> class Doubled(nn.Module):
+        ...     def forward(self, images):
+        ...         return 2 * images.relu()
+        >>> _, relu, times, _ = fx.symbolic_trace(Doubled()).graph.nodes
+        >>> made(relu, Doubled()), made(times, Doubled())
+        (ReLU(), Scale())
+    """
     args = list(node.args)
     if node.target in (*_TIMES, *_PLUS) and not _flows(args[0]):
         args.reverse()
@@ -107,12 +133,23 @@ def _constant(arg: Any, model: nn.Module) -> Any:
 
 
 def attribute(model: nn.Module, name: str) -> Any:
-    """A parameter, buffer or constant of a network by its dotted name."""
+    """A parameter, buffer or constant of a network by its dotted name.
+
+    Example:
+        >>> attribute(nn.Sequential(nn.Linear(3, 2)), "0.weight").shape
+        torch.Size([2, 3])
+    """
     owner, _, own = name.rpartition(".")
     return getattr(model.get_submodule(owner), own)
 
 
 def relu(inplace: bool = False) -> nn.Module:
+    """The layer of a function `relu`, out of place whatever was asked for.
+
+    Example:
+        >>> relu(inplace=True)
+        ReLU()
+    """
     return nn.ReLU()
 
 
@@ -120,7 +157,7 @@ def _max_pool(
     kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
     ceil_mode: bool = False, return_indices: bool = False,
 ) -> nn.Module:  # fmt: skip
-    # who wants the indices takes them from a tuple, which is refused
+    # code that wants the indices takes them from a tuple, which is refused
     return nn.MaxPool2d(kernel_size, stride or None, padding, dilation, ceil_mode=ceil_mode)
 
 
@@ -137,12 +174,12 @@ def _mean(dim: Any = None, keepdim: bool = False) -> nn.Module | None:
 
 
 def _squeeze(*sides: Any) -> nn.Module | None:
-    """Of maps of one pixel; that they are such is seen when outputs are compared."""
+    """Of maps of one pixel; comparing outputs shows whether they are."""
     return nn.Flatten() if not sides or sides in (((2, 3),), ((-1, -2),), ((-2, -1),)) else None
 
 
 def _view(*sizes: Any) -> nn.Module | None:
-    """A view as (N, -1), (-1, D) or (N, D); that it flattens is seen when outputs are compared."""
+    """A view as (N, -1), (-1, D) or (N, D); comparing outputs shows whether it flattens."""
     if len(sizes) == 1 and isinstance(sizes[0], tuple | list):
         sizes = tuple(sizes[0])
     return nn.Flatten() if len(sizes) == 2 else None
@@ -156,7 +193,7 @@ _TIMES, _OVER = (operator.mul, torch.mul, "mul"), (operator.truediv, torch.div, 
 _PLUS, _MINUS = (operator.add, torch.add, "add"), (operator.sub, torch.sub, "sub")
 CALLS: dict[Any, Callable[..., nn.Module | None]] = {
     **dict.fromkeys((F.relu, torch.relu, torch.relu_, "relu", "relu_"), relu),
-    # torch has the name twice: as what it offers, and as what that calls
+    # torch has the name twice: the public function and the one that it calls
     **dict.fromkeys((F.max_pool2d, torch.max_pool2d), _max_pool),
     **dict.fromkeys((torch.flatten, "flatten"), _flatten),
     **dict.fromkeys((torch.reshape, "view", "reshape"), _view),
@@ -172,4 +209,4 @@ CALLS: dict[Any, Callable[..., nn.Module | None]] = {
     **dict.fromkeys(_PLUS, lambda value: Scale(1.0, value)),
     **dict.fromkeys(_MINUS, lambda value: Scale(1.0, -_exact(value))),
 }
-"""What makes a layer of the arguments of a function or method behind the first."""
+"""Makes a layer from the arguments of a function or method after the first."""

@@ -42,35 +42,46 @@ class Strongest(NamedTuple):
 
 
 def strongest(
-    chain: Chain, split: Split, layers: Sequence[str], count: int = 9, batch: int = 512
+    chain: Chain, split: Split, layers: Sequence[str], k: int = 9, batch: int = 512
 ) -> dict[str, Strongest]:
-    """The `count` images in which each map of some layers is most active, by its largest value.
+    """The k images in which each map of some layers is most active, by its largest value.
 
-    Of equal values the image that comes first in the set counts as the stronger one, and within an
-    image the place that comes first in reading order. With fewer images there are fewer columns.
+    Ties go to the image that comes first in the set, and within an image to the place that comes
+    first in reading order. With fewer images there are fewer columns.
+
+    Raises:
+        ArgumentError: no such layer, or k is less than 1.
+
+    Example:
+        >>> split = Split(torch.arange(12, dtype=torch.uint8).view(12, 1, 1, 1), torch.arange(12))
+        >>> chain = Chain(nn.Sequential(nn.ReLU()), torch.rand(1, 1, 1, 1))
+        >>> strongest(chain, split, ["0"], k=3)["0"].images.tolist()
+        [[11, 10, 9]]
     """
-    return _search(chain, (images for images, _ in batches(split, batch)), layers, count)
+    return _search(chain, (images for images, _ in batches(split, batch)), layers, k)
 
 
 def _search(
-    chain: Chain, batches: Iterable[Tensor], layers: Sequence[str], count: int
+    chain: Chain, batches: Iterable[Tensor], layers: Sequence[str], k: int
 ) -> dict[str, Strongest]:
+    if k < 1:
+        raise ArgumentError(f"k must be at least 1 image for each map, got {k}")
     best: dict[str, Strongest] = {}
     start = 0
     for images in batches:
         for layer, maps in chain.some(images, layers):
-            new = _of_batch(maps, count, start)
-            best[layer] = _merged(best[layer], new, count) if layer in best else new
+            new = _of_batch(maps, k, start)
+            best[layer] = _merged(best[layer], new, k) if layer in best else new
         start += len(images)
     return {layer: best[layer] for layer in layers}
 
 
 class Projections(NamedTuple):
-    """What excites some feature maps most, and what of it does.
+    """What excites some feature maps most, and which part of it does.
 
     Attributes:
         values: of the activations, the strongest first, (M, K).
-        images: in which image each lies, int64 (M, K).
+        images: index of the image that each lies in, int64 (M, K).
         patches: what the unit sees there, (M, K, C, h, w) in [0, 1]; grey outside the image.
         projections: the activation projected back to these pixels, (M, K, C, h, w) of either sign.
     """
@@ -100,8 +111,8 @@ def top_projections(
         k: images for each map; fewer where there are fewer images.
 
     Raises:
-        ArgumentError: no such layer or map, a layer on the way of which the way back is not
-            known, or a map that is not active in `k` images.
+        ArgumentError: no such layer or map, a layer on the way whose way back is unknown, k less
+            than 1, or a map that is not active in k images.
 
     References:
         Visualizing and Understanding Convolutional Networks (Zeiler and Fergus, 2014), figure 2.
@@ -114,44 +125,44 @@ def top_projections(
         torch.Size([2, 5, 1, 4, 4])
     """
     chain = Chain(model, images[:2])
-    found = _search(chain, torch.split(images, batch), [layer], k)[layer]
+    best = _search(chain, torch.split(images, batch), [layer], k)[layer]
     chosen = torch.as_tensor(maps, device=images.device)
-    wrong = chosen[(chosen < 0) | (chosen >= len(found.values))].tolist()
+    wrong = chosen[(chosen < 0) | (chosen >= len(best.values))].tolist()
     if wrong:
         raise ArgumentError(
-            f"maps must be 0 to {len(found.values) - 1} in layer '{layer}', got {wrong[0]}"
+            f"maps must be 0 to {len(best.values) - 1} in layer '{layer}', got {wrong[0]}"
         )
-    units = found.units(chosen)
+    units = best.units(chosen)
     window = project(chain, images, layer, units)
     height, width = window.values.shape[2:]
     seen = cut(images[units.image], window.corner, (height, width), 0.5)
-    size = (len(chosen), found.values.shape[1])
+    size = (len(chosen), best.values.shape[1])
     return Projections(
-        found.values[chosen],
-        found.images[chosen],
+        best.values[chosen],
+        best.images[chosen],
         seen.reshape(*size, *seen.shape[1:]),
         window.values.reshape(*size, *window.values.shape[1:]),
     )
 
 
-def _of_batch(maps: Tensor, count: int, start: int) -> Strongest:
+def _of_batch(maps: Tensor, k: int, start: int) -> Strongest:
     """The strongest of images that are numbered from `start`."""
     values = maps.flatten(2).amax(2) if maps.ndim == 4 else maps
-    images = _first(values.T, count)  # (M, K)
+    images = _first(values.T, k)  # (M, K)
     rows = torch.arange(len(images), device=images.device)[:, None]
-    # places are looked for in these images only: an amax takes less time than where it is
+    # places are looked for in these images only: finding a maximum is faster than finding where
     best, positions = strongest_positions(maps[images, rows])
     return Strongest(best, start + images, positions)
 
 
-def _merged(best: Strongest, new: Strongest, count: int) -> Strongest:
-    """The first of both, those found earlier before those found later."""
+def _merged(best: Strongest, new: Strongest, k: int) -> Strongest:
+    """The strongest k of both; of equal ones, those found earlier come first."""
     both = Strongest(*(torch.cat(columns, 1) for columns in zip(best, new, strict=True)))
-    order = _first(both.values, count)
+    order = _first(both.values, k)
     rows = torch.arange(len(order), device=order.device)[:, None]
     return Strongest(*(column[rows, order] for column in both))
 
 
-def _first(values: Tensor, count: int) -> Tensor:
-    """The places of the largest in each row, (M, K); of equal ones the first stays the first."""
-    return values.sort(stable=True, dim=1, descending=True).indices[:, :count]
+def _first(values: Tensor, k: int) -> Tensor:
+    """The places of the k largest in each row, (M, K); equal ones keep their order."""
+    return values.sort(stable=True, dim=1, descending=True).indices[:, :k]

@@ -25,9 +25,9 @@ class Link:
     """One layer of a chain.
 
     Attributes:
-        name: as in the network; the second use of one module is `name:2`, and what `forward` writes
-            as a function is called as torch calls it: `relu`, `relu:2`.
-        module: computes it. A ReLU in place is run out of place.
+        name: as in the network; the second use of a module is `name:2`, and a function that
+            `forward` calls has torch's name for it: `relu`, `relu:2`.
+        module: computes it. An in-place ReLU is run out of place.
     """
 
     name: str
@@ -45,6 +45,11 @@ def links(model: nn.Module, example: Tensor, *, open_end: bool = False) -> tuple
     Raises:
         ArgumentError: the network cannot be read, branches, or has a layer whose way back is
             unknown.
+
+    Example:
+        >>> model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU())
+        >>> [link.name for link in links(model, torch.rand(2, 1, 8, 8))]
+        ['0', '1']
     """
     with torch.inference_mode(False), torch.no_grad(), _tidied(model):
         graph = _traced(model, example)
@@ -125,7 +130,7 @@ def _parts(node: fx.Node, model: nn.Module) -> Sequence[nn.Module | str]:
         return [model.get_submodule(str(node.target))]
     found = made(node, model)
     if found is None:
-        return ["of which the way back to the pixels is not known"]
+        return ["whose way back to the pixels is unknown"]
     return [one.eval() for one in (found if isinstance(found, nn.Sequential) else [found])]
 
 
@@ -237,7 +242,7 @@ def _traced(model: nn.Module, example: Tensor) -> fx.Graph:
     tracer = _Tracer(example)
     try:
         graph = tracer.trace(model)
-    except Exception as error:  # whatever forward() does with what is no tensor
+    except Exception as error:  # whatever forward() does with something that is not a tensor
         raise ArgumentError(
             f"forward() of {type(model).__name__} cannot be read as a chain of layers: "
             f"{' '.join(str(error).split())[:200]}"

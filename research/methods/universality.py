@@ -1,19 +1,16 @@
-"""The whole examination of one model: is one noise enough for all samples?
+"""The whole examination of one model: is one perturbation enough for all samples?
 
-`halves` draws samples on which noises are made and others on which they are judged; `battery` makes
-the noises, compares them, judges them, and gives the verdict by `perturbations.verdict`.
+`samples.halves` draws samples to make perturbations on and others to judge them on; `battery`
+makes them, compares them, judges them, and gives the verdict by `perturbations.verdict`.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from research.data import Split
-from research.errors import UserError
 from research.methods.fgsm import added, input_gradient, predictions
 from research.methods.perturbations import (
     Verdict,
@@ -28,12 +25,13 @@ from research.methods.perturbations import (
     gradient_uap,
     principal_signs,
     random_signs,
-    sign_noise,
+    sign_perturbation,
     spectrum,
     transfer,
     verdict,
     within_between,
 )
+from research.methods.samples import Samples
 from research.methods.statistics import holm, mcnemar, over_seeds, wilson
 from research.records import Array, Cell, Number, Table
 
@@ -44,18 +42,6 @@ SEEDED = (
 """Numbers of a battery that `over_models` gives over models too."""
 SIZES = ("crafted", "judged", "classes")
 """How many samples, and of how many classes, a battery had: of these the least of all models."""
-LEAST = 2
-"""samples of a class without which nothing can be compared within it"""
-
-
-class Samples(NamedTuple):
-    """Images (N, C, H, W) in [0, 1] and their labels (N,)."""
-
-    images: Tensor
-    labels: Tensor
-
-    def first(self, count: int) -> "Samples":
-        return Samples(self.images[:count], self.labels[:count])
 
 
 @dataclass(frozen=True)
@@ -64,105 +50,20 @@ class Battery:
 
     Attributes:
         numbers: by name; rates and cosines, see `battery`.
-        candidates: a row for each noise: its fooling rate on the crafted and on the held-out
-            samples, and p, by McNemar's test against the random noise that fools most held-out
+        candidates: a row for each delta: its fooling rate on the crafted and on the held-out
+            samples, and p, by McNemar's test against the random signs that fool most held-out
             samples, Holm-adjusted over the rows.
-        arrays: `energy`, `energy_random` (K,); `blocks` and `cosines` (classes, classes), noises by
-            samples and noises by noises; `random` (R,), the rate of each random noise.
-        noises: one noise (C, H, W) for all samples by each candidate.
+        arrays: `energy`, `energy_random` (K,); `blocks` and `cosines` (classes, classes), deltas by
+            samples and deltas by deltas; `random` (R,), the rate of each draw of random signs.
+        deltas: the one perturbation (C, H, W) for all samples, by candidate.
         verdict: by rule.
     """
 
     numbers: dict[str, Number]
     candidates: Table
     arrays: dict[str, Array]
-    noises: dict[str, Tensor]
+    deltas: dict[str, Tensor]
     verdict: Verdict
-
-
-def halves(
-    model: nn.Module, split: Split, crafted: int, judged: int, seed: int = 0
-) -> tuple[Samples, Samples]:
-    """Two disjoint sets of samples that the model gets right, drawn evenly from the classes.
-
-    They come from the two `pools`, which are the same for all models of a study. Each holds the
-    classes in turn, so that its first samples are as even as the whole. Where the model gets too
-    few right, a set is the largest with equally many of each class; classes of which it gets less
-    than two right in either pool are in neither.
-
-    Raises:
-        UserError: less than two classes are left.
-    """
-    images = split.images.float() / 255
-    right = (predictions(model, images) == split.labels).cpu()
-    both = pools(split, crafted, judged, seed)
-    known = torch.stack([right[pool].sum(0) >= LEAST for pool in both]).all(0)
-    if known.sum() < 2:
-        raise UserError(
-            "noises are compared within and between two classes at least, of each of which the "
-            f"model gets {LEAST} test images right in both halves; it does so for "
-            f"{int(known.sum())} of {len(known)} classes: train longer or with another --train.lr"
-        )
-    first, second = (
-        _samples(split, _turns(pool[:, known], right, count))
-        for pool, count in zip(both, (crafted, judged), strict=True)
-    )
-    return first, second
-
-
-def judged_alike(split: Split, crafted: int, judged: int, seed: int = 0) -> Samples:
-    """Samples of which no model's `halves` makes noises, right or wrong, evenly from the classes.
-
-    There may be fewer than `judged`.
-    """
-    _, second = pools(split, crafted, judged, seed)
-    return _samples(split, second.flatten()[:judged])
-
-
-def pools(split: Split, crafted: int, judged: int, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Indices on which noises may be made, and others, int64 (n, classes) each, drawn at random.
-
-    All classes are as many as the smallest; the two pools share them as `crafted` to `judged`.
-    """
-    labels, order = split.labels.cpu(), torch.Generator().manual_seed(seed)
-    members = [torch.nonzero(labels == y)[:, 0] for y in range(int(labels.max()) + 1)]
-    drawn = [one[torch.randperm(len(one), generator=order)] for one in members]
-    table = torch.stack([one[: min(map(len, members))] for one in drawn], 1)
-    cut = -(-len(table) * crafted // (crafted + judged))
-    return table[:cut], table[cut:]
-
-
-def _turns(pool: Tensor, right: Tensor, count: int) -> Tensor:
-    """`count` indices of a pool that are right, or as many as there are, the classes in turn."""
-    columns = [column[right[column]] for column in pool.T]
-    rounds = min(-(-count // pool.shape[1]), *map(len, columns))
-    return torch.stack([column[:rounds] for column in columns], 1).flatten()[:count]
-
-
-def _samples(split: Split, index: Tensor) -> Samples:
-    index = index.to(split.labels.device)
-    return Samples(split.images[index].float() / 255, split.labels[index])
-
-
-def check(crafted: int, judged: int, cells: int, deepfool: int, classes: int) -> None:
-    """Finds numbers of samples with which a battery has nothing to compare.
-
-    Raises:
-        UserError: fewer than two samples of each class, or parts larger than their whole.
-    """
-    for name, value in {"crafted": crafted, "judged": judged}.items():
-        if value < 2 * classes:
-            raise UserError(
-                f"--{name} must be at least two for each of the {classes} classes, got "
-                f"{value}; give {2 * classes} or more"
-            )
-    if not 2 * classes <= cells <= min(crafted, judged):
-        raise UserError(
-            f"--cells must be {2 * classes} to {min(crafted, judged)}, at most --crafted and "
-            f"--judged, got {cells}"
-        )
-    if not 1 <= deepfool <= crafted:
-        raise UserError(f"--deepfool must be 1 to {crafted}, at most --crafted, got {deepfool}")
 
 
 def battery(
@@ -177,28 +78,37 @@ def battery(
     deepfool: int,
     seed: int = 0,
 ) -> Battery:
-    """Compares the noises of `crafted` with each other and judges them on `judged`.
+    """Compares the deltas of `crafted` with each other and judges them on `judged`.
 
-    All noises have the same L∞ norm, `eps` in [0, 1]; they are compared as they are, and added
+    All deltas have the same L∞ norm, `eps` in [0, 1]; they are compared as they are, and added
     images are clipped to [0, 1].
 
     Arguments:
         crafted, judged: disjoint samples that the model gets right, from `halves`.
-        cells: noises, and held-out samples, of the fooling matrix.
-        random: noises of random signs, the floor.
-        deepfool: samples that the DeepFool noise is made of; it takes one after another.
+        cells: deltas, and held-out samples, of the fooling matrix.
+        random: draws of random signs, the floor.
+        deepfool: samples that DeepFool's delta is made of; it takes one after another.
+
+    Example:
+        >>> import torch
+        >>> model = nn.Sequential(nn.Flatten(), nn.LogSoftmax(1))
+        >>> images = torch.tensor([[0.9, 0.2], [0.2, 0.9]] * 2).view(4, 1, 1, 2)
+        >>> samples = Samples(images, torch.tensor([0, 1, 0, 1]))
+        >>> found = battery(model, samples, samples, 0.4, classes=2, cells=4, random=5, deepfool=2)
+        >>> found.verdict, found.numbers["fooling_own"].value
+        ('class-universal', 1.0)
     """
     gradient = input_gradient(model, *crafted)
-    noises = sign_noise(gradient, eps)
-    null = random_signs(len(noises), noises.shape[1:], eps, seed)
-    one_for_all = candidates(model, crafted, noises, eps, deepfool, seed)
-    floor = random_signs(random, noises.shape[1:], eps, seed + 1).to(noises)
-    geometry, figures = compare(gradient, crafted.labels, null, classes, seed)
-    shared, blocks = share(model, noises, crafted, judged, classes, cells, seed)
-    own = own_fooling(model, judged, eps)
+    deltas = sign_perturbation(gradient, eps)
+    null = random_signs(len(deltas), deltas.shape[1:], eps, seed)
+    one_for_all = _candidates(model, crafted, deltas, eps, deepfool, seed)
+    floor = random_signs(random, deltas.shape[1:], eps, seed + 1).to(deltas)
+    geometry, figures = _compare(gradient, crafted.labels, null, classes, seed)
+    shared, blocks = _share(model, deltas, crafted, judged, classes, cells, seed)
+    own = _own_fooling(model, judged, eps)
     rates = fooling_matrix(model, judged.images, floor).double().mean(1).cpu()
-    by_class = class_fooling(model, judged, class_mean_sign(noises, crafted.labels, classes, eps))
-    table, best = judge(model, crafted, judged, one_for_all, floor[rates.argmax()])
+    by_class = _class_fooling(model, judged, class_mean_sign(deltas, crafted.labels, classes, eps))
+    table, best = _judge(model, crafted, judged, one_for_all, floor[rates.argmax()])
     numbers = {
         **geometry,
         **shared,
@@ -211,19 +121,19 @@ def battery(
         "judged": Number(len(judged.labels)),
         "classes": Number(len(torch.unique(crafted.labels))),
     }
-    found = verdict(best.value, by_class.value, own.value, rates.tolist())
+    answer = verdict(best.value, by_class.value, own.value, rates.tolist())
     return Battery(numbers, table, {**figures, "blocks": blocks, "random": rates.numpy()},
-                   one_for_all, found)  # fmt: skip
+                   one_for_all, answer)  # fmt: skip
 
 
-def candidates(
-    model: nn.Module, crafted: Samples, noises: Tensor, eps: float, deepfool: int, seed: int
+def _candidates(
+    model: nn.Module, crafted: Samples, deltas: Tensor, eps: float, deepfool: int, seed: int
 ) -> dict[str, Tensor]:
-    """One noise for all samples, made in five ways, (C, H, W) each."""
-    plus, minus = principal_signs(noises, eps)
+    """One delta for all samples, made in five ways, (C, H, W) each."""
+    plus, minus = principal_signs(deltas, eps)
     some = crafted.first(deepfool).images
     return {
-        "mean": global_mean_sign(noises, eps),
+        "mean": global_mean_sign(deltas, eps),
         "first": plus,
         "first-": minus,
         "gradient": gradient_uap(model, *crafted, eps, seed=seed),
@@ -231,12 +141,12 @@ def candidates(
     }
 
 
-def compare(
+def _compare(
     gradient: Tensor, labels: Tensor, null: Tensor, classes: int, seed: int
 ) -> tuple[dict[str, Number], dict[str, Array]]:
-    """How alike the noises are: cosines within and between classes, and their spectrum.
+    """How alike the deltas are: cosines within and between classes, and their spectrum.
 
-    `null` are as many noises of random signs. The share of equal signs of two noises without zeros
+    `null` are as many draws of random signs. The share of equal signs of two deltas without zeros
     is (1 + cosine) / 2; where one is 0 the signs count as unequal.
     """
     numbers = {"null_sd": Number(gradient[0].numel() ** -0.5)}
@@ -263,132 +173,189 @@ def compare(
 
 
 def agreement_matrix(signs: Tensor) -> Tensor:
-    """Share of pixels in which two noises have the same sign other than 0, float64 (N, N)."""
+    """Share of pixels in which two deltas have the same sign other than 0, float64 (N, N).
+
+    Example:
+        >>> import torch
+        >>> agreement_matrix(torch.tensor([[1.0, -1.0], [1.0, 1.0]])).tolist()
+        [[1.0, 0.5], [0.5, 1.0]]
+    """
     flat = signs.double().flatten(1)
     # of two vectors of -1, 0 and 1, the sum of products counts equal minus opposite signs, and
     # that of magnitudes counts both
     return (flat @ flat.T + flat.abs() @ flat.abs().T) / (2 * flat.shape[1])
 
 
-def share(
-    model: nn.Module, noises: Tensor, crafted: Samples, judged: Samples,
+def _share(
+    model: nn.Module, deltas: Tensor, crafted: Samples, judged: Samples,
     classes: int, cells: int, seed: int,
 ) -> tuple[dict[str, Number], Array]:  # fmt: skip
-    """The fooling matrix of crafted noises by held-out samples: its means and its blocks."""
+    """The fooling matrix of crafted deltas by held-out samples: its means and its blocks."""
     rows, some = crafted.labels[:cells], judged.first(cells)
-    matrix = fooling_matrix(model, some.images, noises[:cells])
+    matrix = fooling_matrix(model, some.images, deltas[:cells])
     found = within_between(matrix, rows, some.labels, paired=False, seed=seed)
     blocks = class_blocks(matrix, rows, some.labels, classes, paired=False)
     return {f"fooling_{kind}": number for kind, number in found.items()}, blocks.cpu().numpy()
 
 
-def own_fooling(model: nn.Module, judged: Samples, eps: float) -> Number:
-    """How often a sample's own noise fools it."""
-    noises = sign_noise(input_gradient(model, *judged), eps)
-    return rate_of(fooled(model, judged, noises))
+def _own_fooling(model: nn.Module, judged: Samples, eps: float) -> Number:
+    """How often a sample's own delta fools it."""
+    deltas = sign_perturbation(input_gradient(model, *judged), eps)
+    return rate_of(fooled(model, judged, deltas))
 
 
-def class_fooling(model: nn.Module, judged: Samples, noises: Tensor) -> Number:
-    """How often the noise of a class (classes, C, H, W) fools that class's samples."""
-    return rate_of(fooled(model, judged, noises[judged.labels]))
+def _class_fooling(model: nn.Module, judged: Samples, deltas: Tensor) -> Number:
+    """How often the delta of a class (classes, C, H, W) fools that class's samples."""
+    return rate_of(fooled(model, judged, deltas[judged.labels]))
 
 
-def fooled(model: nn.Module, samples: Samples, noise: Tensor) -> Tensor:
-    """Whether a noise, one for all or one each, changes the prediction; bool (N,)."""
-    attacked = predictions(model, added(samples.images, noise, clip=True))
+def fooled(model: nn.Module, samples: Samples, delta: Tensor) -> Tensor:
+    """Whether a delta, one for all or one each, changes the prediction; bool (N,).
+
+    Example:
+        >>> import torch
+        >>> samples = Samples(torch.tensor([[0.9, 0.2], [0.6, 0.5]]), torch.tensor([0, 0]))
+        >>> fooled(nn.Flatten(), samples, torch.tensor([-0.1, 0.1])).tolist()
+        [False, True]
+    """
+    attacked = predictions(model, added(samples.images, delta, clip=True))
     return attacked != predictions(model, samples.images)
 
 
 def rate_of(flags: Tensor) -> Number:
-    """A share of independent samples with Wilson's interval."""
+    """A share of independent samples with Wilson's interval.
+
+    Example:
+        >>> import torch
+        >>> rate_of(torch.tensor([True, False])).value
+        0.5
+    """
     return wilson(int(flags.sum()), len(flags))
 
 
-def judge(
+def _judge(
     model: nn.Module,
     crafted: Samples,
     judged: Samples,
-    noises: Mapping[str, Tensor],
+    deltas: Mapping[str, Tensor],
     random: Tensor,
 ) -> tuple[Table, Number]:
-    """The table of `Battery`, and the held-out rate of the noise that was best on the crafted."""
-    seen = {name: rate_of(fooled(model, crafted, noise)) for name, noise in noises.items()}
-    held = {name: fooled(model, judged, noise) for name, noise in noises.items()}
+    """The table of `Battery`, and the held-out rate of the delta that was best on the crafted."""
+    seen = {name: rate_of(fooled(model, crafted, delta)) for name, delta in deltas.items()}
+    held = {name: fooled(model, judged, delta) for name, delta in deltas.items()}
     against = fooled(model, judged, random).cpu().numpy()
     p = holm([mcnemar(flags.cpu().numpy(), against) for flags in held.values()])
     rows: list[dict[str, Cell]] = [
         {"candidate": name, "crafted": seen[name], "held_out": rate_of(flags), "p": value}
         for (name, flags), value in zip(held.items(), p, strict=True)
     ]
-    best = max(noises, key=lambda name: seen[name].value)
+    best = max(deltas, key=lambda name: seen[name].value)
     return Table.of(rows), rate_of(held[best])
 
 
-def over_models(found: Sequence[Battery]) -> dict[str, Number]:
+def over_models(batteries: Sequence[Battery]) -> dict[str, Number]:
     """The first model's numbers, those of `SEEDED` over all models, and shares of the verdicts.
 
     Of `SIZES` also the least over all models.
 
     `universal` is the share of models with that verdict; `class_universal` that of models with this
     or the stronger one.
+
+    Example:
+        >>> import torch
+        >>> model = nn.Sequential(nn.Flatten(), nn.LogSoftmax(1))
+        >>> images = torch.tensor([[0.9, 0.2], [0.2, 0.9]] * 2).view(4, 1, 1, 2)
+        >>> samples = Samples(images, torch.tensor([0, 1, 0, 1]))
+        >>> found = battery(model, samples, samples, 0.4, classes=2, cells=4, random=5, deepfool=2)
+        >>> over_models([found])["class_universal"].value
+        1.0
     """
     seeded = {
-        f"{name}_seeds": over_seeds([one.numbers[name].value for one in found]) for name in SEEDED
+        f"{name}_seeds": over_seeds([battery.numbers[name].value for battery in batteries])
+        for name in SEEDED
     }
-    verdicts = [one.verdict for one in found]
-    least = {f"{name}_least": _least(found, name) for name in SIZES}
-    return found[0].numbers | seeded | least | {
+    verdicts = [battery.verdict for battery in batteries]
+    least = {f"{name}_least": _least(batteries, name) for name in SIZES}
+    return batteries[0].numbers | seeded | least | {
         "universal": Number(share_of(verdicts, "universal")),
         "class_universal": Number(share_of(verdicts, "universal", "class-universal")),
     }  # fmt: skip
 
 
-def _least(found: Sequence[Battery], name: str) -> Number:
-    return min((one.numbers[name] for one in found), key=lambda number: number.value)
+def _least(batteries: Sequence[Battery], name: str) -> Number:
+    return min((battery.numbers[name] for battery in batteries), key=lambda number: number.value)
 
 
 def shortfall(
-    found: Sequence[Battery], crafted: int, judged: int, classes: int, network: str
+    batteries: Sequence[Battery], crafted: int, judged: int, classes: int, network: str
 ) -> str:
-    """A sentence on samples or classes that were wanted and are not there; empty where all are."""
-    sizes = [int(_least(found, name).value) for name in SIZES]
+    """A sentence on samples or classes that were wanted and are not there; empty where all are.
+
+    Example:
+        >>> import torch
+        >>> model = nn.Sequential(nn.Flatten(), nn.LogSoftmax(1))
+        >>> images = torch.tensor([[0.9, 0.2], [0.2, 0.9]] * 2).view(4, 1, 1, 2)
+        >>> samples = Samples(images, torch.tensor([0, 1, 0, 1]))
+        >>> found = battery(model, samples, samples, 0.4, classes=2, cells=4, random=5, deepfool=2)
+        >>> shortfall([found], crafted=4, judged=4, classes=2, network="The network")
+        ''
+    """
+    sizes = [int(_least(batteries, name).value) for name in SIZES]
     if all(size >= wanted for size, wanted in zip(sizes, (crafted, judged, classes), strict=True)):
         return ""
     of_classes = f" of {sizes[2]} of the {classes} classes" if sizes[2] < classes else ""
     return (
         f"{network} gets too few test images right: noises are made on {sizes[0]} instead of "
         f"{crafted} samples and judged on {sizes[1]} instead of {judged}{of_classes} (the least "
-        f"of {len(found)} {'model' if len(found) == 1 else 'models'})."
+        f"of {len(batteries)} {'model' if len(batteries) == 1 else 'models'})."
     )
 
 
 def transfer_rates(
-    models: Sequence[nn.Module], found: Sequence[Battery], samples: Samples, eps: float
+    models: Sequence[nn.Module], batteries: Sequence[Battery], samples: Samples, eps: float
 ) -> dict[str, Array]:
-    """How often noises of one model fool another, (models, models) by source and target.
+    """How often deltas of one model fool another, (models, models) by source and target.
 
-    `own`: of each sample its own; `shared`: the single noise made by ascent. Only samples count
-    that both get right; take some of which no noise was made.
+    `own`: of each sample its own; `shared`: the single delta made by ascent. Only samples count
+    that both get right; take some on which no delta was made.
+
+    Example:
+        >>> import torch
+        >>> model = nn.Sequential(nn.Flatten(), nn.LogSoftmax(1))
+        >>> images = torch.tensor([[0.9, 0.2], [0.2, 0.9]] * 2).view(4, 1, 1, 2)
+        >>> samples = Samples(images, torch.tensor([0, 1, 0, 1]))
+        >>> found = battery(model, samples, samples, 0.4, classes=2, cells=4, random=5, deepfool=2)
+        >>> transfer_rates([model], [found], samples, 0.4)["own"].tolist()
+        [[1.0]]
     """
     kinds = {
-        "own": [sign_noise(input_gradient(model, *samples), eps) for model in models],
-        "shared": [one.noises["gradient"] for one in found],
+        "own": [sign_perturbation(input_gradient(model, *samples), eps) for model in models],
+        "shared": [battery.deltas["gradient"] for battery in batteries],
     }
     rates = {}
-    for kind, noises in kinds.items():
-        fooled, both = transfer(models, *samples, noises)
+    for kind, deltas in kinds.items():
+        fooled, both = transfer(models, *samples, deltas)
         rates[kind] = (fooled.double() / both.clamp(min=1)).cpu().numpy()
     return rates
 
 
-def summary(found: Sequence[Battery]) -> Table:
-    """What every noise does: a sample's own, its class's, one for all, random signs.
+def summary(batteries: Sequence[Battery]) -> Table:
+    """What every delta does: a sample's own, its class's, one for all, random signs.
 
     Columns: `noise`, and the first model's `crafted` and `held_out` rates and `p` as in
     `Battery.candidates`; `seeds`, the held-out rate over all models. `random_p95` is the 95th
-    percentile of the random noises.
+    percentile of random signs.
+
+    Example:
+        >>> import torch
+        >>> model = nn.Sequential(nn.Flatten(), nn.LogSoftmax(1))
+        >>> images = torch.tensor([[0.9, 0.2], [0.2, 0.9]] * 2).view(4, 1, 1, 2)
+        >>> samples = Samples(images, torch.tensor([0, 1, 0, 1]))
+        >>> found = battery(model, samples, samples, 0.4, classes=2, cells=4, random=5, deepfool=2)
+        >>> len(summary([found]).rows)  # own, class, five for all, random signs
+        8
     """
-    first, rows = found[0], []
+    first, rows = batteries[0], []
 
     def row(name: str, rates: Sequence[float], **cells: Cell) -> dict[str, Cell]:
         empty: dict[str, Cell] = {"noise": name, "crafted": None, "held_out": None, "p": None}
@@ -396,16 +363,21 @@ def summary(found: Sequence[Battery]) -> Table:
 
     for name in ("own", "class"):
         key = f"fooling_{name}"
-        rates = [one.numbers[key].value for one in found]
+        rates = [battery.numbers[key].value for battery in batteries]
         rows.append(row(name, rates, held_out=first.numbers[key]))
     for index, (candidate, crafted, held_out, p) in enumerate(first.candidates.rows):
-        cells = [one.candidates.column("held_out")[index] for one in found]
+        cells = [battery.candidates.column("held_out")[index] for battery in batteries]
         rates = [cell.value for cell in cells if isinstance(cell, Number)]
         rows.append(row(str(candidate), rates, crafted=crafted, held_out=held_out, p=p))
-    rates = [one.numbers["fooling_random_p95"].value for one in found]
+    rates = [battery.numbers["fooling_random_p95"].value for battery in batteries]
     return Table.of([*rows, row("random_p95", rates, held_out=first.numbers["fooling_random_p95"])])
 
 
 def share_of(verdicts: Sequence[Verdict], *wanted: Verdict) -> float:
-    """The share of models with one of these verdicts."""
+    """The share of models with one of these verdicts.
+
+    Example:
+        >>> share_of(["universal", "not universal"], "universal")
+        0.5
+    """
     return sum(one in wanted for one in verdicts) / len(verdicts)

@@ -84,11 +84,15 @@ class TutorialCnn(nn.Sequential):
 class SoftmaxRegression(nn.Sequential):
     r"""Creates a linear classifier on raw pixels; with two classes it is logistic regression.
 
-    The gradient of its loss is known in closed form, as is therefore its attack.
+    The gradient of its loss is known in closed form, and so is its attack.
 
     Arguments:
         classes: outputs, without softmax.
         inputs: pixel values of an image.
+
+    Example:
+        >>> SoftmaxRegression()(torch.rand(8, 1, 28, 28)).shape
+        torch.Size([8, 10])
     """
 
     def __init__(self, classes: int = 10, inputs: int = 784) -> None:
@@ -106,11 +110,15 @@ class Maxout(nn.Module):
 
     Arguments:
         units: maxout units of each of the two layers.
-        pieces: linear maps k of which a unit is the greatest.
+        pieces: linear maps k whose maximum is a unit's output.
         inputs: pixel values of an image.
 
     References:
         Maxout Networks (Goodfellow et al., 2013), section 4 and the configuration with its code.
+
+    Example:
+        >>> Maxout(units=4)(torch.rand(8, 1, 28, 28)).shape
+        torch.Size([8, 10])
     """
 
     def __init__(self, units: int = 240, pieces: int = 5, inputs: int = 784) -> None:

@@ -32,6 +32,7 @@ class ConvAutoencoder(nn.Module):
         maps: channels of the code; 4 is the course's.
 
     Example:
+        >>> import torch
         >>> model = ConvAutoencoder()
         >>> model(torch.rand(8, 3, 32, 32)).shape
         torch.Size([8, 3, 32, 32])
@@ -84,7 +85,7 @@ _DECODERS = {"transpose": _transpose, "upsample": _upsample}
 
 
 class DenseAutoencoder(nn.Module):
-    """Creates a fully connected autoencoder: linear layers with one activation between all.
+    """Creates a fully connected autoencoder: linear layers with the same activation between them.
 
     References:
         Simple Autoencoder, PyTorch notebooks of a 2018 deep-learning course (Udacity), which calls
@@ -101,6 +102,7 @@ class DenseAutoencoder(nn.Module):
             mapped back to [0, 1], so that an output of -1 is black and one of 0 is mid-grey.
 
     Example:
+        >>> import torch
         >>> model = DenseAutoencoder((1, 28, 28), [256, 128, 64, 32, 16], [32, 64, 128, 256])
         >>> model.encoder(torch.rand(8, 1, 28, 28)).shape
         torch.Size([8, 16])
@@ -163,6 +165,7 @@ class DenoisingAutoencoder(nn.Module):
         Denoising Autoencoder, PyTorch notebooks of a 2018 deep-learning course (Udacity).
 
     Example:
+        >>> import torch
         >>> DenoisingAutoencoder().encoder(torch.rand(8, 1, 28, 28)).shape
         torch.Size([8, 8, 3, 3])
     """
@@ -189,8 +192,9 @@ class DenoisingAutoencoder(nn.Module):
 
 
 class PooledAutoencoder(nn.Module):
-    """Creates the convolutional autoencoder that is set against a simple one: no activation but
-    the last, three poolings, a code of an eighth of the image's side.
+    """Creates the convolutional autoencoder that its source sets against a simple one.
+
+    It has no activation but the last, three poolings, and a code of an eighth of the image's side.
 
     References:
         A Better Autoencoder for Image: Convolutional Autoencoder (Zhang, 2018), in the layers of
@@ -200,6 +204,7 @@ class PooledAutoencoder(nn.Module):
         maps: channels of the code; 32 is the source's.
 
     Example:
+        >>> import torch
         >>> PooledAutoencoder().encoder(torch.rand(8, 1, 64, 64)).shape
         torch.Size([8, 32, 8, 8])
     """

@@ -19,6 +19,7 @@ class Mlp(nn.Module):
         classes: outputs, without softmax.
 
     Example:
+        >>> import torch
         >>> Mlp()(torch.rand(8, 1, 28, 28)).shape
         torch.Size([8, 10])
     """
@@ -61,6 +62,7 @@ class CnnA(nn.Module):
             which trains the network, has none.
 
     Example:
+        >>> import torch
         >>> CnnA().embed(torch.rand(8, 1, 28, 28)).shape
         torch.Size([8, 64])
     """

@@ -11,7 +11,16 @@ from research.data import Split, batches
 
 @contextmanager
 def evaluation(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode without gradients; afterwards each submodule is in the mode it was in."""
+    """Evaluation mode without gradients; afterwards each submodule is in the mode it was in.
+
+    Example:
+        >>> model = nn.Dropout()
+        >>> with evaluation(model):
+        ...     model(torch.ones(3)).tolist()
+        [1.0, 1.0, 1.0]
+        >>> model.training
+        True
+    """
     modes = {module: module.training for module in model.modules()}
     model.eval()
     try:
@@ -23,6 +32,13 @@ def evaluation(model: nn.Module) -> Iterator[None]:
 
 
 def predict(model: nn.Module, split: Split, batch: int = 512) -> Tensor:
-    """The model's float32 outputs for every image of a split, in order, on the split's device."""
+    """The model's float32 outputs for every image of a split, in order, on the split's device.
+
+    Example:
+        >>> split = Split(torch.full((2, 1, 1, 3), 51, dtype=torch.uint8), torch.arange(2))
+        >>> predict(nn.Flatten(), split)
+        tensor([[0.2000, 0.2000, 0.2000],
+                [0.2000, 0.2000, 0.2000]])
+    """
     with evaluation(model):
         return torch.cat([model(images).float() for images, _ in batches(split, batch)])

@@ -10,7 +10,12 @@ MNIST = (0.1307,), (0.3081,)
 
 
 class Normalise(nn.Module):
-    """(x - mean) / std per channel, as a network's first layer; the constants are not trained."""
+    """(x - mean) / std per channel, as a network's first layer; the constants are not trained.
+
+    Example:
+        >>> Normalise([0.5], [0.25])(torch.ones(1, 1, 1, 1)).item()
+        2.0
+    """
 
     mean: Tensor
     std: Tensor
@@ -26,7 +31,12 @@ class Normalise(nn.Module):
 
 class FloatSigmoid(nn.Sigmoid):
     """A sigmoid evaluated in float32: under bfloat16 autocast its output would be as coarse as
-    1/256 near one, which is a visible error in an image."""
+    1/256 near one, which is a visible error in an image.
+
+    Example:
+        >>> FloatSigmoid()(torch.zeros(1, dtype=torch.bfloat16)).dtype
+        torch.float32
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return super().forward(input.float())
@@ -34,7 +44,12 @@ class FloatSigmoid(nn.Sigmoid):
 
 class CentredPixels(nn.Module):
     """255 · (images - mean) as a network's first layer: images in [0, 1] become 8-bit grey levels
-    about 0. The mean image (C, H, W) in [0, 1] is not trained, but stored with the weights."""
+    about 0. The mean image (C, H, W) in [0, 1] is not trained, but stored with the weights.
+
+    Example:
+        >>> CentredPixels(torch.full((1, 1, 2), 0.2))(torch.tensor([[[[0.2, 1.0]]]])).tolist()
+        [[[[0.0, 204.0]]]]
+    """
 
     mean: Tensor
 

@@ -42,9 +42,9 @@ class MissingWeightsError(UserError):
 
 
 class FrozenVgg16(nn.Sequential):
-    """Creates VGG16 for ImageNet with frozen convolutions behind an enlargement of small pictures.
+    """Creates VGG16 for ImageNet that enlarges small pictures, with its convolutions frozen.
 
-    Pictures are enlarged inside the network (bilinear), so that an attack speaks of their own
+    Pictures are enlarged inside the network (bilinear), so that an attack acts on their own
     pixels. `encoder` maps them to features, `head` these to logits; only the head has weights to
     train. Made in evaluation mode.
 
@@ -127,7 +127,7 @@ def imagenet_file(given: Path | None = None, url: str = URL) -> Path:
 
     Arguments:
         given: the file or a folder that holds it; when absent it is looked for in torch's cache
-            and else downloaded there.
+            and, if it is not there, downloaded to it.
         url: its name ends with the beginning of its sha256.
 
     Raises:
@@ -143,7 +143,7 @@ def imagenet_file(given: Path | None = None, url: str = URL) -> Path:
 
 
 def imagenet_weights(path: Path) -> Weights:
-    """The weights in a file that was checked, name -> tensor, on the CPU."""
+    """The weights in a checked file, name -> tensor, on the CPU."""
     weights: Weights = torch.load(path, map_location="cpu", weights_only=True)
     return weights
 

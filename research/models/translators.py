@@ -47,9 +47,9 @@ class Attention(nn.Module):
 class Translator(nn.Module):
     """Bidirectional GRU encoder, tanh bridge, additive attention, GRU decoder.
 
-    A step attends with the former state, feeds the former word and the context to the GRU, and
+    A step attends with the previous state, feeds the previous word and the context to the GRU, and
     reads the next word from word, new state and context, through a linear layer with dropout
-    before it and the generator behind it, both without bias.
+    before it and the generator after it, both without bias.
 
     Arguments:
         words: sizes of the source's and the target's vocabulary.
@@ -57,6 +57,12 @@ class Translator(nn.Module):
 
     References:
         The Annotated Encoder-Decoder with Attention (Bastings, 2018).
+
+    Example:
+        >>> model = Translator((20, 30), embedding=8, hidden=16, dropout=0.1)
+        >>> log_probs, attention = model(torch.tensor([[4, 5, 2]]), torch.tensor([[1, 6]]))
+        >>> log_probs.shape, attention.shape
+        (torch.Size([1, 2, 30]), torch.Size([1, 2, 3]))
     """
 
     def __init__(self, words: tuple[int, int], embedding: int, hidden: int, dropout: float) -> None:
@@ -74,7 +80,7 @@ class Translator(nn.Module):
         self.generator = nn.Linear(hidden, words[1], bias=False)
 
     def encode(self, source: Tensor) -> tuple[Memory, Tensor]:
-        """The memory of sentences (B, S), `PAD` behind them, and the first state (B, H)."""
+        """The memory of sentences (B, S), `PAD` after them, and the first state (B, H)."""
         mask = source != PAD
         lengths = mask.sum(1).cpu()
         packed = pack_padded_sequence(
@@ -86,7 +92,7 @@ class Translator(nn.Module):
         return Memory(values, self.attention.key(values), mask), first
 
     def step(self, memory: Memory, state: Tensor, former: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """One word on.
+        """Goes one word on.
 
         Arguments:
             state: (B, H); former: vectors of the words before, (B, E).
@@ -99,7 +105,7 @@ class Translator(nn.Module):
         return torch.cat([former, state, context], 1), state, weights
 
     def log_probs(self, read: Tensor) -> Tensor:
-        """Of each word to be the next: (..., E + 3H) -> (..., words)"""
+        """Of each word to come next: (..., E + 3H) -> (..., words)"""
         return self.generator(self.output(self.dropout(read))).log_softmax(-1)  # type: ignore[no-any-return]
 
     def forward(self, source: Tensor, former: Tensor) -> tuple[Tensor, Tensor]:
@@ -107,7 +113,7 @@ class Translator(nn.Module):
 
         Arguments:
             source: (B, S).
-            former: what stands before each word to be foretold, (B, T), `SOS` first.
+            former: the word before each word to predict, (B, T), `SOS` first.
 
         Returns:
             (B, T, words) and (B, T, S).

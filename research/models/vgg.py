@@ -16,8 +16,8 @@ _BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 51
 class Vgg16(nn.Sequential):
     r"""Creates VGG16's thirteen convolutions with batch norm, and one linear layer behind them.
 
-    The five poolings take a picture of 32 × 32 to one pixel, so that the two wide layers with which
-    the original ends, made for 7 × 7, are left out: with `width` 1 and 10 classes it has 14,724,042
+    The five poolings take a picture of 32 × 32 to one pixel, so the two wide layers at the end of
+    the original, made for 7 × 7, are left out: with `width` 1 and 10 classes it has 14,724,042
     parameters.
 
     Arguments:
@@ -31,6 +31,7 @@ class Vgg16(nn.Sequential):
         Batch Normalization (Ioffe and Szegedy, 2015).
 
     Example:
+        >>> import torch
         >>> Vgg16(width=0.25)(torch.rand(8, 3, 32, 32)).shape
         torch.Size([8, 10])
     """

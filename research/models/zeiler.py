@@ -30,10 +30,10 @@ class ZFNet(nn.Sequential):
     window may reach over the edge; the paper prints the sides and no padding. With `width` 1 and
     1,000 classes there are 62,357,608 parameters.
 
-    Biases start at 0 and weights normal with standard deviation 0.01, as in the paper. A smaller
-    layer, by `width` or `side`, would sum up fewer inputs and pass on less, the more so the deeper
-    it lies; its standard deviation is therefore 0.01 · √(fan-in at width 1 and side 224 / fan-in),
-    which is 0.01/√width but in the first layer, whose inputs are always the image's channels.
+    Biases start at 0 and weights normal with standard deviation 0.01, as in the paper. A layer
+    made smaller by `width` or `side` would sum fewer inputs and pass on less, the more so the
+    deeper it lies; its standard deviation is therefore 0.01 · √(fan-in at width 1 and side 224 /
+    fan-in), which is 0.01/√width except in the first layer, whose inputs are always the channels.
 
     Arguments:
         width: factor on the numbers of maps and of hidden units.
@@ -55,7 +55,7 @@ class ZFNet(nn.Sequential):
         Visualizing and Understanding Convolutional Networks (Zeiler and Fergus, 2014), figure 3,
         section 3 (training), section 4.1 (first layers), table 2 (`maps`, `hidden`, `without`).
         ImageNet Classification with Deep Convolutional Neural Networks (Krizhevsky et al., 2012),
-        section 3.3, for the constants of the contrast norm, which the former do not print.
+        section 3.3, for the constants of the contrast norm, which Zeiler and Fergus do not print.
 
     Example:
         >>> ZFNet(width=0.25, classes=10, side=64)(torch.rand(8, 3, 64, 64)).shape
@@ -209,6 +209,11 @@ def parameter_groups(model: nn.Module, rms: float) -> list[dict[str, Any]]:
 
     Raises:
         UserError: `rms` is not above 0.
+
+    Example:
+        >>> model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten(), nn.Linear(4, 2))
+        >>> [len(group["params"]) for group in parameter_groups(model, rms=0.1)]
+        [1, 3]
     """
     if not rms > 0:
         raise UserError(f"a filter's largest RMS must be above 0, got {rms:g}; 0.1 is usual")
@@ -222,11 +227,15 @@ def milestones(epochs: int) -> list[int]:
     """The epochs after which the learning rate falls to a tenth.
 
     The paper lowers it by hand where the validation error stalls, and prints no schedule.
+
+    Example:
+        >>> milestones(70)
+        [42, 60]
     """
     return [round(0.6 * epochs), round(0.85 * epochs)]
 
 
 def _scale_back(filters: Tensor, rms: float) -> None:
     """Scales those of (outputs, inputs, height, width) with a larger RMS, in place."""
-    found = filters.square().mean((1, 2, 3), keepdim=True).sqrt()
-    filters.mul_((rms / found).clamp(max=1))
+    sizes = filters.square().mean((1, 2, 3), keepdim=True).sqrt()
+    filters.mul_((rms / sizes).clamp(max=1))

@@ -16,10 +16,14 @@ from research.records import Claim, Number, Outcome, Run
 _FORMAT = r"^(.?[<>=^])?[-+ ]?0?\d{0,2}[,_]?(\.\d{1,2})?[bdeEfFgGnoxX%]?$"
 """Formats of a number, but for those that would make thousands of letters of it."""
 
+_LONGEST = 1e9
+"""seconds of a run's part at most"""
+
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Rectangle = tuple[Finite, Finite, Finite, Finite]
 """[left, bottom, right, top] in points"""
 PageNumber = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(allow_inf_nan=False, ge=0, le=_LONGEST)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Format = Annotated[str, Field(pattern=_FORMAT)]
 
@@ -59,6 +63,8 @@ def _from_somewhere(model: dict[str, Any]) -> dict[str, Any]:
         raise ValueError("'origin' must be trained, found or given")
     if model["origin"] == "found" and "run" not in model:
         raise ValueError("a model that was found needs 'run'")
+    if not 0 <= model.get("seconds", 0) <= _LONGEST:
+        raise ValueError(f"'seconds' must be 0 to {_LONGEST:.0f}")
     return model
 
 
@@ -84,6 +90,7 @@ class RunFacts(Strict, Run):
     """A run as a paper tells of it, see `research.records.Run`."""
 
     data: Data
+    seconds: dict[str, Seconds] = field(default_factory=dict)
     models: dict[str, Model] = field(default_factory=dict)
     compute: Used = field(default_factory=dict)
 

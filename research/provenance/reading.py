@@ -177,6 +177,7 @@ def _told(error: ErrorDetails, raw: Any) -> str:
         "union_tag_invalid": f"a kind of {context.get('expected_tags')} is required",
         "string_pattern_mismatch": f"text of the form {context.get('pattern')} is required",
         "greater_than_equal": f"{context.get('ge')} or more is required",
+        "less_than_equal": f"{context.get('le')} or less is required",
     }
     return f"{where}: {got}, {expected.get(kind, error['msg'])}"
 

@@ -4,6 +4,7 @@ A *record* is one folder that holds all of it and needs no server to be read:
 
     run.json            the facts in `Run`
     numbers.json        name -> {"value", "unit", "half_width", "n", "low", "high", "values"}
+    origins.json        "number NAME", "claim NAME", … -> the line of code that logged it
     claims.json         name -> {"effect": a number, "p", "n", "test", "direction", "threshold"}
     metrics.jsonl       one line a step: {"step", "time", "values": {name: value}}
     tables/NAME.json    {"columns": [...], "rows": [[...]]}, a cell may be a number as above
@@ -298,6 +299,17 @@ def read_claims(folder: Path) -> dict[str, Claim]:
     path = folder / "claims.json"
     found: dict[str, Claim] = damage.read_json(path, dict[str, Claim]) if path.exists() else {}
     return found
+
+
+def write_origins(folder: Path, origins: Mapping[str, str]) -> None:
+    """Which line of code logged what: `number mse_pca` -> `research/studies/ae.py:214`."""
+    write_json(folder / "origins.json", dict(origins))
+
+
+def read_origins(folder: Path) -> dict[str, str]:
+    """Empty where the record is of an older version."""
+    path = folder / "origins.json"
+    return dict(damage.read_json(path)) if path.exists() else {}
 
 
 def write_table(folder: Path, name: str, table: Table) -> None:

@@ -28,6 +28,10 @@ _PLACE = re.compile(r"\(line (\d+), column (\d+)\):\s*(.*)", re.DOTALL)
 _DOI = re.compile(r"doi:(<a [^>]*>)")
 """No line may end between what a DOI is called and the DOI."""
 _INITIAL = re.compile(r"(?:\w\.-?)+")
+_FIELD = re.compile(r',\s*(crossref|xdata|date)\s*=\s*(?:\{([^{}]*)\}|"([^"]*)")', re.IGNORECASE)
+_DATE = r"-?\d{3,}(?:-\d\d){0,2}[?~%]?"
+_DATES = re.compile(rf"\s*(?:{_DATE}(?:/(?:{_DATE}|\.\.)?)?|(?:\.\.)?/{_DATE})?\s*")
+"""A date of biblatex, or a span of two; pandoc passes over others without a word."""
 _NO_ENTRIES = ("comment", "string", "preamble", "control")
 
 
@@ -45,6 +49,7 @@ class Citations:
         self._keys: list[str] = []
         self._text = text.read(path)
         self._lines = _lines_of(path, self._text)
+        self._fields = _fields_of(self._text)
 
     def number(self, key: str) -> int:
         """The number of a reference. Raises UserError for a key that the bibliography lacks."""
@@ -62,7 +67,9 @@ class Citations:
         """
         if not self._keys:
             return []
-        written = _Inlines(formula)
+        for key in self._keys:
+            self._check(key)
+        written = _Inlines(formula, self._text)
         found = dict(_entries(self._processed()))
         listed = []
         for number, key in enumerate(self._keys, start=1):
@@ -74,6 +81,23 @@ class Citations:
                 raise at(self._path, self._lines[key], f"entry '{key}': {error}") from None
             listed.append((number, key, words))
         return listed
+
+    def _check(self, key: str, below: tuple[str, ...] = ()) -> None:
+        """Raises UserError for a date that pandoc would pass over, or a crossref or xdata to no
+        entry or in a circle, in which pandoc would go round for ever."""
+        for name, value in self._fields[key]:
+            if name == "date" and not _DATES.fullmatch(value):
+                message = f"its date must be like 2020, 2020-05 or 2020-05-17, got '{value}'"
+                raise at(self._path, self._lines[key], f"entry '{key}': {message}")
+            others = [one.strip() for one in value.split(",")] if name != "date" else []
+            for other in others:
+                if other not in self._lines:
+                    message = f"entry '{key}': its {name} names no entry"
+                    raise at(self._path, self._lines[key], str(miss(message, other, self._lines)))
+                if other in (*below, key):
+                    message = f"entry '{key}': its {name} '{other}' leads back to it; remove one"
+                    raise at(self._path, self._lines[key], message)
+                self._check(other, (*below, key))
 
     def _processed(self) -> dict[str, Any]:
         """The cited entries as pandoc prints them, as its document tree."""
@@ -107,14 +131,18 @@ def _pandoc(ways: Sequence[str], document: str) -> "subprocess.CompletedProcess[
             [pypandoc.get_pandoc_path(), *ways],
             input=document.encode(), capture_output=True, timeout=PATIENCE, check=False,
         )  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired) as error:
+    except subprocess.TimeoutExpired:
+        raise UserError(
+            f"pandoc had not read the bibliography after {PATIENCE} s; keep only what is cited"
+        ) from None
+    except OSError as error:
         raise UserError(f"pandoc cannot format the references ({error}); run: make setup") from None
 
 
 def _lines_of(path: Path, bibliography: str) -> dict[str, int]:
     """The line of each entry by its key. Raises UserError for two of one key."""
     lines: dict[str, int] = {}
-    for kind, key, line in _opened(bibliography):
+    for kind, key, line, _ in _opened(bibliography):
         if kind.lower() in _NO_ENTRIES:
             continue
         if key in lines:
@@ -123,10 +151,24 @@ def _lines_of(path: Path, bibliography: str) -> dict[str, int]:
     return lines
 
 
-def _opened(bibliography: str) -> Iterator[tuple[str, str, int]]:
-    """Kind, key and line of each entry; not of what stands within one, or in a comment."""
-    depth = 0
+def _fields_of(bibliography: str) -> dict[str, list[tuple[str, str]]]:
+    """The fields of each entry, by its key, that pandoc is not asked about unseen."""
+    opened = [(key, start) for _, key, _, start in _opened(bibliography)]
+    ends = [start for _, start in opened[1:]] + [len(bibliography)]
+    return {
+        key: [
+            (field[1].lower(), field[2] or field[3] or "")
+            for field in _FIELD.finditer(bibliography, start, end)
+        ]
+        for (key, start), end in zip(opened, ends, strict=True)
+    }
+
+
+def _opened(bibliography: str) -> Iterator[tuple[str, str, int, int]]:
+    """Kind, key, line and offset of each entry; not of what stands within one, or in a comment."""
+    depth = offset = 0
     for number, line in enumerate(text.lines(bibliography), start=1):
+        start, offset = offset, offset + len(line) + 1
         if not depth and line.lstrip().startswith("%"):
             continue
         place = 0
@@ -134,7 +176,7 @@ def _opened(bibliography: str) -> Iterator[tuple[str, str, int]]:
             sign = line[place]
             entry = _ENTRY.match(line, place) if sign == "@" and not depth else None
             if entry:
-                yield entry[1], entry[2], number
+                yield entry[1], entry[2], number, start + place
                 place, depth = entry.end(), 1
                 continue
             place += 2 if sign == "\\" else 1
@@ -163,20 +205,33 @@ _QUOTES = {"DoubleQuote": ("“", "”"), "SingleQuote": ("‘", "’")}
 
 
 class _Inlines:
-    """Writes pandoc's inlines as HTML."""
+    """Writes pandoc's inlines as HTML.
 
-    def __init__(self, formula: Formula) -> None:
+    Arguments:
+        source: the bibliography. What pandoc takes for the first word of a sentence, since an
+            abbreviation stands before it, keeps the small letter that it has there: Proc. of X.
+    """
+
+    def __init__(self, formula: Formula, source: str) -> None:
         self._formula = formula
+        self._source = source
 
     def html(self, inlines: Sequence[dict[str, Any]]) -> str:
         made = []
-        before = ""
+        before = abbreviation = ""
         for one in inlines:
             # an initial stays on the line of its name
             sticks = one["t"] == "Space" and _INITIAL.fullmatch(before)
+            if one["t"] == "Str" and abbreviation:
+                one = {"t": "Str", "c": self._small(abbreviation, one["c"])}
             made.append("\u00a0" if sticks else self._one(one["t"], one.get("c")))
+            abbreviation = before if one["t"] == "Space" and before.endswith(".") else ""
             before = one["c"] if one["t"] == "Str" else ""
         return "".join(made)
+
+    def _small(self, before: str, word: str) -> str:
+        small = word[:1].lower() + word[1:]
+        return small if f"{before} {small}" in self._source else word
 
     def _one(self, kind: str, content: Any) -> str:
         if kind == "Str":

@@ -15,7 +15,9 @@ import ast
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 from research.errors import UserError
 
@@ -43,6 +45,11 @@ def entry(slug: str) -> Entry:
     if slug not in known:
         raise UserError(f"there is no study '{slug}': {nearest(slug, known)}")
     return known[slug]
+
+
+def module_of(slug: str) -> ModuleType:
+    """The study itself, and with it torch: for whoever runs it or asks what its settings mean."""
+    return import_module(f"{__name__}.{slug.replace('-', '_')}")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

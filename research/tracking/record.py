@@ -11,16 +11,19 @@ Beside the files of every record, tracking keeps
 
 import dataclasses
 import re
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
+from types import FrameType
 from typing import Any, Self
 
 from research import fonts, records
 from research.machine import environment, hardware
+from research.paths import ROOT
 from research.records import Array, Claim, Number, Run, Table
 from research.records.damage import read_json
 from research.tracking import staleness
@@ -55,6 +58,7 @@ class Record:
         self._metrics, self._numbers, self._system = (Curves(folder / name) for name in CURVES)
         self._values = records.read_numbers(folder)
         self._claims = records.read_claims(folder)
+        self._origins = records.read_origins(folder)
         self._logged: set[str] = set()
 
     @classmethod
@@ -175,6 +179,21 @@ class Record:
         if f"{kind} {name}" in self._logged:
             raise ValueError(f"each {kind} is logged once, but {name!r} was logged already")
         self._logged.add(f"{kind} {name}")
+        self._origins[f"{kind} {name}"] = _caller()
+        records.write_origins(self.folder, self._origins)
+
+
+def _caller() -> str:
+    """The line of code that logs, as `research/studies/ae.py:214`; its folder only within ours."""
+    frame: FrameType | None = sys._getframe(1)
+    own = __name__.rpartition(".")[0]
+    while frame and frame.f_globals.get("__name__", "").startswith((own, "contextlib")):
+        frame = frame.f_back
+    if frame is None:
+        return ""
+    path = Path(frame.f_code.co_filename)
+    shown = path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name
+    return f"{shown}:{frame.f_lineno}"
 
 
 def first_facts(id: str, opening: Opening, started: int, code: environment.Checkout) -> Run:

@@ -7,6 +7,7 @@ is the same. Where everything that the record knows of is the same, the change i
 
 import dataclasses
 import itertools
+import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -189,8 +190,11 @@ def _change(key: Key, pair: Pair, inputs: Mapping[str, Any]) -> Change | None:
 
 
 def _size(old: Any, new: Any) -> tuple[float | None, float | None]:
-    if not all(isinstance(v, int | float) and not isinstance(v, bool) for v in (old, new)):
-        return None, None
+    for value in (old, new):
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            return None, None
+        if not abs(value) <= sys.float_info.max:  # whole numbers in JSON know no limit
+            return None, None
     return new - old, (new - old) / abs(old) if old else None
 
 

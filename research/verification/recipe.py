@@ -81,7 +81,10 @@ def command(run: Run, given: Reproduce, log: Path) -> list[str]:
     start = ["run", study, f"--preset={run.preset}", *flags(config, places)]
     start += [*_places(places, config, given), *_weights(config, given)]
     device = given.device or config.get("train.device", "auto")
-    return [*start, f"--train.device={device}", "--train.again", f"--log=folder:{log}"]
+    words = [*start, f"--train.device={device}", "--train.again", f"--log=folder:{log}"]
+    if any("\0" in word for word in words):
+        raise UserError("the PDF's settings hold a character that ends words: it was edited")
+    return words
 
 
 def flags(config: Mapping[str, Any], places: Iterable[str] = ()) -> list[str]:
@@ -118,9 +121,7 @@ def _words(values: Sequence[Any]) -> Iterator[Any]:
 
 def local_settings(study: str) -> dict[str, Local]:
     """The settings of a study that may name a place, by the types of its configuration."""
-    from research import launch
-
-    presets = launch.study_of(studies.entry(study)).PRESETS.values()
+    presets = studies.module_of(studies.entry(study).slug).PRESETS.values()
     return {key: mark for preset in presets for key, mark in local(type(preset)).items()}
 
 

@@ -35,7 +35,8 @@ from research.methods.fgsm import (
     signed_step,
 )
 from research.methods.perturbations import fooling_matrix, gradient_uap, random_signs
-from research.methods.universality import Samples, fooled, halves
+from research.methods.samples import Samples, halves
+from research.methods.universality import fooled
 from research.models import LeNet
 from research.training.loop import fit
 

@@ -14,7 +14,8 @@ import sys
 import time
 from pathlib import Path
 
-from research.paths import DATA, ROOT
+ROOT = Path(__file__).resolve().parents[2]
+DATA = Path(os.environ.get("RESEARCH_DATA", ROOT / "data")).absolute()
 
 BATTERY = "--checked 50 --crafted 200 --judged 200 --cells 100 --random 10 --deepfool 10"
 CIFAR = f"--data.name folder --data.root {DATA / 'cifar10-jpeg'}"

@@ -9,18 +9,16 @@ from torch import Tensor, nn
 from research.config import Train
 from research.data import Split
 from research.methods.classification import cross_entropy
+from research.methods.deepfool import deepfool
 from research.methods.fgsm import (
     accuracy_curve,
     cross_entropy_loss,
     fooling_step,
     input_gradient,
     signed_step,
-    tied_pixels,
-    wrong_signs,
 )
 from research.methods.perturbations import (
     cosine_matrix,
-    deepfool,
     deepfool_uap,
     fooling_matrix,
     gradient_uap,
@@ -29,7 +27,9 @@ from research.methods.perturbations import (
     transfer,
     within_between,
 )
-from research.methods.universality import Samples, battery, halves
+from research.methods.samples import Samples, halves
+from research.methods.signs import tied_pixels, wrong_signs
+from research.methods.universality import battery
 from research.records import Number
 from research.training.loop import fit, placed
 

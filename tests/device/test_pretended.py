@@ -13,7 +13,7 @@ from torch import nn
 from research.data import Split
 from research.data.sequences import Copying
 from research.launch import Options, launch, study_of
-from research.methods.universality import Samples
+from research.methods.samples import Samples
 from research.records import load
 from research.studies import Entry, entries
 from research.tracking import open_store

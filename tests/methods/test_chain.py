@@ -331,13 +331,13 @@ def overridden() -> nn.Module:
 @pytest.mark.parametrize(
     ("module", "words"),
     [
-        (nn.LeakyReLU(), "is a LeakyReLU, of which the way back to the pixels is not known"),
+        (nn.LeakyReLU(), "is a LeakyReLU, whose way back to the pixels is unknown"),
         (nn.ConvTranspose2d(3, 3, 3), "is a ConvTranspose2d"),
         (nn.GELU(), "is a GELU"),
         (nn.ReLU6(), "is a ReLU6"),
         (nn.GroupNorm(1, 3), "is a GroupNorm"),
         (Doubled(3, 3, 3), "is a Doubled"),
-        (overridden(), "is a ReLU, of which"),
+        (overridden(), "is a ReLU, whose way back"),
         (nn.AdaptiveMaxPool2d(2), "is a AdaptiveMaxPool2d"),
         (nn.Conv2d(3, 3, 3, padding=1, padding_mode="reflect"),
          "pads with padding=(1, 1), padding_mode='reflect'"),
@@ -373,7 +373,7 @@ def as_model(forward: Callable[..., object]) -> nn.Module:
         (lambda self, x: self.conv(x) if x.sum() > 0 else x, "cannot be read as a chain"),
         (lambda self, x: self.conv(x[: len(x)]), "calls 'getitem'"),
         (lambda self, x, y: self.conv(x) * y, "must take images and nothing else"),
-        (lambda self, x: F.gelu(self.conv(x)), "calls 'gelu', of which the way back"),
+        (lambda self, x: F.gelu(self.conv(x)), "calls 'gelu', whose way back"),
         (lambda self, x: F.leaky_relu(self.conv(x)), "calls 'leaky_relu'"),
         (lambda self, x: F.dropout(self.conv(x)), "calls 'dropout'"),
         (lambda self, x: F.dropout(self.conv(x), training=True), "calls 'dropout'"),
@@ -388,9 +388,9 @@ def as_model(forward: Callable[..., object]) -> nn.Module:
         (lambda self, x: self.conv(x).flatten(2), "calls 'flatten'"),
         (lambda self, x: self.conv(x).transpose(2, 3), "calls 'transpose'"),
         (lambda self, x: self.conv(x).view(x.size(0), 3, 256), "calls 'view'"),
-        (lambda self, x: self.conv(x).view(-1, 256), "one after the other do not give"),
-        (lambda self, x: self.conv(x).view(x.size(1) - 2, -1), "one after the other do not give"),
-        (lambda self, x: self.fc(self.conv(x).view(-1, 256)), "one after the other do not give"),
+        (lambda self, x: self.conv(x).view(-1, 256), "one after another do not give"),
+        (lambda self, x: self.conv(x).view(x.size(1) - 2, -1), "one after another do not give"),
+        (lambda self, x: self.fc(self.conv(x).view(-1, 256)), "one after another do not give"),
         (lambda self, x: (self.conv(x),), "the output of its last layer, got a tuple"),
         (lambda self, x: {"logits": self.conv(x)}, "of its last layer, got a dict"),
         (lambda self, x: self.conv(torch.zeros(1, 3, 8, 8)), "behind 'images' Model does: nothing"),
@@ -466,7 +466,7 @@ def test_behind_an_open_end_may_lie_anything() -> None:
         again = chain.outputs(IMAGES[:2], ["relu:2"])["relu:2"]
     assert torch.allclose(found["the rest"], wanted)
     assert torch.equal(found["relu:2"], again), "what works in place changes no layer's output"
-    with pytest.raises(UserError, match="calls 'tanh_', of which the way back"):
+    with pytest.raises(UserError, match="calls 'tanh_', whose way back"):
         Chain(model, IMAGES)
 
 

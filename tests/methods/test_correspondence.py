@@ -180,7 +180,7 @@ def test_a_part_that_all_images_share_agrees_more_than_random_places() -> None:
         (lambda: random_boxes((0, 0, 1.2, 1), 2, torch.Generator()), "got 0 0 1.2 1"),
         (
             lambda: random_boxes(PART, 2, torch.Generator(), avoid=[(0, 0, 1, 1)]),
-            "of 10000 random boxes 0 overlap none.*needed are 2",
+            "0 of 10000 random boxes overlap none.*2 are needed",
         ),
         (lambda: disagreement(random_signs(1, 3)), "at least 2 images, got 1"),
         (lambda: grouped(random_signs(4, 3), 5), "2 to 4 images.*got 5"),

@@ -129,7 +129,7 @@ def test_the_loss_is_that_of_crops_drawn_anew_each_time() -> None:
 
 @pytest.mark.parametrize("side", [0, 9, 10])
 def test_crops_larger_than_the_images_are_refused(side: int) -> None:
-    message = f"crops of {side} pixels need .* these have 9 × 8; take smaller crops"
+    message = f"crops of {side} pixels need .* got 9 × 8; take smaller crops"
     with pytest.raises(UserError, match=message):
         ten_crops(noise(), side)
     with pytest.raises(UserError, match=message):

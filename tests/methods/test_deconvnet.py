@@ -713,8 +713,8 @@ def unit(image: int, feature_map: int, row: int, column: int) -> Units:
         ((0, -1, 0, 0), r"got map -1 at row 0"),
         ((0, 0, 23, 1), r"map 0 at row 23, column 1"),
         ((0, 0, 1, -1), r"map 0 at row 1, column -1"),
-        ((5, 0, 0, 0), r"one of the 5 images that are given, one is in image 5"),
-        ((-1, 0, 0, 0), r"one is in image -1"),
+        ((5, 0, 0, 0), r"one of the 5 images, got image 5"),
+        ((-1, 0, 0, 0), r"got image -1"),
     ],
 )
 def test_units_that_are_not_there_are_refused(place: tuple[int, ...], words: str) -> None:

@@ -15,24 +15,26 @@ from sklearn.metrics import silhouette_score
 from statsmodels.multivariate.manova import MANOVA
 
 from research.methods.embedding import (
-    bures,
     class_mahalanobis,
     covariance,
     fisher_ratio,
     fit_pca,
-    frobenius,
     knn_accuracy,
     knn_preservation,
-    linear_cka,
     mahalanobis,
     nearest_centroid_accuracy,
-    participation_ratio,
     scatter,
     silhouettes,
-    spectral_distance,
     trustworthiness,
     tsne,
     varies,
+)
+from research.methods.spaces import (
+    bures,
+    frobenius,
+    linear_cka,
+    participation_ratio,
+    spectral_distance,
 )
 
 Array = npt.NDArray[np.float64]

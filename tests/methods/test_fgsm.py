@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from research.config import Data
 from research.data import load
-from research.errors import UserError
+from research.errors import ArgumentError, UserError
 from research.methods.fgsm import (
     accuracy_curve,
     cross_entropy_loss,
@@ -22,9 +22,8 @@ from research.methods.fgsm import (
     resists,
     signed_step,
     stable_loss,
-    tied_pixels,
-    wrong_signs,
 )
+from research.methods.signs import tied_pixels, wrong_signs
 
 LOSSES = (cross_entropy_loss, stable_loss)
 EPS = [0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3]
@@ -358,7 +357,7 @@ def test_a_mistake_is_named() -> None:
     model, images, labels = LinearSoftmax(), torch.rand(4, 1, 3, 3), torch.arange(4)
     gradient = input_gradient(model, images, labels)
     normalised = images - 0.5
-    with pytest.raises(UserError, match=r"images in \[0, 1\], these span -0\.\d+ to"):
+    with pytest.raises(UserError, match=r"images in \[0, 1\], got -0\.\d+ to"):
         signed_step(normalised, gradient, 0.1)
     with pytest.raises(UserError, match=r"images in \[0, 1\].* to 1\.\d+; give"):
         resists(model, images + 0.5, labels, gradient, [0.1])
@@ -376,7 +375,11 @@ def test_a_mistake_is_named() -> None:
             input_gradient(model, images, labels + shift)
         with pytest.raises(UserError, match="labels must be 0 to 3"):
             resists(model, images, labels + shift, gradient, [0.1])
-    with pytest.raises(UserError, match="needs logits, the model returns probabilities"):
+    with pytest.raises(ArgumentError, match=r"int64 \(4,\), one for each image, got int64 \(3,\)"):
+        input_gradient(model, images, labels[:3])
+    with pytest.raises(ArgumentError, match=r"one for each image, got float32 \(4,\)"):
+        resists(model, images, labels.float(), gradient, [0.1])
+    with pytest.raises(UserError, match="needs logits, got probabilities"):
         input_gradient(nn.Sequential(model, nn.Softmax(1)), images, labels)
     assert input_gradient(nn.Sequential(model, nn.LogSoftmax(1)), images, labels).isfinite().all()
     weight, bias = model.parameters()  # logits whose rows sum to 1 are no probabilities for that

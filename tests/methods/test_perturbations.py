@@ -12,12 +12,12 @@ from torch.nn import functional as F
 from research.config import Data
 from research.data import load
 from research.errors import UserError
+from research.methods.deepfool import deepfool
 from research.methods.fgsm import input_gradient, predictions, signed_step
 from research.methods.perturbations import (
     class_blocks,
     class_mean_sign,
     cosine_matrix,
-    deepfool,
     deepfool_uap,
     effective_rank,
     energy,
@@ -26,7 +26,7 @@ from research.methods.perturbations import (
     gradient_uap,
     principal_signs,
     random_signs,
-    sign_noise,
+    sign_perturbation,
     spectrum,
     transfer,
     verdict,
@@ -168,7 +168,7 @@ def test_fooling_matrix_is_that_of_one_image_at_a_time(
     images, labels = (x[::8] for x in digits)
     wrong = labels.clone()  # the noise does not have to be made for the right class
     wrong[0] = (wrong[0] + 1) % 10
-    noises = sign_noise(input_gradient(nets[0], images, wrong), 0.15)[:7]
+    noises = sign_perturbation(input_gradient(nets[0], images, wrong), 0.15)[:7]
     expected = torch.zeros(len(noises), len(images), dtype=torch.bool)
     with torch.no_grad():
         for (i, noise), (j, image) in itertools.product(enumerate(noises), enumerate(images)):
@@ -190,7 +190,7 @@ def test_transfer_counts_what_both_models_get_right(
     nets: list[nn.Module], digits: tuple[Tensor, Tensor]
 ) -> None:
     images, labels = DATA.test.floats()[::10], DATA.test.labels[::10]
-    own = sign_noise(input_gradient(nets[0], images, labels), 0.2)
+    own = sign_perturbation(input_gradient(nets[0], images, labels), 0.2)
     one = random_signs(1, SHAPE, 0.6, seed=0)[0]
     fooled, samples = transfer(nets, images, labels, [own, one])
     preds = [net(images).argmax(1) for net in nets]
@@ -319,7 +319,7 @@ def test_a_planted_universal_noise_is_found_and_random_signs_are_not_it() -> Non
     model, images = planted_side()
     labels, eps = torch.zeros(400, dtype=torch.long), 0.06
     craft, held_out = images[:200], images[200:]
-    own = sign_noise(input_gradient(model, images, labels), eps)
+    own = sign_perturbation(input_gradient(model, images, labels), eps)
 
     def rates(noises: Tensor) -> list[float]:
         scores: list[float] = fooling_matrix(model, held_out, noises).double().mean(1).tolist()
@@ -440,10 +440,10 @@ def test_a_mistake_is_named(nets: list[nn.Module], digits: tuple[Tensor, Tensor]
         lambda: gradient_uap(model, outside, labels, 0.1),
         lambda: deepfool_uap(model, outside, 0.1),
     ):
-        with pytest.raises(UserError, match=r"images in \[0, 1\], these span -1 to 1"):
+        with pytest.raises(UserError, match=r"images in \[0, 1\], got -1 to 1"):
             act()
     for act in (
-        lambda: sign_noise(noise, -1),
+        lambda: sign_perturbation(noise, -1),
         lambda: random_signs(1, SHAPE, -1, 0),
         lambda: gradient_uap(model, images, labels, -1),
         lambda: deepfool_uap(model, images, -1),

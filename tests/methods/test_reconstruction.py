@@ -7,6 +7,7 @@ import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
+from research.errors import ArgumentError
 from research.methods import reconstruction
 
 RNG = np.random.default_rng(0)
@@ -35,6 +36,15 @@ def test_ssim_equals_scikit_image() -> None:
 def test_ssim_needs_a_whole_window() -> None:
     with pytest.raises(ValueError, match="at least 11×11 pixels, got 10×32"):
         reconstruction.ssim(torch.rand(1, 3, 10, 32), torch.rand(1, 3, 10, 32))
+
+
+@pytest.mark.parametrize("name", ["bce", "mse", "psnr", "ssim"])
+def test_a_reconstruction_of_another_shape_is_not_broadcast(name: str) -> None:
+    """A grey reconstruction would be compared with each channel, and give a number."""
+    grey = PAIR[1].mean(1, keepdim=True)
+    assert grey.shape[1] != PAIR[0].shape[1]
+    with pytest.raises(ArgumentError, match="must have the images' shape"):
+        getattr(reconstruction, name)(PAIR[0], grey)
 
 
 def test_psnr_equals_scikit_image() -> None:

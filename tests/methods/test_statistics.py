@@ -11,6 +11,7 @@ from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
+from research.errors import ArgumentError
 from research.methods.statistics import (
     bootstrap,
     claim_draws,
@@ -89,8 +90,13 @@ def test_a_paired_difference_equals_scipys() -> None:
     assert (number.n, number.unit) == (6, "dB")
 
 
+def test_a_mean_needs_a_value() -> None:
+    with pytest.raises(ArgumentError, match="at least one value, got none"):
+        over_seeds([])
+
+
 def test_pairs_need_a_partner_each() -> None:
-    with pytest.raises(ValueError, match="longer"):
+    with pytest.raises(ArgumentError, match="as many values of a as of b, got 1 and 2"):
         paired([1.0], [1.0, 2.0])
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from research.data import Split
-from research.errors import UserError
+from research.errors import ArgumentError, UserError
 from research.methods.chain import Chain
 from research.methods.deconvnet import project
 from research.methods.top_activations import Strongest, strongest
@@ -120,6 +120,8 @@ def test_layers_come_in_the_order_asked_for() -> None:
     assert list(strongest(chain, split, ["4", "1", "4"], 1)) == ["4", "1"]
     with pytest.raises(UserError, match="no layer 'conv1'"):
         strongest(chain, split, ["conv1"])
+    with pytest.raises(ArgumentError, match="k must be at least 1 image for each map, got 0"):
+        strongest(chain, split, ["4"], 0)
 
 
 def test_units_point_into_the_whole_set() -> None:

@@ -19,15 +19,11 @@ from research.data import Split
 from research.errors import UserError
 from research.methods import universality
 from research.methods.perturbations import random_signs
+from research.methods.samples import Samples, check, halves, judged_alike, pools
 from research.methods.universality import (
     Battery,
-    Samples,
     battery,
-    check,
-    halves,
-    judged_alike,
     over_models,
-    pools,
     share_of,
     shortfall,
     summary,
@@ -168,9 +164,9 @@ def test_what_is_lacking_is_said_in_a_sentence(
 
 @pytest.mark.parametrize(
     ("counts", "flag"),
-    [((19, 20, 20, 1), "--crafted"), ((20, 19, 20, 1), "--judged"), ((30, 30, 19, 1), "--cells"),
-     ((30, 40, 31, 1), "--cells"), ((30, 40, 30, 0), "--deepfool"),
-     ((30, 40, 30, 31), "--deepfool")],
+    [((19, 20, 20, 1), "crafted"), ((20, 19, 20, 1), "judged"), ((30, 30, 19, 1), "cells"),
+     ((30, 40, 31, 1), "cells"), ((30, 40, 30, 0), "deepfool"),
+     ((30, 40, 30, 31), "deepfool")],
 )  # fmt: skip
 def test_numbers_that_compare_nothing_are_refused(
     counts: tuple[int, int, int, int], flag: str
@@ -226,10 +222,10 @@ def test_one_pattern_for_all_is_universal_and_found() -> None:
     found = examined(pattern.expand(4, -1), torch.arange(4), codes, codes)
     assert found.verdict == "universal"
     for name in ("mean", "first"):
-        assert torch.equal(found.noises[name][0, 0, 4:], EPS * pattern[0])
-    by_ascent = found.noises["gradient"][0, 0, 4:]  # which ends where all samples have fallen
+        assert torch.equal(found.deltas[name][0, 0, 4:], EPS * pattern[0])
+    by_ascent = found.deltas["gradient"][0, 0, 4:]  # which ends where all samples have fallen
     assert torch.equal(by_ascent.sign(), pattern[0])
-    assert torch.equal(found.noises["first-"], -found.noises["first"])
+    assert torch.equal(found.deltas["first-"], -found.deltas["first"])
     best = found.numbers["fooling_best"]
     assert (best.value, best.n) == (1, 40)
     assert found.numbers["fooling_random_max"].value == 0
@@ -264,7 +260,7 @@ def test_the_best_noise_is_chosen_without_the_held_out_samples(
     patterns = torch.from_numpy(hadamard(256)[1:3]).float()
     planted = torch.cat([torch.zeros(2, 2), EPS * patterns], 1)[:, None, None]
     both = {"crafted only": planted[0], "held out only": planted[1]}
-    monkeypatch.setattr(universality, "candidates", lambda *_: both)
+    monkeypatch.setattr(universality, "_candidates", lambda *_: both)
     codes = torch.zeros(20, dtype=torch.long)
     found = examined(patterns, torch.tensor([0, 0]), codes, codes + 1)
     seen, held = ([cell.value for cell in found.candidates.column(name) if isinstance(cell, Number)]
@@ -424,7 +420,7 @@ def test_candidates_are_tested_against_the_best_random_noise(
     against = hits[int(found.arrays["random"].argmax())]
     assert against.mean() == max(h.mean() for h in hits)
     seen, held, p = {}, {}, []
-    for name, noise in found.noises.items():
+    for name, noise in found.deltas.items():
         assert noise.abs().max() <= EPS * (1 + 1e-6)
         seen[name] = share(fools(noise, x) for x in crafted.images)
         flags = np.array([fools(noise, x) for x in judged.images])

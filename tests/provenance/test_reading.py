@@ -49,6 +49,7 @@ def nested(trail: Trail) -> None:
         (lambda t: t["figures"][0].update(sha256="AB" * 32), "figures[0].sha256: got 'ABAB"),
         (lambda t: t["figures"][0]["data"][0].pop("path"), "figures[0].data[0].path: required"),
         (lambda t: t["run"].update(seeds=7), "run.seeds: got 7, a list is required"),
+        (lambda t: t["run"]["seconds"].update(data=1e300), "run.seconds.data: got 1e+300"),
         (lambda t: t["run"].update(mood="good"), "run.mood: unknown, no build writes it"),
         (lambda t: t["run"].update(compute={"hardware": {}}), "run.compute: 'wall_seconds' is"),
         (lambda t: t["run"].update(models={"a": {}}), "run.models.a: 'origin' must be trained"),

@@ -67,6 +67,10 @@ ENTRIES = {
         "R. Roe, ed. Edited Book. 2nd edition, CUP, 2014.",
     "@techreport{k, author={A, B}, title={T}, institution={I}, number={TR-1}, year=2000}":
         "B. A. T. Technical Report TR-1, I, 2000.",
+    "@inproceedings{k, author={A, B}, title={T}, booktitle={Proc. of the {IEEE} Conf. on Tests}, "
+    "year=2000}": "B. A. T. In Proc. of the IEEE Conf. on Tests. 2000.",
+    "@misc{k, author={A, B}, title={T}, date={2020/2022}}": "B. A. T. 2020–2022.",
+    "@misc{k, author={A, B}, title={T}, date={2020-05~}, urldate={x}}": "B. A. T. 2020.",
     "@techreport{k, author={A, B}, title={T}, institution={I}, year=2000}":
         "B. A. T. Technical Report, I, 2000.",
 }  # fmt: skip
@@ -116,6 +120,13 @@ def test_encodings_with_their_mark(tmp_path: Path, encoding: str) -> None:
         ("@misc{k, title={x, year=2000}\n", "refs.bib:2: the bibliography cannot be read at colu"),
         ("@misc{k, title={a}}\n\n@misc{k, title={b}}", "refs.bib:3: there is an entry 'k' in"),
         ("\n@misc{k, title={A \\foobar{x} b}}", "refs.bib:2: entry 'k': it holds '\\foobar{x}"),
+        ("\n@misc{k, title={T}, date={17/05/2020}}", "refs.bib:2: entry 'k': its date must be"),
+        ("@misc{k, title={T}, date = \"May 2020\"}", "refs.bib:1: entry 'k': its date must be"),
+        ("@misc{k, title={T}, crossref={k}}", "refs.bib:1: entry 'k': its crossref 'k' leads back"),
+        ("@misc{k, title={T}, crossref={m}} @misc{m, xdata={k}}",
+         "refs.bib:1: entry 'm': its xdata 'k' leads back"),
+        ("@misc{k, title={T}, crossref={lost}}\n@misc{last, title={x}}",
+         "refs.bib:1: entry 'k': its crossref names no entry 'lost'. Did you mean 'last'?"),
         ("\n\n@misc{k, abstract={x}}\n", "refs.bib:3: entry 'k': nothing of it can be printed"),
     ],
 )  # fmt: skip

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from research import __main__ as command
-from research import launch
+from research import launch, paths
 from research.errors import UserError, in_a_line
 from research.records import Run, damage, load, read_manifest, read_numbers, write_manifest
 from research.report import Built, pdf
@@ -43,7 +43,7 @@ def store(_kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folde
     def stop(*args: object, **more: object) -> None:
         raise UserError(REACHED)
 
-    monkeypatch.setattr(command, "PAPER", Path(shutil.copytree(SAMPLE, tmp_path / "paper")))
+    monkeypatch.setattr(paths, "PAPER", Path(shutil.copytree(SAMPLE, tmp_path / "paper")))
     monkeypatch.setattr(pdf, "typeset", stop)
     return FolderStore(Path(shutil.copytree(_kept, tmp_path / "runs")))
 

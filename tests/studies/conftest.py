@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 from torch import Tensor
 
-from research import __main__ as command
-from research import report
+from research import paths, report
 from research.config import Data
 from research.data import Dataset, load
 from research.paths import PAPER, TEMPLATES
@@ -86,7 +85,7 @@ def zf_paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     for name in ("zf.md", "author.toml"):
         shutil.copy(PAPER / name, folder)
-    monkeypatch.setattr(command, "PAPER", folder)
+    monkeypatch.setattr(paths, "PAPER", folder)
     return folder
 
 

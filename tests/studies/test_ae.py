@@ -18,7 +18,8 @@ from scipy import stats
 from torch.nn import functional as F
 
 from research import __main__ as command
-from research import studies
+from research import paths, studies
+from research.cli import papers
 from research.config import Data
 from research.data import Dataset, Split, load
 from research.errors import UserError
@@ -71,7 +72,7 @@ def paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     for name in ("ae.md", "author.toml"):
         shutil.copy(PAPER / name, folder)
-    monkeypatch.setattr(command, "PAPER", folder)
+    monkeypatch.setattr(paths, "PAPER", folder)
     return folder
 
 
@@ -333,8 +334,8 @@ def test_the_write_up_is_built_without_torch_and_again_to_the_same_bytes(
     store: Path, paper: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code = (
-        "import sys; from pathlib import Path; from research import __main__ as command;"
-        f"command.PAPER = Path({str(paper)!r});"
+        "import sys; from pathlib import Path; from research import paths, __main__ as command;"
+        f"paths.PAPER = Path({str(paper)!r});"
         f"code = command.main(['report', 'ae', '--log', 'folder:{store}']);"
         "print('heavy:', {'torch', 'mlflow', 'matplotlib'} & set(sys.modules)); sys.exit(code)"
     )
@@ -352,18 +353,18 @@ def test_the_list_of_studies_tells_why_a_pdf_is_out_of_date(store: Path, paper: 
     assert command.main(["report", "ae", "--log", f"folder:{store}"]) == 0
     kept, entry = open_store(f"folder:{store}"), studies.entry("ae")
     run = next(iter(kept.runs("ae")))
-    assert command.pdf_state(entry, run, kept) == "up to date"
+    assert papers.pdf_state(entry, run, kept) == "up to date"
     assert trail(paper / "ae.pdf")["run"]["id"] == run.record_id
     figure = run.folder / "figures/kernels.svg"
     drawn = figure.read_bytes()
     figure.write_bytes(drawn + b"<!-- drawn by other code -->")
-    assert command.pdf_state(entry, run, kept) == "figures drawn anew: kernels"
+    assert papers.pdf_state(entry, run, kept) == "figures drawn anew: kernels"
     figure.write_bytes(drawn)
     with (paper / "ae.md").open("a") as file:
         file.write("\nMore.\n")
-    assert command.pdf_state(entry, run, kept) == "prose changed since: ae.md"
+    assert papers.pdf_state(entry, run, kept) == "prose changed since: ae.md"
     (paper / "ae.pdf").unlink()
-    assert command.pdf_state(entry, run, kept) == "not built"
+    assert papers.pdf_state(entry, run, kept) == "not built"
 
 
 def test_redrawing_gives_the_same_figures(store: Path, record: Results) -> None:
@@ -442,7 +443,7 @@ def test_names_that_no_font_has_are_told_before_training(
     for place in ("train/cat", "train/日本", "test/cat", "test/日本"):
         (tmp_path / "own" / place).mkdir(parents=True)
         Image.new("RGB", (16, 16), "red").save(tmp_path / "own" / place / "0.png")
-    monkeypatch.setattr(command, "PAPER", tmp_path)
+    monkeypatch.setattr(paths, "PAPER", tmp_path)
     (tmp_path / "author.toml").write_text('name = "王小明"', encoding="utf-8")
     flags = ["--data.name", "folder", "--data.root", str(tmp_path / "own"), "--sample", "cat"]
     assert command.main(["run", "ae", "--log", f"folder:{tmp_path / 'store'}", *flags]) == 2

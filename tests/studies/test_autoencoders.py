@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from research import __main__ as command
+from research import paths
 from research.config import Data
 from research.data import Dataset, Split, load
 from research.methods.embedding import fit_pca
@@ -95,7 +96,7 @@ def paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     for name in ("autoencoders.md", "author.toml"):
         shutil.copy(PAPER / name, folder)
-    monkeypatch.setattr(command, "PAPER", folder)
+    monkeypatch.setattr(paths, "PAPER", folder)
     return folder
 
 

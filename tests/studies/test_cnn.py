@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from torch.optim import SGD
 
 from research import __main__ as command
+from research import paths
 from research.config import Data
 from research.data import Dataset, Split, load
 from research.errors import UserError
@@ -107,7 +108,7 @@ def paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     for name in ("cnn.md", "author.toml"):
         shutil.copy(PAPER / name, folder)
-    monkeypatch.setattr(command, "PAPER", folder)
+    monkeypatch.setattr(paths, "PAPER", folder)
     return folder
 
 

@@ -20,9 +20,10 @@ from torch.optim import SGD, Adadelta
 from torch.optim.lr_scheduler import StepLR
 
 from research import __main__ as command
+from research import paths
 from research.config import Data
 from research.data import Dataset, Split, load
-from research.methods.universality import halves, judged_alike
+from research.methods.samples import halves, judged_alike
 from research.models import LeNet, Maxout, SoftmaxRegression, TutorialCnn, load_weights
 from research.paths import PAPER
 from research.records import Number, Results
@@ -654,7 +655,7 @@ def paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     for name in ("fgsm.md", "author.toml"):
         shutil.copy(PAPER / name, folder)
-    monkeypatch.setattr(command, "PAPER", folder)
+    monkeypatch.setattr(paths, "PAPER", folder)
     return folder
 
 

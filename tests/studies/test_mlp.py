@@ -15,6 +15,7 @@ from scipy import linalg, special, stats
 from sklearn.metrics import f1_score, log_loss, recall_score
 
 from research import __main__ as command
+from research import paths
 from research.config import Data
 from research.data import load
 from research.errors import UserError
@@ -485,7 +486,7 @@ def built(store: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     paper.mkdir()
     for name in ("mlp.md", "author.toml"):
         shutil.copy(PAPER / name, paper)
-    monkeypatch.setattr(command, "PAPER", paper)
+    monkeypatch.setattr(paths, "PAPER", paper)
     assert command.main(["report", "mlp", "--log", f"folder:{store}"]) == 0
     return (paper / "mlp.html").read_text().split("<script")[0]
 

@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from research import __main__ as command
+from research import paths
 from research.config import Text, digest
 from research.data import bitext
 from research.data.sequences import EOS, PAD, SOS, Bitext, Copying
@@ -70,7 +71,7 @@ def paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     for name in ("seq2seq.md", "author.toml"):
         shutil.copy(PAPER / name, folder)
-    monkeypatch.setattr(command, "PAPER", folder)
+    monkeypatch.setattr(paths, "PAPER", folder)
     return folder
 
 

@@ -24,11 +24,12 @@ from torch.optim import SGD
 from torch.optim.lr_scheduler import LambdaLR
 
 from research import __main__ as command
+from research import paths
 from research.config import Data
 from research.data import Dataset, load
 from research.errors import UserError
 from research.methods.perturbations import random_signs
-from research.methods.universality import Samples, halves
+from research.methods.samples import Samples, halves
 from research.models import Vgg16
 from research.models.pretrained import FrozenVgg16, MissingWeightsError
 from research.paths import PAPER
@@ -482,7 +483,7 @@ def paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     for name in ("vgg.md", "author.toml"):
         shutil.copy(PAPER / name, folder)
-    monkeypatch.setattr(command, "PAPER", folder)
+    monkeypatch.setattr(paths, "PAPER", folder)
     return folder
 
 

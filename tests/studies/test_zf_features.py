@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from research import __main__ as command
+from research import paths
 from research.config import Data, Train
 from research.data import Dataset, Split, load
 from research.errors import UserError
@@ -655,7 +656,7 @@ def paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     for name in ("zf-features.md", "author.toml"):
         shutil.copy(PAPER / name, folder)
-    monkeypatch.setattr(command, "PAPER", folder)
+    monkeypatch.setattr(paths, "PAPER", folder)
     return folder
 
 

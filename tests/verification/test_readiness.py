@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from research import __main__ as command
-from research import studies
+from research import paths, studies
+from research.cli import papers
 from research.machine import environment
 from research.paths import TEMPLATES
 from research.records import Results, load, write_manifest, write_run
@@ -32,7 +33,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def store(kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FolderStore:
     folder = tmp_path / "paper"
     shutil.copytree(SAMPLE, folder)
-    monkeypatch.setattr(command, "PAPER", folder)
+    monkeypatch.setattr(paths, "PAPER", folder)
     monkeypatch.setattr(environment, "checkout", lambda: environment.Checkout("abc", dirty=False))
     store = FolderStore(Path(shutil.copytree(kept, tmp_path / "runs")))
     change(store, code=staleness.code("ae", "full"))
@@ -151,11 +152,11 @@ def test_a_draft_says_how_much_it_lacks(
 def test_the_list_of_studies_names_the_kind(store: FolderStore) -> None:
     code = staleness.code("ae", "full") | {"research.training.loop": "0"}
     run = change(store, code=code)
-    assert command._stale_in_words(run) == ["run stale: code (research/training/loop.py)"]
+    assert papers.stale_in_words(run) == ["run stale: code (research/training/loop.py)"]
     run = change(store, config={"data.name": "mnist"})
-    assert command._stale_in_words(run)[1:] == ["data not checked"]
+    assert papers.stale_in_words(run)[1:] == ["data not checked"]
     entry = studies.entry("ae")
-    assert command.pdf_state(entry, run, store) == "not built"
+    assert papers.pdf_state(entry, run, store) == "not built"
 
 
 def test_an_error_that_is_no_gap_is_one_reason(store: FolderStore, tmp_path: Path) -> None:

@@ -46,6 +46,11 @@ def test_a_pdf_cannot_smuggle_in_a_flag(key: str) -> None:
         recipe.flags({"seeds": [0, "--log=elsewhere"]})
 
 
+def test_a_pdf_cannot_end_a_word() -> None:
+    with pytest.raises(UserError, match="it was edited"):
+        recipe.command(a_run(config={"text": "a\0b"}), Reproduce(), Path("log"))
+
+
 OVER = Number(0.50, half_width=0.04, n=3)
 
 

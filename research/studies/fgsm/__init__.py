@@ -10,8 +10,8 @@ of. The paper's own experiments on MNIST stand beside its numbers.
 import torch
 
 from research.data import Dataset, load
-from research.errors import UserError
-from research.methods.universality import check as check_battery
+from research.errors import ArgumentError, UserError
+from research.methods.samples import check as check_battery
 from research.studies.fgsm.drawings import FIGURES
 from research.studies.fgsm.goodfellow import measure_paper
 from research.studies.fgsm.measures import (
@@ -95,7 +95,11 @@ def check_counts(config: Config, data: Dataset) -> None:
             raise UserError(
                 f"--{name.replace('_', '-')} must be at least 1, got {getattr(config, name)}"
             )
-    check_battery(config.crafted, config.judged, config.cells, config.deepfool, len(data.classes))
+    sizes = (config.crafted, config.judged, config.cells, config.deepfool)
+    try:
+        check_battery(*sizes, classes=len(data.classes))
+    except ArgumentError as error:  # it begins with the argument's name, which is the flag's
+        raise UserError(f"--{error}") from None
     if not 0 < config.step < float("inf") or min(config.lengths, default=1) < 1:
         raise UserError(
             "--step must be greater than 0 and --lengths at least 1, got "

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from research.data import Dataset, Split
 from research.methods.fgsm import added, fooling_step, input_gradient
-from research.methods.perturbations import sign_noise
+from research.methods.perturbations import sign_perturbation
 from research.methods.statistics import claim_of, over_samples
 from research.methods.universality import rate_of
 from research.models.inference import evaluation
@@ -103,8 +103,8 @@ def attack_rows(one: Mapping[str, nn.Module], data: Dataset, config: Config) -> 
 def attacked(model: nn.Module, test: Split, eps: float) -> Tensor:
     """FGSM examples, not clipped, (N, C, H, W)."""
     images = test.floats()
-    noise = sign_noise(input_gradient(model, images, test.labels), eps)
-    return added(images, noise, clip=False)
+    delta = sign_perturbation(input_gradient(model, images, test.labels), eps)
+    return added(images, delta, clip=False)
 
 
 def probabilities(model: nn.Module, inputs: Tensor) -> Probabilities:

@@ -17,16 +17,14 @@ from research.methods.fgsm import (
     predictions,
     resists,
     signed_step,
-    tied_pixels,
-    wrong_signs,
 )
-from research.methods.perturbations import sign_noise
+from research.methods.perturbations import sign_perturbation
+from research.methods.samples import halves, judged_alike
+from research.methods.signs import tied_pixels, wrong_signs
 from research.methods.statistics import claim_of, mcnemar, over_seeds, paired
 from research.methods.universality import (
     Battery,
     battery,
-    halves,
-    judged_alike,
     over_models,
     shortfall,
     summary,
@@ -185,7 +183,7 @@ def measure_examples(model: nn.Module, test: Split, config: Config, log: Log) ->
     """The first image of each class that is right and falls to the attack at `noise_eps`."""
     images, labels = test.floats(), test.labels
     gradient = input_gradient(model, images, labels)
-    noise = sign_noise(gradient, config.noise_eps)
+    delta = sign_perturbation(gradient, config.noise_eps)
     adv_inputs = signed_step(images, gradient, config.noise_eps)
     right = predictions(model, images) == labels
     fooled = right & (predictions(model, adv_inputs) != labels)
@@ -196,7 +194,7 @@ def measure_examples(model: nn.Module, test: Split, config: Config, log: Log) ->
     log.arrays(
         "examples",
         clean=images[chosen].cpu().numpy(),
-        noise=noise[chosen].cpu().numpy(),
+        noise=delta[chosen].cpu().numpy(),
         adversarial=adv_inputs[chosen].cpu().numpy(),
         **{
             f"{name}_{kind}": value.cpu().numpy()
@@ -242,7 +240,7 @@ def log_battery(arm: str, found: Sequence[Battery], log: Log) -> None:
         log.number(f"{arm}_{name}", number)
     verdicts = ", ".join(one.verdict for one in found)
     log.finding(f"One noise against {arm}, a verdict per seed: {verdicts}")
-    log.arrays(f"battery_{arm}", **first.arrays, noise=first.noises["gradient"].cpu().numpy())
+    log.arrays(f"battery_{arm}", **first.arrays, noise=first.deltas["gradient"].cpu().numpy())
 
 
 def side_by_side(found: Mapping[str, Sequence[Battery]]) -> Table:

@@ -11,6 +11,13 @@ from torch import Tensor
 from research.data import Dataset
 from research.methods import embedding
 from research.methods.classification import Report, auroc, change, novelty, per_cent, share
+from research.methods.spaces import (
+    bures,
+    frobenius,
+    linear_cka,
+    participation_ratio,
+    spectral_distance,
+)
 from research.methods.statistics import claim_of, claim_pairs, holm, mcnemar, over_seeds, paired
 from research.models import MNIST, Mlp
 from research.records import Array, Cell, Number, Table
@@ -181,17 +188,14 @@ def apart(a: Array, b: Array) -> dict[str, float]:
         alike = a.shape[1] == b.shape[1]
         return dict.fromkeys(DISTANCES if alike else ("spectral", "cka"), math.nan)
     shapes = first / np.trace(first), second / np.trace(second)
-    free = {
-        "spectral": embedding.spectral_distance(*shapes),
-        "cka": embedding.linear_cka(a, b),
-    }
+    free = {"spectral": spectral_distance(*shapes), "cka": linear_cka(a, b)}
     if a.shape[1] != b.shape[1]:
         return free
     return free | {
-        "mean": embedding.frobenius(a.mean(0), b.mean(0)),
-        "sd": embedding.frobenius(np.sqrt(np.diag(first)), np.sqrt(np.diag(second))),
-        "frobenius": embedding.frobenius(*shapes),
-        "bures": embedding.bures(*shapes),
+        "mean": frobenius(a.mean(0), b.mean(0)),
+        "sd": frobenius(np.sqrt(np.diag(first)), np.sqrt(np.diag(second))),
+        "frobenius": frobenius(*shapes),
+        "bures": bures(*shapes),
     }
 
 
@@ -206,7 +210,7 @@ def shape_of(group: Sequence[Array]) -> dict[str, Cell]:
     covariances = moments(group)["covariance"]
     return {
         "spread": over_seeds([float(np.trace(c)) ** 0.5 for c in covariances]),
-        "dimension": over_seeds([embedding.participation_ratio(c) for c in covariances]),
+        "dimension": over_seeds([participation_ratio(c) for c in covariances]),
     }
 
 

@@ -6,8 +6,8 @@ Its numbers of the noises carry the names of the study `fgsm`, with which the wr
 """
 
 from research.data import Dataset, check_contents, load
-from research.errors import UserError
-from research.methods.universality import check as check_battery
+from research.errors import ArgumentError, UserError
+from research.methods.samples import check as check_battery
 from research.studies.vgg.drawings import FIGURES
 from research.studies.vgg.frozen import measure_frozen, train_frozen, weights_file
 from research.studies.vgg.measures import (
@@ -71,7 +71,11 @@ def check_counts(config: Config, data: Dataset) -> None:
             raise UserError(f"--{name} must be at least 1, got {getattr(config, name)}")
     if config.frozen_epochs < 0:
         raise UserError(f"--frozen-epochs must be at least 0, got {config.frozen_epochs}")
-    check_battery(config.crafted, config.judged, config.cells, config.deepfool, len(data.classes))
+    sizes = (config.crafted, config.judged, config.cells, config.deepfool)
+    try:
+        check_battery(*sizes, classes=len(data.classes))
+    except ArgumentError as error:  # it begins with the argument's name, which is the flag's
+        raise UserError(f"--{error}") from None
     asked, there = config.crafted + config.judged, len(data.test)
     if asked > there:
         raise UserError(

@@ -16,17 +16,14 @@ from research.methods.fgsm import (
     input_gradient,
     signed_step,
     stable_loss,
-    tied_pixels,
-    wrong_signs,
 )
-from research.methods.perturbations import random_signs, sign_noise
+from research.methods.perturbations import random_signs, sign_perturbation
+from research.methods.samples import Samples, halves, judged_alike
+from research.methods.signs import tied_pixels, wrong_signs
 from research.methods.statistics import claim_of, over_seeds
 from research.methods.universality import (
     Battery,
-    Samples,
     battery,
-    halves,
-    judged_alike,
     over_models,
     shortfall,
     summary,
@@ -124,7 +121,7 @@ def measure_noises(models: Models, data: Dataset, config: Config, log: Log) -> l
             )
     log.table("candidates", summary(found))
     log.arrays("noises", classes=np.array(data.classes), **first.arrays)
-    log.arrays("candidates", **{name: n.cpu().numpy() for name, n in first.noises.items()})
+    log.arrays("candidates", **{name: n.cpu().numpy() for name, n in first.deltas.items()})
     tell(first, config, log)
     text = shortfall(found, config.crafted, config.judged, len(data.classes), "The network")
     log.number("vgg_short", bool(text))
@@ -160,7 +157,7 @@ def measure_examples(model: Vgg16, judged: Samples, data: Dataset, eps: float, l
         **{
             name: values[chosen].cpu().numpy()
             for name, values in {
-                "clean": images, "noise": sign_noise(gradient, eps), "attacked": adv_inputs,
+                "clean": images, "noise": sign_perturbation(gradient, eps), "attacked": adv_inputs,
                 "clean_class": clean.indices, "clean_confidence": clean.values,
                 "attacked_class": attacked.indices, "attacked_confidence": attacked.values,
             }.items()

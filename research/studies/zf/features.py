@@ -13,8 +13,8 @@ from research.data import Split
 from research.errors import UserError
 from research.methods.chain import Chain
 from research.methods.deconvnet import Units, cut, project
-from research.methods.embedding import linear_cka
 from research.methods.receptive_fields import extent
+from research.methods.spaces import linear_cka
 from research.methods.statistics import claim_pairs, over_seeds
 from research.methods.top_activations import Strongest, strongest
 from research.models.inference import predict

@@ -1,0 +1,238 @@
+"""Verbs that write papers, or tell of their state."""
+
+import sys
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from research import paths, studies
+from research.cli import needs
+from research.cli.flags import Paper, Stored, parse, stored
+from research.cli.runs import run_study
+from research.errors import UserError, in_a_line
+from research.tracking import Store, Summary, open_store
+from research.tracking.finding import newest
+
+if TYPE_CHECKING:
+    from research.records import Run
+    from research.report import Built, History
+
+
+def report(args: list[str]) -> None:
+    """Builds paper/STUDY.pdf from the newest full run, else the newest other, else a new run"""
+    entry, chosen, store, found = stored(args, "report", Paper)
+    needs.pdf(paths.PAPER)
+    log = ["--log", chosen.log] if chosen.log else []
+    if found is None:
+        _check_before_training(entry, store, chosen)
+        found = run_study(entry, log)
+    for slug, other in runs_beside(entry, found, store).items():
+        if other is None:
+            print(f"the paper of {entry.slug} reads a run of {slug} too", file=sys.stderr)
+            run_study(studies.entry(slug), ["--preset", found.preset, *log])
+    _build(entry, found, store, chosen)
+
+
+def _check_before_training(entry: studies.Entry, store: Store, wanted: "Paper") -> None:
+    """Raises UserError for what would stop the paper after a run, and is known before it."""
+    from research.report import rehearsal
+
+    needs.tracking(store)
+    known = [one.slug for one in studies.entries()]
+    source, author = paths.PAPER / f"{entry.slug}.md", paths.PAPER / "author.toml"
+    found = rehearsal.mistakes(source, author=author, templates=paths.TEMPLATES, studies=known)
+    if wanted.final:
+        from research.launch import default_preset
+        from research.verification import readiness
+
+        found += readiness.reasons_beforehand(default_preset())
+    if found:
+        count = f"{len(found)} mistake{'s' * (len(found) > 1)}"
+        lines = "".join(f"\n  {line}" for line in found)
+        raise UserError(f"nothing was trained, for {count} would stop the paper:{lines}")
+
+
+def _build(entry: studies.Entry, run: Summary, store: Store, wanted: Paper) -> None:
+    from research.records import load
+    from research.report import build
+
+    record, beside = load(run.folder), runs_beside(entry, run, store)
+    reads = {slug: other for slug, other in beside.items() if other}
+    if wanted.final:
+        _check_final(entry, run, reads, store)
+    built = build(
+        record,
+        paths.PAPER / f"{entry.slug}.md",
+        paths.PAPER / f"{entry.slug}{'-anonymous' * wanted.anonymous}.pdf",
+        author=paths.PAPER / "author.toml",
+        templates=paths.TEMPLATES,
+        others={slug: load(other.folder) for slug, other in reads.items()},
+        history=_history(entry, record.run, store),
+        draft=not wanted.final,
+        anonymous=wanted.anonymous,
+        stale=_stale(record.run),
+    )
+    _keep(built, run, store)
+    print(f"{built.pdf}: {built.pages} pages, and the same as {built.html.name}")
+    print(f"  built from run {run.id}: {run.name}, ended {run.ended}")
+    parts = {**record.run.seconds, **{f"report {k}": v for k, v in built.seconds.items()}}
+    print("  " + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in parts.items()))
+    if built.gaps:
+        print(f"draft: {len(built.gaps)} gap{'s' * (len(built.gaps) > 1)}", file=sys.stderr)
+    for gap in built.gaps:
+        print(f"  {gap}", file=sys.stderr)
+
+
+def _keep(built: "Built", run: Summary, store: Store) -> None:
+    """Puts the paper into the store, where that can be written: a colleague's may only be read."""
+    try:
+        for path in (built.pdf, built.html):
+            store.attach(run.id, path, f"report/{path.name}")
+    except OSError as trouble:
+        print(f"research: the run does not keep the paper: {in_a_line(trouble)}", file=sys.stderr)
+
+
+def _check_final(
+    entry: studies.Entry, run: Summary, reads: Mapping[str, Summary], store: Store
+) -> None:
+    """Raises UserError with all that stands against a final paper, a line each."""
+    from research.records import load
+    from research.verification import readiness
+
+    found = readiness.reasons({entry.slug: run, **reads}, store)
+    with tempfile.TemporaryDirectory() as aside:
+        _, lacks = readiness.draft(
+            load(run.folder),
+            paths.PAPER / f"{entry.slug}.md",
+            Path(aside, f"{entry.slug}.pdf"),
+            author=paths.PAPER / "author.toml",
+            templates=paths.TEMPLATES,
+            others={slug: load(other.folder) for slug, other in reads.items()},
+        )
+    if found := [*found, *lacks]:
+        count = f"{len(found)} reason{'s' * (len(found) > 1)}"
+        lines = "".join(f"\n  {reason}" for reason in found)
+        raise UserError(f"paper/{entry.slug}.pdf is not final, for {count}:{lines}")
+
+
+def _stale(run: "Run") -> list[str]:
+    from research.tracking import staleness
+
+    return staleness.told(staleness.stale(run))
+
+
+def _history(entry: studies.Entry, run: "Run", store: Store) -> "History":
+    """What the store knows of the study's runs, and of those whose models the run found."""
+    from research.records import load
+    from research.report import History, Past
+
+    found = {model["run"] for model in run.models.values() if model["origin"] == "found"}
+    past, lenders = [], {}
+    for one in store.runs():
+        if one.study == entry.slug:
+            digest, started = one.config_digest, one.started
+            past.append(Past(one.record_id, one.preset, one.status, digest, started))
+        if one.record_id in found:
+            with suppress(UserError, OSError):  # its files may be gone, which the paper says
+                lenders[one.record_id] = load(one.folder).run
+    return History(past, lenders)
+
+
+def runs_beside(entry: studies.Entry, run: Summary, store: Store) -> dict[str, Summary | None]:
+    """The runs that a study's write-up reads beside its own, of the same preset where there is one.
+
+    None where the other study has no finished run.
+    """
+    from research.report import reads
+
+    def best(slug: str) -> Summary | None:
+        runs = store.runs(studies.entry(slug).slug)
+        return newest([one for one in runs if one.preset == run.preset]) or newest(runs)
+
+    return {slug: best(slug) for slug in reads(paths.PAPER / f"{entry.slug}.md")}
+
+
+def show(args: list[str]) -> None:
+    """Lists what a paper may print, and where it was measured: research show ae"""
+    from rich.console import Console
+    from rich.table import Column, Table
+    from rich.text import Text
+
+    from research.records import load
+    from research.report import listing
+
+    entry, _, _, run = stored(args, "show", Stored)
+    if run is None:
+        raise UserError(f"there is no finished run of '{entry.slug}': make run-{entry.slug}")
+    heads = ("word", "name", "value", "measured in")
+    table = Table(*(Column(head, overflow="fold") for head in heads), box=None)
+    for one in listing.items(load(run.folder)):
+        table.add_row(one.kind, Text(one.name), Text(one.value), one.origin)
+    console = Console()
+    # a pipe has no width of its own: whole lines for grep
+    console.print(table, width=None if console.is_terminal else 400)
+
+
+def list_studies(args: list[str]) -> None:
+    """Lists the studies: question, source, newest run, whether the PDF is up to date"""
+    from rich.console import Console
+    from rich.table import Column, Table
+
+    @dataclass(frozen=True)
+    class Studies:
+        log: str | None = None
+        """Where the runs are kept, as for `research run`."""
+
+    store = open_store(parse(Studies, args, "research studies").log)
+    heads = ("study", "question", "source", "newest run", "PDF")
+    table = Table(*(Column(head, overflow="fold") for head in heads))
+    for entry in studies.entries():
+        run = newest(store.runs(entry.slug))
+        last = f"{run.id[:8]} {run.preset}, {run.ended[:16]} UTC" if run else "none"
+        try:
+            state = pdf_state(entry, run, store)
+        except UserError as trouble:  # of other studies something can be said
+            state = str(trouble)
+        except OSError as trouble:
+            state = in_a_line(trouble)
+        table.add_row(entry.slug, entry.question, entry.source, last, state)
+    Console().print(table)
+
+
+def pdf_state(entry: studies.Entry, run: Summary | None, store: Store) -> str:
+    """`up to date`, or why not."""
+    from research.report import differences
+
+    slug = entry.slug
+    pdf = paths.PAPER / f"{slug}.pdf"
+    if not pdf.exists():
+        return "not built"
+    if run is None:
+        return "its run is gone"
+    source, author = paths.PAPER / f"{slug}.md", paths.PAPER / "author.toml"
+    beside = runs_beside(entry, run, store)
+    others = {study: other.record_id for study, other in beside.items() if other}
+    found = differences(
+        pdf,
+        run.record_id,
+        run.folder,
+        source,
+        author=author,
+        templates=paths.TEMPLATES,
+        others=others,
+    )  # fmt: skip
+    return "; ".join(found + stale_in_words(run)) or "up to date"
+
+
+def stale_in_words(run: Summary) -> list[str]:
+    """Which kinds of what a run rests on have changed, and which cannot be told."""
+    from research.records import load
+    from research.tracking import staleness
+
+    facts = load(run.folder).run
+    blind = staleness.unknown(facts)
+    told = [f"run stale: {phrase}" for phrase in staleness.told(staleness.stale(facts), most=1)]
+    return told + ([f"{', '.join(blind)} not checked"] if blind and told else [])

@@ -1,0 +1,101 @@
+"""Verbs that make, draw, move or show runs."""
+
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from research import paths, studies
+from research.cli import needs
+from research.cli.flags import Stored, parse, positional, settings, stored, value_of
+from research.errors import UserError
+from research.tracking import Summary, open_store
+
+
+def run(args: list[str]) -> None:
+    """Trains and measures: research run ae --preset full --train.epochs 50"""
+    entry = studies.entry(positional(args, "research run STUDY"))
+    run_study(entry, args[1:])
+
+
+def run_study(entry: studies.Entry, args: list[str]) -> Summary:
+    from research import launch
+
+    study = launch.study_of(entry)
+    preset = value_of("--preset", args) or launch.default_preset()
+    if preset not in study.PRESETS:
+        raise UserError(f"there is no preset '{preset}': {studies.nearest(preset, study.PRESETS)}")
+    config, options = settings(study.PRESETS[preset], launch.Options(preset), entry, args)
+    store = open_store(options.log)
+    needs.tracking(store)
+    _check_author()
+    changed = " with changed settings" if config != study.PRESETS[preset] else ""
+    print(f"{entry.slug}: preset {preset}{changed}, device {config.train.device}", file=sys.stderr)
+    start = time.perf_counter()
+    try:
+        done = store.find(launch.launch(entry, config, options, store))
+    except KeyboardInterrupt:
+        print(
+            f"the same command of `research run {entry.slug}` with --resume goes on",
+            file=sys.stderr,
+        )
+        raise
+    print(f"run {done.id} finished in {time.perf_counter() - start:.1f} s: {done.folder}")
+    return done
+
+
+def _check_author() -> None:
+    """Tells before hours of training what the paper's author block will lack."""
+    path = paths.PAPER / "author.toml"
+    try:
+        from research import fonts
+        from research.report import authors
+
+        if path.is_file():
+            fonts.require(authors.read(path).single().values(), path.name)
+    except ImportError:  # without the libraries of papers nobody is going to write one here
+        return
+    except UserError as error:
+        print(f"a paper cannot be built yet: {error}", file=sys.stderr)
+
+
+def redraw(args: list[str]) -> None:
+    """Draws a run's figures again from what it measured, without training"""
+    entry, _, _, found = stored(args, "redraw", Stored)
+    if found is None:
+        raise UserError(f"there is no finished run of '{entry.slug}': make run-{entry.slug}")
+    from research import launch
+
+    print(f"run {found.id}: drew {', '.join(launch.redraw(entry, found))}")
+
+
+def bring(args: list[str]) -> None:
+    """Brings a folder of runs into MLflow: research sync DIR"""
+
+    @dataclass(frozen=True)
+    class Sync:
+        log: str | None = None
+        """Which MLflow, as for `research run`."""
+
+    from research.tracking.sync import sync
+
+    folder = Path(positional(args, "research sync DIR"))
+    store = open_store(parse(Sync, args[1:], "research sync DIR").log)
+    needs.tracking(store)
+    for run, state in sync(folder, store):
+        print(f"{run.name} ({run.id[:8]}): {state}")
+
+
+def ui(args: list[str]) -> None:
+    """Shows the runs in MLflow's own page, on this machine"""
+
+    @dataclass(frozen=True)
+    class Ui:
+        port: int = 5000
+        """Where to listen, on 127.0.0.1."""
+
+    from research.tracking.server import serve
+
+    port = parse(Ui, args, "research ui").port
+    needs.interface()
+    serve(port=port)
