@@ -150,6 +150,7 @@ def _build(
         written = pdf.write(laid.document, _attached(ledger), ended)
         page_text.note_reordered(bare["numbers"], written)
         trail = provenance.sealed(bare, page_text.shown(written))
+        reading.checked(trail)  # what is written can be read
         page = render.arrange(env, paper, sheet, "screen", trail=_script(trail))
         content = attachment.attach(written, _record(trail), ended)
         if told := hidden.found(content, page.encode(), secrets) if secrets else []:
@@ -228,8 +229,8 @@ def _attached(ledger: provenance.Ledger) -> list[Attached]:
     """All numbers of the runs, and the data behind figures and tables."""
     folder = ledger.results.folder
     numbers = [
-        Attached(facts["attachment"], f"{facts['path']} of run {facts['run'][:8]}", content)
-        for facts, content in provenance.measured_of(ledger)
+        Attached(file.attachment, f"{file.path} of run {file.run[:8]}", content)
+        for file, content in provenance.measured_of(ledger)
     ]
     names = {one.name for one in numbers}  # a figure may be drawn from the run's numbers
     data = [
