@@ -5,7 +5,7 @@ which keys there are and of which types, that a rectangle has four finite ends, 
 1 and a digest looks like one. Anything else is refused, in one line that names the place.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -42,13 +42,10 @@ _ANY: Kinds = (int, float, str, list)
 _WORDS = {int: "a number", float: "a number", str: "text", list: "a list"}
 
 
-def _holding(kinds: Mapping[str, Kinds], needed: Sequence[str] = ()) -> AfterValidator:
+def _holding(kinds: Mapping[str, Kinds]) -> AfterValidator:
     """Facts whose list is open; those that are read have these types."""
 
     def check(facts: dict[str, Any]) -> dict[str, Any]:
-        for key in needed if facts else ():
-            if key not in facts:
-                raise ValueError(f"'{key}' is required")
         for key in kinds.keys() & facts.keys():
             if not isinstance(facts[key], kinds[key]) or isinstance(facts[key], bool):
                 words = " or ".join(dict.fromkeys(_WORDS[kind] for kind in kinds[key]))
@@ -81,7 +78,7 @@ Data = Annotated[
 _USED = {"wall_seconds": _NUMBER, "device_hours": _NUMBER}
 Used = Annotated[
     dict[str, Any],
-    _holding({"hardware": (str,), "peak_mib": _NUMBER, **_USED}, ("hardware", *_USED)),
+    _holding({"hardware": (str,), "peak_mib": _NUMBER, **_USED}),
 ]
 
 

@@ -150,7 +150,6 @@ def _build(
         written = pdf.write(laid.document, _attached(ledger), ended)
         page_text.note_reordered(bare["numbers"], written)
         trail = provenance.sealed(bare, page_text.shown(written))
-        reading.checked(trail)  # what is written can be read
         page = render.arrange(env, paper, sheet, "screen", trail=_script(trail))
         content = attachment.attach(written, _record(trail), ended)
         if told := hidden.found(content, page.encode(), secrets) if secrets else []:
