@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from research.errors import UserError
+from research.provenance.entries import Claimed, Exhibited, Measured, Trail
 
 Kind = Literal["figures", "tables", "numbers", "claims"]
 KINDS: tuple[Kind, ...] = ("figures", "tables", "numbers", "claims")
@@ -70,7 +71,7 @@ class Answer:
 
     kind: Kind
     name: str
-    entry: Mapping[str, Any]
+    entry: Measured | Exhibited | Claimed
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ def _requirement(path: Path, raw: Mapping[str, Any]) -> Requirement:
     return Requirement(name, raw["text"], raw["source"], wanted, settings, raw.get("bonus", False))
 
 
-def judged(requirement: Requirement, trail: Mapping[str, Any]) -> Judgement:
+def judged(requirement: Requirement, trail: Trail) -> Judgement:
     """Looks a requirement up in the record of a paper, see `research.provenance.trail`."""
     answers: list[Answer] = []
     missing: list[str] = []
@@ -139,17 +140,19 @@ def judged(requirement: Requirement, trail: Mapping[str, Any]) -> Judgement:
             answers += found
             if not found:
                 missing.append(f"{kind.removesuffix('s')} {wanted}")
-    departures = tuple(_departures(requirement.settings, trail["run"]["config"]))
+    departures = tuple(_departures(requirement.settings, trail.run.config))
     return Judgement(requirement, tuple(_unique(answers)), tuple(missing), departures)
 
 
-def _printed(kind: Kind, trail: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    studies = {run["id"]: study for study, run in trail["reads"].items()}
-    for entry in trail[kind]:
-        if kind != "numbers" or entry["kind"] == "number":
-            study = studies.get(entry.get("run", ""), "")  # a write-up calls it fgsm:accuracy
-            name = entry["name"]
-            yield name if not study or ":" in name else f"{study}:{name}", entry
+def _printed(kind: Kind, trail: Trail) -> Iterator[tuple[str, Measured | Exhibited | Claimed]]:
+    if kind in ("figures", "tables"):
+        yield from ((one.name, one) for of, one in trail.exhibits if f"{of}s" == kind)
+        return
+    studies = {run.id: study for study, run in trail.reads.items()}
+    numbers = [one for one in trail.numbers if isinstance(one, Measured)]
+    for entry in numbers if kind == "numbers" else trail.claims:
+        study, name = studies.get(entry.run, ""), entry.name  # a write-up calls it fgsm:accuracy
+        yield name if not study or ":" in name else f"{study}:{name}", entry
 
 
 def _unique(answers: list[Answer]) -> Iterator[Answer]:

@@ -22,14 +22,14 @@ from research.grading import assignments as requirements
 from research.grading.assignments import Assignment, Judgement
 from research.paths import ROOT, TEMPLATES
 from research.provenance import container, page_text
+from research.provenance.entries import Interval, Measured, Trail, Typed
 from research.provenance.formats import plain
 from research.provenance.trail import facts
-from research.records import Claim, Run, sha256
+from research.records import Run, sha256
 from research.report import render
 from research.tracking import Store, staleness
 from research.verification import apart, signatures, verdicts
-from research.verification.evidence import Trail, number_of, run_of
-from research.verification.verify import FORMLESS, Problem, Verdict, examined
+from research.verification.verify import Problem, Verdict, examined
 
 LOOKS = TEMPLATES / "audit"
 ALIKE = 10
@@ -70,7 +70,7 @@ class Audit:
 
     @property
     def pages(self) -> int:
-        return len(self.trail["pages"]) if self.trail else 0
+        return len(self.trail.pages) if self.trail else 0
 
 
 def assignments() -> dict[str, Assignment]:
@@ -124,20 +124,15 @@ def _read(path: Path, asked: Mapping[str, Assignment], signers: Path | None) -> 
     found = Audit(path, verdict, sha256(path))
     if trail is None:
         return found
-    try:
-        return _judged(found, trail, asked)
-    except FORMLESS as error:
-        reason = f"it cannot be judged ({type(error).__name__}: {str(error)[:80]})"
-        problems = (*verdict.problems, Problem("record", "", reason))
-        return dataclasses.replace(found, verdict=dataclasses.replace(verdict, problems=problems))
+    return _judged(found, trail, asked)
 
 
 def _judged(found: Audit, trail: Trail, asked: Mapping[str, Assignment]) -> Audit:
-    run = run_of(trail["run"])
+    run = trail.run
     assignment = asked.get(run.study)
     wanted = assignment.requirements if assignment else ()
     known = run.study in {entry.slug for entry in studies.entries()}
-    whole = dataclasses.replace(
+    return dataclasses.replace(
         found,
         trail=trail,
         assignment=assignment,
@@ -145,8 +140,6 @@ def _judged(found: Audit, trail: Trail, asked: Mapping[str, Assignment]) -> Audi
         stale=tuple(_stale(run)) if known else ("study (not of this checkout)",),
         pictures=_pictures(found.path, trail),
     )
-    _page(whole, found.path.parent)  # a record that cannot be shown is found out here
-    return whole
 
 
 def _stale(run: Run) -> list[str]:
@@ -160,11 +153,7 @@ def _stale(run: Run) -> list[str]:
 
 
 def _pictures(path: Path, trail: Trail) -> dict[str, bytes]:
-    places = {
-        f"{kind.removesuffix('s')} {one['name']}": (int(one["page"]), one["rectangle"])
-        for kind in ("figures", "tables")
-        for one in trail[kind]
-    }
+    places = {f"{kind} {one.name}": (one.page, one.rectangle) for kind, one in trail.exhibits}
     return page_text.pictures(container.read(path), places)
 
 
@@ -182,14 +171,14 @@ def _shared(one: Audit, others: Sequence[Audit]) -> Iterator[str]:
             continue
         if other.file == one.file:
             yield f"the same file as {other.path}"
-        elif other.trail["run"]["id"] == one.trail["run"]["id"]:
+        elif other.trail.run.id == one.trail.run.id:
             yield f"built from the same run as {other.path}"
         elif (numbers := _values(one.trail)) == _values(other.trail) and len(numbers) >= ALIKE:
             yield f"all {len(numbers)} numbers are those of {other.path}, from another run"
 
 
 def _values(trail: Trail) -> dict[str, Any]:
-    return {one["name"]: one["value"] for one in trail["numbers"] if one["kind"] == "number"}
+    return {one.name: one.value for one in trail.numbers if isinstance(one, Measured)}
 
 
 # --- pages ---------------------------------------------------------------------------------------
@@ -232,19 +221,21 @@ def _names(paths: Sequence[Path]) -> list[str]:
 
 def _view(one: Audit, out: Path) -> dict[str, Any]:
     """What the templates show of a submission, as texts and numbers."""
-    trail: Trail = one.trail or {}
+    trail = one.trail
+    numbers = trail.numbers if trail else ()
+    singles = [entry for entry in numbers if isinstance(entry, Interval) and entry.lone]
     source = os.path.relpath(one.path.absolute(), out.absolute())
     return {
         "one": one,
         "link": quote(os.fsencode(Path(source).as_posix())),
-        "title": trail.get("title", one.path.name),
-        "author": dict(trail.get("author", {})),
-        "facts": list(_facts(one)) if one.trail else [],
-        "preset": trail["run"]["preset"] if trail else "",
-        "seeds": len(trail["run"]["seeds"]) if trail else 0,
-        "claims": [(entry, str(_claim(entry))) for entry in trail.get("claims", ())],
-        "typed": [one for one in trail.get("numbers", ()) if one["kind"] in ("quoted", "stated")],
-        "lone": len({n["name"] for n in trail.get("numbers", ()) if n.get("lone")}),
+        "title": trail.title if trail else one.path.name,
+        "author": trail.author if trail else {},
+        "facts": list(_facts(trail, one.stale)) if trail else [],
+        "preset": trail.run.preset if trail else "",
+        "seeds": len(trail.run.seeds) if trail else 0,
+        "claims": [(entry, str(entry.claim)) for entry in trail.claims] if trail else [],
+        "typed": [entry for entry in numbers if isinstance(entry, Typed)],
+        "lone": len({entry.name for entry in singles}),
         "pictures": {name: _uri(image) for name, image in one.pictures.items()},
     }
 
@@ -253,16 +244,10 @@ def _uri(image: bytes) -> str:
     return f"data:image/png;base64,{base64.b64encode(image).decode()}"
 
 
-def _claim(entry: Mapping[str, Any]) -> Claim:
-    tested = {key: entry[key] for key in ("p", "n", "test", "direction", "threshold")}
-    return Claim(number_of({**entry, "value": entry["effect"]}), **tested)
-
-
-def _facts(one: Audit) -> Iterator[tuple[str, str]]:
+def _facts(trail: Trail, stale: Sequence[str]) -> Iterator[tuple[str, str]]:
     """What a grader wants to know of the run, label by label."""
-    assert one.trail is not None
-    run, trail = run_of(one.trail["run"]), one.trail
-    around = trail["surroundings"][run.id]
+    run = trail.run
+    around = trail.surroundings.get(run.id, {})
     told = facts(run)
     yield "study", f"{run.study}: {run.question}"
     changed = ", ".join(f"{key} {plain(value)}" for key, value in run.changed.items())
@@ -275,15 +260,18 @@ def _facts(one: Audit) -> Iterator[tuple[str, str]]:
             f"{told[f'models.{origin}']} {origin}" for origin in ("trained", "found", "given")
         ),
     )
-    yield "selection", around["selection"]
-    yield "cohort", around["models.apart"] or "all models of one commit, data set and environment"
+    yield "selection", around.get("selection", "")
+    yield (
+        "cohort",
+        around.get("models.apart") or "all models of one commit, data set and environment",
+    )
     yield "code", f"commit {run.commit or 'unknown'}{', modified' if run.dirty else ''}"
     yield "compute", _compute(run.compute)
     yield "ended", f"{run.ended} (UTC)"
-    yield "stale when built", around["stale"] or "no"
-    yield "stale against this checkout", "; ".join(one.stale) or "no"
-    for study, other in trail["reads"].items():
-        yield f"reads {study}", f"run {other['id']}, preset {other['preset']}"
+    yield "stale when built", around.get("stale") or "no"
+    yield "stale against this checkout", "; ".join(stale) or "no"
+    for study, other in trail.reads.items():
+        yield f"reads {study}", f"run {other.id}, preset {other.preset}"
 
 
 def _data(run: Run) -> str:
@@ -296,8 +284,8 @@ def _compute(used: Mapping[str, Any]) -> str:
     if not used:
         return "not recorded"
     return (
-        f"{used['hardware']}: {used['wall_seconds']:,.0f} s of wall time, "
-        f"{used['device_hours']:.3f} device hours, at most {used.get('peak_mib', 0):,.0f} MiB"
+        f"{used.get('hardware', 'unknown hardware')}: {used.get('wall_seconds', 0):,.0f} s of wall time, "
+        f"{used.get('device_hours', 0):.3f} device hours, at most {used.get('peak_mib', 0):,.0f} MiB"
     )
 
 

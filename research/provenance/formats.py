@@ -4,7 +4,7 @@ import math
 import re
 import statistics
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from research.errors import UserError
 from research.records import Number
@@ -110,7 +110,7 @@ def apart(a: Number, b: Number) -> bool:
     return low[1] < high[0]
 
 
-def outcome(a: Number, b: Number) -> str:
+def outcome(a: Number, b: Number) -> Literal["less", "greater", "tie"]:
     """less or greater where two values are apart, else tie."""
     if not apart(a, b):
         return "tie"

@@ -17,6 +17,7 @@ import pikepdf
 
 from research.provenance import container, drawing
 from research.provenance.container import Refused
+from research.provenance.entries import Trail
 from research.provenance.page_text import Page, bare
 
 NOTE = (
@@ -117,14 +118,14 @@ def _regular(name: str) -> str:
 
 
 def told(
-    trail: Mapping[str, Any], found: Mapping[str, list[str]], headings: Sequence[str],
+    trail: Trail, found: Mapping[str, list[str]], headings: Sequence[str],
     pages: Sequence[Page],
 ) -> Iterator[tuple[str, str]]:  # fmt: skip
     """(what, what is wrong) with the metadata and outline of a paper that does not record them."""
-    author = [trail["author"]["name"]]
+    author = [trail.author["name"]]
     follows = {
-        "Title": [trail["title"]], "Author": author,
-        "XMP dc:title": [trail["title"]], "XMP dc:creator": author,
+        "Title": [trail.title], "Author": author,
+        "XMP dc:title": [trail.title], "XMP dc:creator": author,
         "Keywords": found.get("XMP pdf:Keywords", []),
         "XMP pdf:Keywords": found.get("Keywords", []),
         "XMP pdfaid:part": ["3"], "XMP pdfaid:conformance": ["A"],

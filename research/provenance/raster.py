@@ -68,16 +68,16 @@ def packed(greys: Greys) -> str:
 
 
 def unpacked(text: str) -> Greys:
-    """What `packed` packed. Raises ValueError where it is something else."""
-    rows, columns, content = text.split(" ")
-    count = int(rows) * int(columns)
-    if not 0 < count <= (POINTS_LIMIT // SIDE + 1) ** 2:
-        raise ValueError("a picture of a page is of no size")
+    """What `packed` packed. Raises Refused where it is something else."""
     try:
+        rows, columns, content = text.split(" ")
+        count = int(rows) * int(columns)
+        if not 0 < count <= (POINTS_LIMIT // SIDE + 1) ** 2:
+            raise ValueError("it is of no size")
         levels = zlib.decompressobj().decompress(base64.b64decode(content), count)
-    except zlib.error as error:
-        raise ValueError(f"a picture of a page cannot be unpacked ({error})") from None
-    return np.frombuffer(levels, np.uint8).reshape(int(rows), int(columns))
+        return np.frombuffer(levels, np.uint8).reshape(int(rows), int(columns))
+    except (ValueError, zlib.error) as error:
+        raise Refused(f"a picture of a page in its record cannot be unpacked ({error})") from None
 
 
 def changes(built: Sequence[str], now: Sequence[Greys]) -> Iterator[tuple[int, str]]:

@@ -71,7 +71,7 @@ def readable() -> Iterator[None]:
     """Turns what comes of a thing that is another kind of thing than it should be into Refused."""
     try:
         yield
-    except (TypeError, AttributeError, KeyError, IndexError, RecursionError, RuntimeError,
+    except (TypeError, AttributeError, LookupError, ValueError, ArithmeticError, RuntimeError,
             pikepdf.PdfError) as error:  # fmt: skip
         reason = f"{type(error).__name__}: {str(error)[:80]}"
         raise Refused(f"its parts are not of the form that a build writes ({reason})") from None

@@ -40,6 +40,14 @@ from typing import Any
 
 from research.errors import GapError
 from research.provenance.cohort import History, cohort, differing, selection
+from research.provenance.entries import (
+    Claimed,
+    Comparison,
+    DataFile,
+    Exhibited,
+    MeasuredFile,
+    PrintedPicture,
+)
 from research.provenance.formats import plain
 from research.records import Claim, Results, Run, read_manifest, sha256
 
@@ -110,7 +118,7 @@ class Ledger:
     tables: list[Exhibit] = field(default_factory=list)
     pictures: list[OwnPicture] = field(default_factory=list)
     claims: list[dict[str, Any]] = field(default_factory=list)
-    comparisons: list[dict[str, str | float]] = field(default_factory=list)
+    comparisons: list[Comparison] = field(default_factory=list)
     lone: bool = False
     """whether a value of a single seed was printed"""
     stale: tuple[str, ...] = ()
@@ -222,15 +230,15 @@ def _raised(text: str) -> str:
 MEASURED = ("numbers.json", "claims.json")
 
 
-def measured_of(ledger: Ledger) -> Iterator[tuple[dict[str, str], bytes]]:
+def measured_of(ledger: Ledger) -> Iterator[tuple[MeasuredFile, bytes]]:
     """For each run that is read, where its numbers and claims are attached, and them as JSON."""
     for study, results in {"": ledger.results, **ledger.others}.items():
         for path in MEASURED:
             file = results.folder / path
             if file.is_file():
                 content, name = file.read_bytes(), f"{study}-{path}" if study else path
-                facts = {"path": path, "sha256": sha256_of(content), "attachment": name}
-                yield facts | {"run": results.run.id}, content
+                digest, run = sha256_of(content), results.run.id
+                yield MeasuredFile(path=path, sha256=digest, attachment=name, run=run), content
 
 
 def seal(trail: Mapping[str, Any]) -> str:
@@ -256,10 +264,10 @@ def trail(
     """The provenance of a laid-out write-up as plain data, without paths of this machine."""
     attached = set(ledger.attached())
     own = [
-        {"name": one.name, "sha256": one.sha256, **_place(one.id, places)}
+        PrintedPicture(name=one.name, sha256=one.sha256, **_place(one.id, places))
         for one in ledger.pictures
     ]
-    return ({"pictures": own} if own else {}) | {
+    return ({"pictures": [dataclasses.asdict(one) for one in own]} if own else {}) | {
         "format": FORMAT,
         "title": title,
         "author": dict(author),
@@ -272,27 +280,28 @@ def trail(
         "surroundings": ledger.surroundings,
         "figures": [_exhibit(one, places, attached) for one in ledger.figures],
         "tables": [_exhibit(one, places, attached) for one in ledger.tables],
-        "claims": [entry | _place_if(entry["id"], places) for entry in ledger.claims],
-        "comparisons": ledger.comparisons,
-        "files": [facts for facts, _ in measured_of(ledger)],
+        "claims": [
+            dataclasses.asdict(Claimed(**entry, **_place_if(entry["id"], places)))
+            for entry in ledger.claims
+        ],
+        "comparisons": [dataclasses.asdict(one) for one in ledger.comparisons],
+        "files": [dataclasses.asdict(file) for file, _ in measured_of(ledger)],
     }
 
 
 def _exhibit(one: Exhibit, places: Mapping[str, Place], attached: set[File]) -> dict[str, Any]:
-    return {
-        "name": one.name,
-        "artifact": one.artifact.path,
-        "sha256": one.artifact.sha256,
+    data = (
+        DataFile(path=f.path, sha256=f.sha256, attachment=f.attachment if f in attached else None)
+        for f in one.data
+    )
+    exhibited = Exhibited(
+        name=one.name,
+        artifact=one.artifact.path,
+        sha256=one.artifact.sha256,
         **_place(one.id, places),
-        "data": [
-            {
-                "path": f.path,
-                "sha256": f.sha256,
-                "attachment": f.attachment if f in attached else None,
-            }
-            for f in one.data
-        ],
-    }
+        data=tuple(data),
+    )
+    return dataclasses.asdict(exhibited)
 
 
 def _carried(entry: dict[str, Any]) -> dict[str, Any]:
@@ -389,13 +398,13 @@ def _listed(values: Iterable[Any]) -> str:
 
 def _fact(key: str, value: Any) -> Any:
     cut = {"id": 8, "commit": 7, "sha256": 12, "config_digest": 12, "started": 10, "ended": 10}
-    if key in cut:
+    if key in cut and isinstance(value, str):
         return value[: cut[key]]
+    if not isinstance(value, list):
+        return value
     if key == "shape":
-        return " × ".join(str(length) for length in value)
-    if key == "findings":
-        return " ".join(value)
-    return len(value) if isinstance(value, list) else value
+        return " × ".join(map(str, value))
+    return " ".join(map(str, value)) if key == "findings" else len(value)
 
 
 def sha256_of(content: bytes) -> str:

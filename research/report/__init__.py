@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from research.errors import UserError
-from research.provenance import attachment, page_text
+from research.provenance import attachment, page_text, reading
 from research.provenance import trail as provenance
 from research.provenance.attachment import Attached
 from research.provenance.cohort import History, Past
@@ -210,7 +210,7 @@ def differences(
     Args:
         others: study -> id of the run that would be read beside it.
     """
-    return attachment.differences(out, run, record, _sources(source, author, templates), others)
+    return reading.differences(out, run, record, _sources(source, author, templates), others)
 
 
 def _sources(source: Path, author: Path, templates: Path) -> list[Path]:
@@ -236,8 +236,8 @@ def _attached(ledger: provenance.Ledger) -> list[Attached]:
     """All numbers of the runs, and the data behind figures and tables."""
     folder = ledger.results.folder
     numbers = [
-        Attached(facts["attachment"], f"{facts['path']} of run {facts['run'][:8]}", content)
-        for facts, content in provenance.measured_of(ledger)
+        Attached(file.attachment, f"{file.path} of run {file.run[:8]}", content)
+        for file, content in provenance.measured_of(ledger)
     ]
     names = {one.name for one in numbers}  # a figure may be drawn from the run's numbers
     data = [

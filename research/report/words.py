@@ -9,6 +9,7 @@ from typing import Any
 
 from research.errors import GapError, UserError
 from research.provenance import literals
+from research.provenance.entries import Comparison
 from research.provenance.formats import DAGGER, measured, outcome, plain
 from research.provenance.trail import Exhibit, Ledger, OwnPicture, facts, portable
 from research.records import Cell, Claim, Number, Outcome, Results
@@ -130,7 +131,7 @@ class Words:
         """
         first, second = self._number(a), self._number(b) if isinstance(b, str) else Number(b)
         found = outcome(first, second)
-        self.ledger.comparisons.append({"a": a, "b": b, "outcome": found})
+        self.ledger.comparisons.append(Comparison(a=a, b=b, outcome=found))
         return {"less": less, "greater": greater, "tie": tie}[found]
 
     def claim(self, name: str, *, holds: str, fails: str, undecided: str) -> str:

@@ -5,11 +5,12 @@ number without one may differ by rounding, where the second run added in another
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from research.records import Number, Results
+from research.provenance.entries import Measured, Printed, TableCell
+from research.records import Number, Results, Run
 
 IDENTICAL, WITHIN, DIFFERS, ELSEWHERE = (
     "identical", "within tolerance", "differs", "of another run",
@@ -33,29 +34,27 @@ class Compared:
 
 
 def compare(
-    trail: Mapping[str, Any],
+    numbers: Iterable[Printed],
     runs: Mapping[str, Results],
-    recorded: Mapping[str, Mapping[str, Any]] = {},
+    recorded: Mapping[str, Run] = {},
 ) -> list[Compared]:
     """Every measured number of a paper against the new record of its run.
 
     Arguments:
-        trail: the PDF's provenance.
+        numbers: what the paper prints.
         runs: id of a recorded run -> the record of the same experiment run again.
-        recorded: id -> the recorded run's facts.
+        recorded: id -> the recorded run.
     """
-    measured = [entry for entry in trail["numbers"] if entry["kind"] in ("number", "cell")]
+    measured = [entry for entry in numbers if isinstance(entry, Measured | TableCell)]
     orders = {id: other_order(recorded[id], new) for id, new in runs.items() if id in recorded}
-    return [
-        _compared(entry, runs.get(entry["run"]), orders.get(entry["run"], "")) for entry in measured
-    ]
+    return [_compared(entry, runs.get(entry.run), orders.get(entry.run, "")) for entry in measured]
 
 
-def other_order(old: Mapping[str, Any], new: Results) -> str:
+def other_order(old: Run, new: Results) -> str:
     """Why the second run may have added in another order than the first; empty if it did not."""
-    then, now = old.get("compute", {}), new.run.compute
-    if old["device"] != new.run.device:
-        return f"device {old['device']} then, {new.run.device} now"
+    then, now = old.compute, new.run.compute
+    if old.device != new.run.device:
+        return f"device {old.device} then, {new.run.device} now"
     if then.get("threads") != now.get("threads"):
         return f"threads {then.get('threads', 'unknown')} then, {now.get('threads')} now"
     if then.get("hardware") != now.get("hardware", then.get("hardware")):
@@ -63,39 +62,37 @@ def other_order(old: Mapping[str, Any], new: Results) -> str:
     return ""
 
 
-def _compared(entry: Mapping[str, Any], record: Results | None, order: str = "") -> Compared:
-    row = f", row {entry['row']}" if "row" in entry else ""
+def _compared(entry: Measured | TableCell, record: Results | None, order: str = "") -> Compared:
+    row = f", row {entry.row}" if isinstance(entry, TableCell) else ""
     old = _number(entry)
     new = _found(entry, record) if record else None
     verdict, tolerance, why = (
         judge(old, new, order) if record else (ELSEWHERE, 0.0, "not run again")
     )
     then, now = (one.value if isinstance(one, Number) else one for one in (old, new))
-    name, page = f"{entry['name']}{row}", entry["page"]
-    return Compared(name, page, entry["printed"], then, now, verdict, tolerance, why)
+    name = f"{entry.name}{row}"
+    return Compared(name, entry.page, entry.printed, then, now, verdict, tolerance, why)
 
 
-def _number(entry: Mapping[str, Any]) -> Any:
+def _number(entry: Measured | TableCell) -> Any:
     """The recorded value, with its interval where it is a number."""
-    value = entry["value"]
+    value = entry.value
     if isinstance(value, bool) or not isinstance(value, int | float):
         return value
-    parts = (entry.get(key) for key in ("half_width", "low", "high"))
-    half_width, low, high = parts
-    return Number(value, "", half_width, entry.get("n", 1), low, high)
+    return Number(value, "", entry.half_width, entry.n, entry.low, entry.high)
 
 
-def _found(entry: Mapping[str, Any], record: Results) -> Any:
+def _found(entry: Measured | TableCell, record: Results) -> Any:
     """The same number of the new record; None where it has none."""
-    if entry["kind"] == "number":
-        return record.numbers.get(entry["name"])
-    name, _, column = entry["name"].rpartition(".")
+    if isinstance(entry, Measured):
+        return record.numbers.get(entry.name)
+    name, _, column = entry.name.rpartition(".")
     if name not in record.names("tables"):
         return None
     table = record.table(name)
-    if column not in table.columns or not 1 <= entry["row"] <= len(table.rows):
+    if column not in table.columns or entry.row > len(table.rows):
         return None
-    cell = table.column(column)[entry["row"] - 1]
+    cell = table.column(column)[entry.row - 1]
     return Number(cell) if isinstance(cell, int | float) else cell
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from research.provenance import container, drawing, former, raster, structure
 from research.provenance import trail as provenance
+from research.provenance.entries import Trail
 from research.provenance.page_text import Page
-from research.verification.evidence import Trail
 from research.verification.problems import Problem
 
 WORDS_LIMIT = 5000
@@ -18,27 +18,27 @@ NAMED = 12
 
 def shown(trail: Trail, document: Any, pages: Sequence[Page]) -> Iterator[Problem]:
     """Text and drawing of each page, and what is read aloud instead of it."""
-    built = trail["pages"]
+    built = trail.pages
     if len(pages) != len(built):
         yield Problem("pages", "", f"there are {len(pages)}, {len(built)} were built")
-    looks = (former if _is_former(trail) else drawing).drawings(document)
+    with structure.readable():
+        looks = (former if _is_former(trail) else drawing).drawings(document)
+        alternatives = tuple(container.alternatives(document))
     for number, (page, look, was) in enumerate(zip(pages, looks, built, strict=False), start=1):
-        changes = list(_changes(was["text"], page.text))
+        changes = list(_changes(was.text, page.text))
         for change in changes[:NAMED]:
             yield Problem("text", f"page {number}", change)
         if len(changes) > NAMED:
             yield Problem("text", f"page {number}", f"and {len(changes) - NAMED} changes more")
-        if look != was["drawing"]:
-            on = [f"{kind[:-1]} {one['name']}" for kind in ("figures", "tables")
-                  for one in trail[kind] if one["page"] == number]  # fmt: skip
+        if look != was.drawing:
+            on = [f"{kind} {one.name}" for kind, one in trail.exhibits if one.page == number]
             there = f" (on it: {', '.join(on)})" if on else ""
             yield Problem("pages", f"page {number}", f"is drawn otherwise than it was built{there}")
-    for kind in ("figures", "tables"):
-        for one in trail[kind]:
-            if not 1 <= one["page"] <= len(pages):
-                message = f"is recorded on page {one['page']}, which does not exist"
-                yield Problem("pages", f"{kind[:-1]} {one['name']}", message)
-    if container.alternatives(document) != trail["alternatives"]:
+    for kind, one in trail.exhibits:
+        if one.page > len(pages):
+            message = f"is recorded on page {one.page}, which does not exist"
+            yield Problem("pages", f"{kind} {one.name}", message)
+    if alternatives != trail.alternatives:
         yield Problem("pages", "alternative texts", "are not those that were built")
 
 
@@ -52,21 +52,22 @@ def strange(document: Any) -> Iterator[Problem]:
 def said(trail: Trail, document: Any, content: bytes, pages: Sequence[Page]) -> Iterator[Problem]:
     """What the file says beside its pages, and how these look."""
     if _is_former(trail):
-        found, titles = structure.metadata(document), container.headings(document)
+        with structure.readable():
+            found, titles = structure.metadata(document), container.headings(document)
         for where, what in former.told(trail, found, titles, pages):
             yield Problem("structure" if where == "outline" else "record", where, what)
         return
     with structure.readable():
         now, parts = structure.metadata(document), structure.parts(document)
-    title, author = [trail["title"]], [trail["author"]["name"]]
-    was = dict(trail["metadata"]) | {"Title": title, "XMP dc:title": title}
+    title, author = [trail.title], [trail.author["name"]]
+    was = trail.metadata | {"Title": title, "XMP dc:title": title}
     was |= {"Author": author, "XMP dc:creator": author}
     for key in structure.differences(was, now):
         says, built = ("; ".join(told.get(key, []))[:60] for told in (now, was))
         yield Problem("record", f"metadata {key}", f"is not the built '{built}', but '{says}'")
-    for name in structure.differences(trail["parts"], parts):
+    for name in structure.differences(trail.parts, parts):
         yield Problem("structure", name, "are not those that were built")
-    looked = [str(page["picture"]) for page in trail["pages"]]
+    looked = [page.picture for page in trail.pages]
     for number, what in raster.changes(looked, raster.pictures(content)):
         yield Problem("pages", f"page {number}", what)
 
@@ -92,4 +93,4 @@ def notes(trail: Trail) -> list[str]:
 
 
 def _is_former(trail: Trail) -> bool:
-    return bool(trail["format"] < provenance.FORMAT)
+    return trail.format < provenance.FORMAT

@@ -7,11 +7,15 @@ is the same. Where everything that the record knows of is the same, the change i
 
 import dataclasses
 import itertools
+import sys
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from research.config import Train, machine
+from research.provenance.entries import Content, Interval, Printed, TableCell, run_of
+from research.records import Run
 
 OCCASION = ("id", "started", "ended", "seconds", "name", "commit", "dirty", "models", "findings")
 """Facts that no two runs share and that are no result."""
@@ -45,6 +49,19 @@ class Change:
 
 
 @dataclass(frozen=True)
+class Side:
+    """What one paper prints in a place, the raw value, and how certain that is."""
+
+    printed: str | None
+    page: int | None
+    value: Any
+    certainty: tuple[float | None, ...] = ()
+
+
+NOWHERE = Side(None, None, None)
+
+
+@dataclass(frozen=True)
 class Difference:
     """All that changed; `inputs` are by study and in words."""
 
@@ -60,54 +77,53 @@ class Difference:
         return {"equal": self.equal, **dataclasses.asdict(self)}
 
 
-def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> Difference:
+def difference(old: Content, new: Content) -> Difference:
     """Compares the provenance of two PDFs."""
     runs = _runs(old), _runs(new)
     studies = [study for study in runs[1] if study in runs[0]]
     inputs = {study: _inputs(runs[0][study], runs[1][study]) for study in studies}
-    text = sorted(old["sources"].items() ^ new["sources"].items())
+    text = sorted(old.sources.items() ^ new.sources.items())
     inputs["text"] = {"text": sorted({name for name, _ in text})}
     pairs = _paired(_entries(old, runs[0]), _entries(new, runs[1]))
-    found = (_change(key, pair[0], pair[1], inputs) for key, pair in pairs)
+    found = (_change(key, pair, inputs) for key, pair in pairs)
     return Difference(inputs, [change for change in found if change])
 
 
-def _runs(trail: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+def _runs(trail: Content) -> dict[str, Run]:
     """The runs that a paper speaks of, by study, its own first."""
-    return {trail["run"]["study"]: trail["run"], **trail.get("reads", {})}
+    return {trail.run.study: trail.run, **trail.reads}
 
 
 # --- inputs --------------------------------------------------------------------------------------
 
 
-def _inputs(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, list[str]]:
+def _inputs(old: Run, new: Run) -> dict[str, list[str]]:
     """In which inputs two runs differ: kind -> what was and what is."""
     found = {
         "code": _code(old, new),
-        "config": _items(old["config"], new["config"], frozenset({"seeds", *_apart(old, new)})),
-        "data": _items(old["data"], new["data"]),
-        "seeds": _items({"seeds": list(old["seeds"])}, {"seeds": list(new["seeds"])}),
+        "config": _items(old.config, new.config, frozenset({"seeds", *_apart(old, new)})),
+        "data": _items(old.data, new.data),
+        "seeds": _items({"seeds": list(old.seeds)}, {"seeds": list(new.seeds)}),
         "environment": _items(
-            {"device": old["device"], **old["versions"]},
-            {"device": new["device"], **new["versions"]},
+            {"device": old.device, **old.versions}, {"device": new.device, **new.versions}
         ),
     }
     return {kind: words for kind, words in found.items() if words}
 
 
-def _code(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+def _code(old: Run, new: Run) -> list[str]:
     """By the digests of the code that ran where both have them, else by commit."""
-    if old.get("code") and new.get("code"):
-        return _items({"code": old["code"]}, {"code": new["code"]})
-    names = [f"{run['commit'][:7]}{' and changes' if run['dirty'] else ''}" for run in (old, new)]
-    unknown = old["dirty"] is not False or new["dirty"] is not False  # null where git was silent
+    if old.code and new.code:
+        return _items({"code": old.code}, {"code": new.code})
+    names = [f"{run.commit[:7]}{' and changes' if run.dirty else ''}" for run in (old, new)]
+    unknown = old.dirty is not False or new.dirty is not False  # None where git was silent
     return [] if names[0] == names[1] and not unknown else [f"{names[0]} → {names[1]}"]
 
 
-def _apart(*runs: Mapping[str, Any]) -> Iterator[str]:
+def _apart(*runs: Run) -> Iterator[str]:
     """The settings that say where and how the runs happened."""
     yield from (f"train.{name}" for name in machine(Train))
-    yield from (name for run in runs for name in run.get("local", ()))
+    yield from (name for run in runs for name in run.local)
 
 
 def _items(
@@ -120,55 +136,65 @@ def _items(
 # --- numbers -------------------------------------------------------------------------------------
 
 
-def _entries(trail: Mapping[str, Any], runs: Mapping[str, Any]) -> dict[Key, list[Any]]:
+def _entries(trail: Content, runs: Mapping[str, Run]) -> dict[Key, list[Side]]:
     """Everything printed, in the order of the text: a number may stand in several places."""
-    study_of = {run["id"]: study for study, run in runs.items()}
-    found: dict[Key, list[Any]] = {}
-    for entry in trail["numbers"]:
-        study = study_of.get(entry.get("run", ""), "")
-        key = (study, entry["kind"], entry["name"], entry.get("row", 0))
-        found.setdefault(key, []).append(entry)
-    for key, entry in _outcomes(trail):
-        found.setdefault(key, []).append(entry)
+    study_of = {run.id: study for study, run in runs.items()}
+    found: defaultdict[Key, list[Side]] = defaultdict(list)
+    for entry in trail.numbers:
+        row = entry.row if isinstance(entry, TableCell) else 0
+        key: Key = (study_of.get(run_of(entry), ""), entry.kind, entry.name, row)
+        found[key].append(Side(entry.printed, entry.page, entry.value, _certainty(entry)))
+    for key, side in _outcomes(trail):
+        found[key].append(side)
     return found
 
 
-def _outcomes(trail: Mapping[str, Any]) -> Iterator[tuple[Key, dict[str, Any]]]:
+def _certainty(entry: Printed) -> tuple[float | None, ...]:
+    if not isinstance(entry, Interval):
+        return ()
+    return entry.half_width, entry.low, entry.high, entry.n
+
+
+def _outcomes(trail: Content) -> Iterator[tuple[Key, Side]]:
     """Claims and comparisons, whose value is their outcome."""
-    study = trail["run"]["study"]
-    for one in trail.get("claims", []):
-        value = {"value": one["outcome"], "printed": one.get("printed") or one["outcome"]}
-        yield (study, "claim", one["name"], 0), {**value, "page": one.get("page")}
-    for one in trail["comparisons"]:
-        value = {"value": one["outcome"], "printed": one["outcome"], "page": None}
-        yield (study, "comparison", f"{one['a']} and {one['b']}", 0), value
+    study = trail.run.study
+    for one in trail.claims:
+        side = Side(one.printed or one.outcome, one.page, one.outcome)
+        yield (study, "claim", one.name, 0), side
+    for pair in trail.comparisons:
+        side = Side(pair.outcome, None, pair.outcome)
+        yield (study, "comparison", f"{pair.a} and {pair.b}", 0), side
 
 
-def _paired(old: Mapping[Key, Sequence[Any]], new: Mapping[Key, Sequence[Any]]) -> Iterator[Any]:
+Pair = tuple[Side | None, Side | None]
+
+
+def _paired(
+    old: Mapping[Key, Sequence[Side]], new: Mapping[Key, Sequence[Side]]
+) -> Iterator[tuple[Key, Pair]]:
     for key in {**new, **old}:
         for pair in itertools.zip_longest(old.get(key, ()), new.get(key, ())):
             yield key, pair
 
 
-def _change(key: Key, old: Any, new: Any, inputs: Mapping[str, Any]) -> Change | None:
-    sides = (old or {}, new or {})
-    values = tuple(_raw(side) for side in sides)
-    printed = tuple(side.get("printed") for side in sides)
-    if values[0] == values[1] and printed[0] == printed[1] and old and new:
+def _change(key: Key, pair: Pair, inputs: Mapping[str, Any]) -> Change | None:
+    old, new = pair[0] or NOWHERE, pair[1] or NOWHERE
+    same = (old.value, old.certainty) == (new.value, new.certainty)
+    one_sided = None in pair
+    if same and old.printed == new.printed and not one_sided:
         return None
-    pages = tuple(side.get("page") for side in sides)
-    shown = (values[0][0], values[1][0])
-    causes = _causes(key, values[0] == values[1], not (old and new), inputs)
-    return Change(*key, pages, printed, shown, causes, *_size(*shown))  # type: ignore[arg-type]
-
-
-def _raw(entry: Mapping[str, Any]) -> tuple[Any, ...]:
-    return tuple(entry.get(key) for key in ("value", "half_width", "low", "high", "n"))
+    pages, printed = (old.page, new.page), (old.printed, new.printed)
+    values = old.value, new.value
+    causes = _causes(key, same, one_sided, inputs)
+    return Change(*key, pages, printed, values, causes, *_size(*values))
 
 
 def _size(old: Any, new: Any) -> tuple[float | None, float | None]:
-    if not all(isinstance(v, int | float) and not isinstance(v, bool) for v in (old, new)):
-        return None, None
+    for value in (old, new):
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            return None, None
+        if not abs(value) <= sys.float_info.max:  # whole numbers in JSON know no limit
+            return None, None
     return new - old, (new - old) / abs(old) if old else None
 
 

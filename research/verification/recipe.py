@@ -13,6 +13,7 @@ from typing import Any
 from research import studies
 from research.config import Local, Train, local, machine
 from research.errors import UserError
+from research.records import Run
 
 UNITS = {"s": 1, "m": 60, "h": 3600}
 _KEY = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)*")
@@ -68,19 +69,22 @@ def seconds_of(text: str) -> float:
     return float(match[1]) * UNITS[match[2]]
 
 
-def command(run: Mapping[str, Any], given: Reproduce, log: Path) -> list[str]:
+def command(run: Run, given: Reproduce, log: Path) -> list[str]:
     """The arguments of `research` that run the recorded experiment again.
 
     Raises:
         UserError: the PDF cannot carry what the run needs, and it was not given.
     """
-    study, config = studies.entry(run["study"]).slug, run["config"]
-    marks = local_settings(study) | {key: Local() for key in run.get("local", ())}
+    study, config = studies.entry(run.study).slug, run.config
+    marks = local_settings(study) | {key: Local() for key in run.local}
     places = [key for key, mark in marks.items() if mark.names_a_place(config.get(key))]
-    start = ["run", study, f"--preset={run['preset']}", *flags(config, places)]
+    start = ["run", study, f"--preset={run.preset}", *flags(config, places)]
     start += [*_places(places, config, given), *_weights(config, given)]
     device = given.device or config.get("train.device", "auto")
-    return [*start, f"--train.device={device}", "--train.again", f"--log=folder:{log}"]
+    words = [*start, f"--train.device={device}", "--train.again", f"--log=folder:{log}"]
+    if any("\0" in word for word in words):
+        raise UserError("the PDF's settings hold a character that ends words: it was edited")
+    return words
 
 
 def flags(config: Mapping[str, Any], places: Iterable[str] = ()) -> list[str]:

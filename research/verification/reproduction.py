@@ -7,7 +7,6 @@ afterwards gives other numbers than it prints. What it names is not trusted othe
 become flags of `research run` and nothing else.
 """
 
-import hashlib
 import os
 import random
 import re
@@ -16,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +24,8 @@ from typing import Any
 from research.errors import UserError
 from research.machine import environment
 from research.paths import DATA, ROOT
-from research.provenance.trail import as_json
-from research.records import Results, load
+from research.provenance.entries import Trail
+from research.records import Results, Run, load
 from research.tracking import open_store
 from research.verification.agreement import DIFFERS, ELSEWHERE, IDENTICAL, WITHIN, Compared, compare
 from research.verification.recipe import Reproduce, command, seconds_of
@@ -79,7 +78,7 @@ class Outcome:
         return self.finished and not self.faults and not differing
 
 
-def reproduce(trail: Mapping[str, Any], given: Reproduce) -> Outcome:
+def reproduce(trail: Trail, given: Reproduce) -> Outcome:
     """Runs a paper's experiment again and compares all its numbers.
 
     Arguments:
@@ -88,7 +87,7 @@ def reproduce(trail: Mapping[str, Any], given: Reproduce) -> Outcome:
     Raises:
         UserError: something is needed that a PDF cannot carry, or the run failed.
     """
-    wanted = [trail["run"], *(trail.get("reads", {}).values() if given.beside else ())]
+    wanted = trail.runs if given.beside else [trail.run]
     begun, limit = time.monotonic(), budget(wanted, given)
     records: dict[str, Results] = {}
     notes: list[str] = []
@@ -103,42 +102,42 @@ def reproduce(trail: Mapping[str, Any], given: Reproduce) -> Outcome:
             if record is None:
                 late = f"not finished within {limit:.0f} s; give a larger --budget"
                 return Outcome([], [*notes, late], finished=False)
-            records[run["id"]] = record
+            records[run.id] = record
             around = surroundings(run, record)
             alike = alike and not around and not code.doubt
             notes += around
             faults += other_inputs(run, record)
-        compared = compare(trail, records, {run["id"]: run for run in wanted})
+        compared = compare(trail.numbers, records, {run.id: run for run in wanted})
         if alike and any(one.verdict == WITHIN for one in compared):
             notes.append(UNSTEADY)
         return Outcome(compared, notes, tuple(faults))
 
 
-def _told(run: Mapping[str, Any], code: Code) -> list[str]:
+def _told(run: Run, code: Code) -> list[str]:
     doubt = f"; {code.doubt}, so differences may come from the code" if code.doubt else ""
-    return [f"{run['study']} {run['preset']}: {code.words}{doubt}", *contradictions(run)]
+    return [f"{run.study} {run.preset}: {code.words}{doubt}", *contradictions(run)]
 
 
 # --- what to run ---------------------------------------------------------------------------------
 
 
-def recorded_seconds(run: Mapping[str, Any]) -> float:
+def recorded_seconds(run: Run) -> float:
     """Wall time of the run, with the training of the models that it found and did not train."""
-    found = [m for m in run.get("models", {}).values() if m.get("origin") == "found"]
-    return float(sum(run["seconds"].values()) + sum(m.get("seconds", 0.0) for m in found))
+    found = [m for m in run.models.values() if m["origin"] == "found"]
+    return float(sum(run.seconds.values()) + sum(m.get("seconds", 0.0) for m in found))
 
 
-def budget(runs: Sequence[Mapping[str, Any]], given: Reproduce) -> float:
+def budget(runs: Sequence[Run], given: Reproduce) -> float:
     """Seconds that the runs may take, from what the recorded ones took; told before they start."""
     took = sum(map(recorded_seconds, runs))
     limit = seconds_of(given.budget) if given.budget else HEADROOM * took + GRACE
     parts = Counter[str]()
     for run in runs:
-        parts.update(run["seconds"])
+        parts.update(run.seconds)
     told = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in parts.most_common(4))
     print(
         f"the recorded run took {took:.0f} s ({told or 'no part was timed'}) on "
-        f"{runs[0]['device']}; this one is stopped after {limit:.0f} s",
+        f"{runs[0].device}; this one is stopped after {limit:.0f} s",
         file=sys.stderr,
         flush=True,
     )
@@ -149,15 +148,15 @@ def budget(runs: Sequence[Mapping[str, Any]], given: Reproduce) -> float:
 
 
 @contextmanager
-def code_of(run: Mapping[str, Any], root: Path = ROOT) -> Iterator[Code]:
+def code_of(run: Run, root: Path = ROOT) -> Iterator[Code]:
     """The checkout where it is the recorded commit, else a clone at that commit for the while.
 
     Where there is neither the checkout serves, and `doubt` says so.
     """
-    commit, here = str(run["commit"]), environment.checkout(root)
+    commit, here = run.commit, environment.checkout(root)
     if not _COMMIT.fullmatch(commit):
         yield Code(root, "this checkout", "the PDF names no commit")
-    elif run["dirty"]:
+    elif run.dirty:
         yield Code(root, "this checkout", f"the run's code differed from commit {commit[:7]}")
     elif here.commit == commit and not here.dirty:
         yield Code(root, f"this checkout, which is commit {commit[:7]}")
@@ -177,9 +176,7 @@ def _git(root: Path, *arguments: str) -> bool:
     return done.returncode == 0
 
 
-def again(
-    run: Mapping[str, Any], code: Code, given: Reproduce, log: Path, limit: float
-) -> Results | None:
+def again(run: Run, code: Code, given: Reproduce, log: Path, limit: float) -> Results | None:
     """Runs the experiment again; None where the time was over before it ended.
 
     Arguments:
@@ -192,16 +189,16 @@ def again(
     took = recorded_seconds(run)
     if took > limit and not given.force:
         raise UserError(
-            f"the run took {took:.0f} s on {run['device']}, more than the {limit:.0f} s that are "
+            f"the run took {took:.0f} s on {run.device}, more than the {limit:.0f} s that are "
             f"left of the budget; give a larger --budget, or --force to be stopped at its end"
         )
     store = open_store(f"folder:{log}")
     before = {one.id for one in store.runs()}
-    threads = given.threads or run.get("compute", {}).get("threads")
+    threads = given.threads or run.compute.get("threads")
     ended = execute(command(run, given, log.absolute()), code.folder, limit, threads)
     if ended is None:
         return None
-    fresh = [one for one in store.runs(run["study"]) if one.id not in before]
+    fresh = [one for one in store.runs(run.study) if one.id not in before]
     if ended or not fresh or fresh[0].status != "FINISHED":
         raise UserError("the run did not come to its end; what it said stands above")
     return load(fresh[0].folder)
@@ -240,10 +237,11 @@ def _stop(child: "subprocess.Popen[bytes]") -> None:
 # --- what came out -------------------------------------------------------------------------------
 
 
-def drawn(
-    compared: Sequence[Compared], trail: Mapping[str, Any], given: Reproduce
-) -> list[Compared]:
+def drawn(compared: Sequence[Compared], digest: str, given: Reproduce) -> list[Compared]:
     """The sample to show, the same for the same PDF and seed, in the paper's order.
+
+    Arguments:
+        digest: of the PDF's trail.
 
     Raises:
         UserError: `--sample` is neither a number nor `all`.
@@ -252,41 +250,40 @@ def drawn(
         return list(compared)
     if not given.sample.isdigit() or not int(given.sample):
         raise UserError(f"--sample must be a number or all, got '{given.sample}'")
-    digest = hashlib.sha256(as_json(trail).encode()).hexdigest()
     count = min(int(given.sample), len(compared))
     chosen = random.Random(f"{digest} {given.seed}").sample(range(len(compared)), count)
     return [compared[index] for index in sorted(chosen)]
 
 
-def contradictions(run: Mapping[str, Any]) -> list[str]:
+def contradictions(run: Run) -> list[str]:
     """Where the PDF's settings do not agree with each other."""
-    config = run["config"]
+    config = run.config
     return [
         f"the PDF says {key} {value} where it lists what was changed, and {config.get(key)} else"
-        for key, value in run["changed"].items()
+        for key, value in run.changed.items()
         if key in config and config[key] != value
     ]
 
 
-def surroundings(old: Mapping[str, Any], new: Results) -> list[str]:
+def surroundings(old: Run, new: Results) -> list[str]:
     """In what the second run was unlike the first, beside its numbers."""
-    run, used = new.run, old.get("compute", {})
+    run, used = new.run, old.compute
     pairs = {
-        "device": (old["device"], run.device),
+        "device": (old.device, run.device),
         "hardware": (used.get("hardware"), run.compute.get("hardware", used.get("hardware"))),
         "threads": (used.get("threads"), run.compute.get("threads", used.get("threads"))),
-        "weights": (old["config"].get("weights"), run.config.get("weights")),
-        **{name: (old["versions"].get(name), new) for name, new in run.versions.items()},
+        "weights": (old.config.get("weights"), run.config.get("weights")),
+        **{name: (old.versions.get(name), new) for name, new in run.versions.items()},
     }
     return [f"{name} {then} then, {now} now" for name, (then, now) in pairs.items() if then != now]
 
 
-def other_inputs(old: Mapping[str, Any], new: Results) -> list[str]:
+def other_inputs(old: Run, new: Results) -> list[str]:
     """Where the second run read other data than the PDF names, so that it repeats nothing."""
-    then, now = (str(data.get("sha256"))[:12] for data in (old["data"], new.run.data))
+    then, now = (str(data.get("sha256"))[:12] for data in (old.data, new.run.data))
     if then == now:
         return []
-    return [f"no reproduction: the data of {old['study']} were {then}, here they are {now}"]
+    return [f"no reproduction: the data of {old.study} were {then}, here they are {now}"]
 
 
 # --- in words ------------------------------------------------------------------------------------

@@ -12,13 +12,11 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from research.errors import UserError
-from research.provenance import trail as provenance
+from research.provenance.entries import Trail
 
 NAME = "signatures.txt"
 TOLD = "Signatures of the record, see ssh-keygen -Y verify"
@@ -41,9 +39,9 @@ class Signed:
     notes: tuple[str, ...] = ()
 
 
-def message(trail: Mapping[str, Any]) -> bytes:
+def message(trail: Trail) -> bytes:
     """What is signed of a paper."""
-    return f"{NAMESPACE} {provenance.seal(trail)}\n".encode()
+    return f"{NAMESPACE} {trail.digest}\n".encode()
 
 
 def require(signers: Path | None) -> None:
@@ -93,7 +91,7 @@ def key_of(block: str) -> str:
     return f"SHA256:{digest}"
 
 
-def checked(content: bytes | None, trail: Mapping[str, Any], signers: Path | None) -> Signed:
+def checked(content: bytes | None, trail: Trail, signers: Path | None) -> Signed:
     """What the signatures say; with `signers`, one of them at least has to be by one of those."""
     if content is None:
         return Signed(("it is not signed",)) if signers else Signed(notes=("not signed",))

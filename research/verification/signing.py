@@ -33,7 +33,7 @@ def sign(path: Path, key: Path | None = None) -> str:
         raise UserError(
             f"{path} is not verified, so there is nothing to sign: {verdict.problems[0]}"
         )
-    if trail["author"]["name"] == anonymous.NAME:
+    if trail.author["name"] == anonymous.NAME:
         raise UserError(f"{path} is anonymous, and a signature would tell whose it is")
     block = _signed(program, chosen, signatures.message(trail))
     content = path.read_bytes()
@@ -45,7 +45,7 @@ def sign(path: Path, key: Path | None = None) -> str:
         raise UserError(f"{path} has {signatures.MOST} signatures, which is the most it may have")
     file = Attached(signatures.NAME, signatures.TOLD, "".join(blocks).encode(), "text/plain")
     aside = path.with_name(f".{path.name}.part")
-    aside.write_bytes(attachment.attach(content, file, trail["run"]["ended"]))
+    aside.write_bytes(attachment.attach(content, file, trail.run.ended))
     aside.replace(path)
     return own
 

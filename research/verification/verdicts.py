@@ -9,14 +9,15 @@ from pathlib import Path
 import pypdfium2  # noqa: F401 - loaded once, before processes are forked
 
 from research.errors import UserError, in_a_line
+from research.provenance.entries import Trail
+from research.provenance.reading import read_trail
 from research.records import load
 from research.records.damage import DamagedError
 from research.tracking import Store
 from research.tracking.mutations import mutations
 from research.verification import apart, signatures
 from research.verification.apart import Outcome
-from research.verification.evidence import Trail
-from research.verification.verify import Problem, Verdict, against, read_trail
+from research.verification.verify import Problem, Verdict, against
 from research.verification.verify import examined as _examined
 
 Examined = tuple[Verdict, Trail | None]

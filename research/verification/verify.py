@@ -19,33 +19,27 @@ Blind spots: those of `provenance.literals` and of the rules in `verification.ac
 a formula's digits, which are drawn.
 """
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pikepdf
+import pypdfium2
 
 from research.errors import UserError
-from research.provenance import container, literals, page_text
+from research.provenance import container, literals, page_text, structure
 from research.provenance import trail as provenance
 from research.provenance.attachment import NAME
 from research.provenance.container import Packed, Refused
+from research.provenance.entries import Measured, Printed, Trail
 from research.provenance.formats import outcome
 from research.provenance.page_text import Page, bare, collapsed
+from research.provenance.reading import Files, trail_of
 from research.records import Claim, Number, Results, read_manifest
 from research.verification import accounting, appearance, signatures
-from research.verification.evidence import Evidence, Files, Trail, number_of, reprinted, same
+from research.verification.evidence import Evidence, reprinted, same
 from research.verification.problems import Problem, Verdict
 
-__all__ = ["Problem", "Verdict", "against", "examined", "read_trail", "verify"]
-
-NUMBERS_LIMIT = 20_000
-"""printed values at most"""
-
-FORMLESS = (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError,
-             RecursionError, UserError)  # fmt: skip
-"""What comes of a record that is written as no build writes it."""
+__all__ = ["Problem", "Verdict", "against", "examined", "verify"]
 
 
 def verify(path: Path, signers: Path | None = None) -> Verdict:
@@ -69,9 +63,8 @@ def examined(path: Path, signers: Path | None = None) -> tuple[Verdict, Trail | 
         return _examined(path, signers)
     except Refused as error:
         return Verdict((Problem("refused", "", str(error)),)), None
-    except (*FORMLESS, pikepdf.PdfError, RuntimeError) as error:
-        reason = f"it has not the form of a record ({type(error).__name__}: {str(error)[:80]})"
-        return Verdict((Problem("record", NAME, reason),)), None
+    except (pikepdf.PdfError, pypdfium2.PdfiumError) as error:
+        return Verdict((Problem("refused", "", f"it cannot be read ({str(error)[:80]})"),)), None
 
 
 def _examined(path: Path, signers: Path | None) -> tuple[Verdict, Trail]:
@@ -80,6 +73,8 @@ def _examined(path: Path, signers: Path | None) -> tuple[Verdict, Trail]:
     packed = container.packed(document)
     files = {name: one.content for name, one in packed.items()}
     trail = trail_of(files)
+    with structure.readable():
+        headings = container.headings(document)
     pages = page_text.pages(content)
     signed = signatures.checked(files.get(signatures.NAME), trail, signers)
     checks: Sequence[Callable[[], Iterator[Problem]]] = (
@@ -92,13 +87,14 @@ def _examined(path: Path, signers: Path | None) -> tuple[Verdict, Trail]:
         lambda: _numbers(trail, files, pages),
         lambda: _comparisons(trail, files),
         lambda: _claims(trail, files),
-        lambda: _text(trail, pages, container.headings(document)),
+        lambda: _text(trail, pages, headings),
     )
     problems = tuple(problem for check in checks for problem in check())
-    counts = {name: len(trail[name]) for name in ("pages", "numbers", "figures", "tables")}
+    listed = {"numbers": trail.numbers, "figures": trail.figures, "tables": trail.tables}
+    counts = {"pages": len(trail.pages)} | {name: len(found) for name, found in listed.items()}
     counts["attachments"] = len(files) - (signatures.NAME in files)
     notes = (*appearance.notes(trail), *signed.notes)
-    return Verdict(problems, trail["run"]["id"], counts, notes), trail
+    return Verdict(problems, trail.run.id, counts, notes), trail
 
 
 def _require(path: Path) -> None:
@@ -106,45 +102,28 @@ def _require(path: Path) -> None:
         raise UserError(f"required is a PDF file, {path} is none; give the path of one")
 
 
-def trail_of(files: Files) -> Trail:
-    """The record among the attachments. Raises Refused where there is none, or one too large."""
-    if NAME not in files:
-        raise Refused(f"it carries no {NAME}: it was not built here, or its record was removed")
-    try:
-        trail = json.loads(files[NAME])
-    except (ValueError, RecursionError) as error:
-        raise Refused(f"its {NAME} is not JSON ({str(error)[:80]})") from None
-    if not isinstance(trail, dict) or trail.get("format") not in provenance.READABLE:
-        known = " or ".join(map(str, provenance.READABLE))
-        raise Refused(f"its {NAME} is not of format {known}: build the paper again")
-    if len(trail["numbers"]) > NUMBERS_LIMIT:
-        raise Refused(f"its record lists more than {NUMBERS_LIMIT:,} numbers")
-    return trail
-
-
 # --- the record and what is attached -------------------------------------------------------------
 
 
 def _record(trail: Trail) -> Iterator[Problem]:
-    if provenance.seal(trail) != trail.get("seal"):
+    if trail.digest != trail.seal:
         yield Problem("record", NAME, "was changed after the build: its seal is another")
-    if trail["gaps"]:
-        yield Problem("record", "draft", f"lacks {len(trail['gaps'])}: {trail['gaps'][0][:80]}")
-    if not trail["run"].get("id"):
+    if trail.gaps:
+        yield Problem("record", "draft", f"lacks {len(trail.gaps)}: {trail.gaps[0][:80]}")
+    if not trail.run.id:
         yield Problem("record", "run", "has no id")
-    ids = [entry["id"] for entry in trail["numbers"]]
+    ids = [entry.id for entry in trail.numbers]
     if len(set(ids)) < len(ids):
         yield Problem("record", "numbers", "two have the same id")
 
 
 def _listed(trail: Trail) -> Iterator[tuple[str, str]]:
     """(attachment, sha256) of every file that the record names."""
-    for exhibit in (*trail["figures"], *trail["tables"]):
-        for file in exhibit["data"]:
-            if file["attachment"] is not None:
-                yield file["attachment"], file["sha256"]
-    for file in trail["files"]:
-        yield file["attachment"], file["sha256"]
+    for _, exhibit in trail.exhibits:
+        for file in exhibit.data:
+            if file.attachment is not None:
+                yield file.attachment, file.sha256
+    yield from ((measured.attachment, measured.sha256) for measured in trail.files)
 
 
 def _attachments(
@@ -168,10 +147,10 @@ def _attachments(
 def _described(trail: Trail) -> dict[str, set[str]]:
     """Attachment -> what a build may tell of it."""
     found = {NAME: {provenance.TOLD}, signatures.NAME: {signatures.TOLD}}
-    exhibits = [file for one in (*trail["figures"], *trail["tables"]) for file in one["data"]]
-    for file in (*exhibits, *trail["files"]):
-        run = f"run {file['run'][:8]}" if "run" in file else "the run"
-        found.setdefault(str(file["attachment"]), set()).add(f"{file['path']} of {run}")
+    for file in (file for _, one in trail.exhibits for file in one.data):
+        found.setdefault(str(file.attachment), set()).add(f"{file.path} of the run")
+    for one in trail.files:
+        found.setdefault(one.attachment, set()).add(f"{one.path} of run {one.run[:8]}")
     return found
 
 
@@ -180,12 +159,11 @@ def _described(trail: Trail) -> dict[str, set[str]]:
 
 def _text(trail: Trail, pages: Sequence[Page], headings: Sequence[str]) -> Iterator[Problem]:
     """Comes after `_numbers`, which marks what is vouched for."""
-    own = trail.get("pictures", [])  # what stands in a picture of the author's is the author's
-    for one in own:
-        if 1 <= one["page"] <= len(pages):
-            page = pages[one["page"] - 1]
-            page.vouched[page.within(one["rectangle"])] = True
-    for number, found, line in accounting.unaccounted(pages, headings, trail["author"]):
+    for one in trail.pictures:  # what stands in a picture of the author's is the author's
+        if one.page <= len(pages):
+            page = pages[one.page - 1]
+            page.vouched[page.within(one.rectangle)] = True
+    for number, found, line in accounting.unaccounted(pages, headings, trail.author):
         message = f"the number {found} stands in '{line[:80]}', and nothing vouches for it"
         yield Problem("text", f"page {number}", message)
 
@@ -196,29 +174,37 @@ def _text(trail: Trail, pages: Sequence[Page], headings: Sequence[str]) -> Itera
 def _numbers(trail: Trail, files: Files, pages: Sequence[Page]) -> Iterator[Problem]:
     """Each printed value at its place, by its format, and in the attached data."""
     data = Evidence(trail, files)
-    for entry in trail["numbers"]:
-        where = f"{entry['kind']} {entry['name']} ({entry['id']}, page {entry['page']})"
-        printed = entry["printed"]
-        if entry["kind"] == "stated" and literals.result_like(printed):
+    for entry in trail.numbers:
+        where = f"{entry.kind} {entry.name} ({entry.id}, page {entry.page})"
+        printed = entry.printed
+        if entry.kind == "stated" and literals.result_like(printed):
             yield Problem("numbers", where, f"'{printed[:60]}' is called a choice, not a result")
-        expected = reprinted(entry)
+        try:
+            expected = reprinted(entry)
+        except (UserError, OverflowError) as error:
+            yield Problem("numbers", where, f"its value cannot be printed: {error}")
+            expected = None
         if expected is not None and expected != printed:
             yield Problem("numbers", where, f"'{printed}' is not its value, printed '{expected}'")
         found = _stands(entry, pages)
         if found is not None:
             yield Problem("numbers", where, f"'{printed[:60]}' is recorded, '{found[:60]}' stands")
         known, value = data.of(entry)
-        if known and not same(value, entry["value"]):
-            yield Problem("numbers", where, f"recorded as {entry['value']}, its data say {value}")
+        if known and not same(value, entry.value):
+            was, says = (
+                list(one) if isinstance(one, tuple) else one for one in (entry.value, value)
+            )
+            yield Problem("numbers", where, f"recorded as {was}, its data say {says}")
 
 
-def _stands(entry: Mapping[str, Any], pages: Sequence[Page]) -> str | None:
+def _stands(entry: Printed, pages: Sequence[Page]) -> str | None:
     """What stands at the entry's place, where it is not the printed text; marks what is vouched."""
-    number = int(entry["page"])
-    if not 1 <= number <= len(pages):
+    number = entry.page
+    if number > len(pages):
         return "no such page"
-    page, printed = pages[number - 1], str(entry.get("stands", entry["printed"]))
-    places = page.within(entry["rectangle"])
+    page = pages[number - 1]
+    printed = entry.printed if entry.stands is None else entry.stands
+    places = page.within(entry.rectangle)
     found = str(page.read(places))
     if bare(found) != bare(printed):
         if " " not in printed or not found or not bare(printed).startswith(bare(found)):
@@ -246,39 +232,39 @@ def _runs_on(pages: Sequence[Page], number: int, start: int, printed: str) -> st
 def _claims(trail: Trail, files: Files) -> Iterator[Problem]:
     """Each claim is told as its test decides, and the test is that of the data."""
     data = Evidence(trail, files)
-    for one in trail["claims"]:
-        where = f"claim {one['name']} ({one['id']}, page {one['page']})"
-        effect = number_of(one | {"value": one["effect"]})
-        tested = {key: one[key] for key in ("p", "n", "test", "direction", "threshold")}
-        decided = Claim(effect, **tested).outcome
-        if decided != one["outcome"]:
-            message = f"is told as '{one['outcome']}', its test says '{decided}'"
+    for one in trail.claims:
+        where = f"claim {one.name} ({one.id}, page {one.page})"
+        if one.claim.outcome != one.outcome:
+            message = f"is told as '{one.outcome}', its test says '{one.claim.outcome}'"
             yield Problem("numbers", where, message)
-        known = data.claims.get(one["run"], {}).get(one["name"])
-        if known is None or {key: known[key] for key in tested} != tested or (
-            not same(number_of(known["effect"]).value, effect.value)
-            or number_of(known["effect"]).bounds != effect.bounds
-        ):  # fmt: skip
+        known = data.claims.get(one.run, {}).get(one.name)
+        if known is None or not _is_same_claim(known, one.claim):
             yield Problem("numbers", where, "is not the claim of the data")
+
+
+def _is_same_claim(a: Claim, b: Claim) -> bool:
+    tests = [(one.p, one.n, one.test, one.direction, one.threshold) for one in (a, b)]
+    same_effect = same(a.effect.value, b.effect.value) and a.effect.bounds == b.effect.bounds
+    return tests[0] == tests[1] and same_effect
 
 
 def _comparisons(trail: Trail, files: Files) -> Iterator[Problem]:
     """The words of a computed comparison follow from the numbers that they compare."""
     data = Evidence(trail, files)
-    runs = {"": trail["run"]["id"]} | {study: run["id"] for study, run in trail["reads"].items()}
-    for one in trail["comparisons"]:
+    runs = {"": trail.run.id} | {study: run.id for study, run in trail.reads.items()}
+    for one in trail.comparisons:
         sides = []
-        for side in (one["a"], one["b"]):
+        for side in (one.a, one.b):
             if not isinstance(side, str):
                 sides.append(Number(side))
                 continue
             study, _, name = side.rpartition(":")
             known = data.numbers.get(runs.get(study, ""), {})
             if name in known:
-                sides.append(number_of(known[name]))
-        if len(sides) == 2 and outcome(*sides) != one["outcome"]:
-            message = f"is told as '{one['outcome']}', its numbers say '{outcome(*sides)}'"
-            yield Problem("numbers", f"comparison of {one['a']} with {one['b']}", message)
+                sides.append(known[name])
+        if len(sides) == 2 and outcome(*sides) != one.outcome:
+            message = f"is told as '{one.outcome}', its numbers say '{outcome(*sides)}'"
+            yield Problem("numbers", f"comparison of {one.a} with {one.b}", message)
 
 
 # --- against the store ---------------------------------------------------------------------------
@@ -293,15 +279,15 @@ def against(trail: Trail, record: Results | None) -> list[Problem]:
         record: of the run that the trail names, None where the store has none.
     """
     if record is None:
-        return [Problem("store", trail["run"]["id"][:8], "the store holds no such run")]
+        return [Problem("store", trail.run.id[:8], "the store holds no such run")]
     problems = [*_unchanged(trail, record)]
-    for entry in trail["numbers"]:
-        if entry["kind"] == "number" and entry["run"] == record.run.id:
-            known = record.numbers.get(entry["name"])
-            if known is None or not same(known.value, entry["value"]):
+    for entry in trail.numbers:
+        if isinstance(entry, Measured) and entry.run == record.run.id:
+            known = record.numbers.get(entry.name)
+            if known is None or not same(known.value, entry.value):
                 said = "none" if known is None else known.value
-                message = f"printed from {entry['value']}, the run has {said}"
-                problems.append(Problem("store", f"number {entry['name']}", message))
+                message = f"printed from {entry.value}, the run has {said}"
+                problems.append(Problem("store", f"number {entry.name}", message))
     return problems
 
 
@@ -312,21 +298,8 @@ def _unchanged(trail: Trail, record: Results) -> Iterator[Problem]:
     except FileNotFoundError:
         listed = {}
         yield Problem("store", "manifest.json", "is missing from the run")
-    named = [(one["artifact"], one["sha256"]) for kind in ("figures", "tables")
-             for one in trail[kind]]  # fmt: skip
-    named += [(f["path"], f["sha256"]) for f in trail["files"] if f["run"] == record.run.id]
+    named = [(one.artifact, one.sha256) for _, one in trail.exhibits]
+    named += [(file.path, file.sha256) for file in trail.files if file.run == record.run.id]
     for path, digest in named:
         if listed.get(path, digest) != digest:
             yield Problem("store", path, "is not what the PDF was built from")
-
-
-def read_trail(path: Path) -> Trail:
-    """The record of a PDF that may be anyone's. Raises UserError where there is none."""
-    _require(path)
-    try:
-        return trail_of(container.attachments(container.open_safely(container.read(path))))
-    except Refused as error:
-        raise UserError(f"{path.name} must be a PDF that was built here, but {error}") from None
-    except (*FORMLESS, pikepdf.PdfError, RuntimeError) as error:
-        reason = f"its record has not the form of one ({type(error).__name__}: {str(error)[:80]})"
-        raise UserError(f"{path.name} must be a PDF that was built here, but {reason}") from None

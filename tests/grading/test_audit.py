@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pikepdf
@@ -20,7 +21,9 @@ from research.grading import assignments, audit
 from research.grading.assignments import Assignment, Requirement, judged
 from research.provenance import page_text
 from research.provenance import trail as provenance
+from research.provenance.entries import Claimed, Exhibited, Told
 from research.report import Built
+from tests.trails import a_number, a_run
 
 Trail = dict[str, Any]
 
@@ -33,20 +36,31 @@ def asking(**facts: Any) -> Requirement:
 
 # --- what is asked -------------------------------------------------------------------------------
 
-PRINTED: Trail = {
-    "figures": [{"name": "kernels_a", "page": 1}, {"name": "kernels_b", "page": 2}],
-    "tables": [{"name": "errors", "page": 2}],
-    "numbers": [
-        {"kind": "number", "name": "mse", "page": 1},
-        {"kind": "number", "name": "mse", "page": 3},
-        {"kind": "setting", "name": "train.lr", "page": 1},
-        {"kind": "number", "name": "accuracy", "page": 1, "run": "2"},
-        {"kind": "number", "name": "cnn:loss", "page": 1, "run": "2"},
-    ],
-    "reads": {"cnn": {"id": "2"}},
-    "claims": [{"name": "better", "page": None}],
-    "run": {"config": {"train.lr": 0.001, "eps": [0, 0.1], "data.name": "photos"}},
-}
+PLACE: dict[str, Any] = {"page": 1, "rectangle": (0, 0, 1, 1)}
+
+
+def shown(name: str) -> Exhibited:
+    return Exhibited(name=name, artifact="", sha256="", data=(), **PLACE)
+
+
+SETTING = Told(id="v-0", kind="setting", name="train.lr", run="1", value=0.001, format=None,
+               printed="0.001", **PLACE)  # fmt: skip
+BETTER = Claimed(
+    id="c-1", run="1", name="better", outcome="undecided", effect=0.5, low=None, high=None, unit="",
+    values=(), p=None, n=1, test="t", direction="greater", threshold=0.0, printed="", page=None,
+    rectangle=None,
+)  # fmt: skip
+PRINTED: Any = SimpleNamespace(
+    exhibits=[("figure", shown("kernels_a")), ("figure", shown("kernels_b")),
+              ("table", shown("errors"))],
+    numbers=(
+        a_number(name="mse"), a_number(name="mse", page=3), SETTING,
+        a_number(name="accuracy", run="2"), a_number(name="cnn:loss", run="2"),
+    ),
+    reads={"cnn": a_run(id="2")},
+    claims=(BETTER,),
+    run=a_run(id="1", config={"train.lr": 0.001, "eps": [0, 0.1], "data.name": "photos"}),
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,11 @@ import pytest
 
 from research.errors import UserError
 from research.paths import TEMPLATES
-from research.provenance.attachment import trail
 from research.records import Results
 from research.report import authors, build
 from research.verification.verify import verify
 from tests.samples import SAMPLE
+from tests.trails import trail
 
 
 def read(text: str, folder: Path) -> authors.Authors:

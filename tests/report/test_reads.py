@@ -9,10 +9,10 @@ import pytest
 
 from research.errors import UserError
 from research.paths import TEMPLATES
-from research.provenance.attachment import trail
 from research.records import Number, Results, load, write_manifest, write_numbers, write_run
 from research.report import Built, build, differences, reads
 from tests.samples import SAMPLE
+from tests.trails import trail
 
 OTHER = "ffff0000" * 4
 SENTENCE = (

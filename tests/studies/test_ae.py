@@ -26,13 +26,13 @@ from research.data import Dataset, Split, load
 from research.errors import UserError
 from research.models import ConvAutoencoder, save_weights
 from research.paths import PAPER
-from research.provenance.attachment import trail
 from research.records import Results
 from research.records import load as read
 from research.studies import ae
 from research.tracking import open_store
 from research.training import cache
 from research.training.loop import Epoch
+from tests.trails import trail
 
 FLAGS = ["--data.name", "mnist-sample", "--sample", "3", "--sample-index", "2"]
 FLAGS += ["--train.epochs", "2", "--train.batch", "100", "--seeds", "0", "1"]

@@ -27,12 +27,12 @@ from research.data import Dataset, Split, load
 from research.errors import UserError
 from research.models import CnnA, save_weights
 from research.paths import DATA, PAPER
-from research.provenance.attachment import trail
 from research.records import Number, Results
 from research.records import load as read
 from research.studies import cnn
 from research.studies.cnn import measures, networks
 from research.training.loop import Objective, resolve
+from tests.trails import trail
 
 FLAGS = ["--preset", "sample", "--seeds", "0", "1", "--relu-seeds", "1"]
 FLAGS += ["--train.epochs", "1", "--train.lr", "0.03", "--resamples", "40", "--permutations", "19"]

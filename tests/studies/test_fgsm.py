@@ -26,13 +26,13 @@ from research.data import Dataset, Split, load
 from research.methods.samples import halves, judged_alike
 from research.models import LeNet, Maxout, SoftmaxRegression, TutorialCnn, load_weights
 from research.paths import PAPER
-from research.provenance.attachment import trail
 from research.records import Number, Results
 from research.records import load as read
 from research.studies import fgsm
 from research.studies.fgsm import measures, networks
 from research.studies.fgsm.settings import Recipe
 from research.training.loop import resolve
+from tests.trails import trail
 
 COUNT = 200
 """Test images, of 1,000."""

@@ -22,13 +22,13 @@ from research.errors import UserError
 from research.methods.classification import Report, cross_entropy, report
 from research.models import Mlp
 from research.paths import PAPER
-from research.provenance.attachment import trail
 from research.records import Array, Number, Results
 from research.records import load as read
 from research.studies import mlp
 from research.studies.mlp import measures, networks, settings
 from research.tracking import Log
 from research.training.loop import resolve
+from tests.trails import trail
 
 FLAGS = ["--preset", "sample", "--train.epochs", "2", "--train.batch", "100"]
 FLAGS += ["--seeds", "0", "1", "--doses", "0", "60", "--dose-seeds", "1", "--noise-images", "40"]

@@ -33,12 +33,12 @@ from research.methods.samples import Samples, halves
 from research.models import Vgg16
 from research.models.pretrained import FrozenVgg16, MissingWeightsError
 from research.paths import PAPER
-from research.provenance.attachment import trail
 from research.records import Number, Results, read_numbers, write_manifest, write_numbers, write_run
 from research.records import load as read
 from research.studies import vgg
 from research.studies.vgg import frozen, measures, networks
 from research.training.loop import Objective, resolve
+from tests.trails import trail
 
 EPS = 0.06
 FLAGS = ["--preset", "sample", "--seeds", "0", "1", "--width", "0.0625", "--noise-eps", str(EPS)]

@@ -26,10 +26,10 @@ from research.data import Dataset, Split, load
 from research.errors import UserError
 from research.models import ZFNet
 from research.paths import PAPER
-from research.provenance.attachment import trail
 from research.records import Array, Number, Results
 from research.studies import zf_features as study
 from research.studies.zf_features import ablation, comparisons, generalisation, networks, settings
+from tests.trails import trail
 
 from .zf_features_tiny import CLASSES, PENALTIES, SIDE, SPLITS, K, parent, run, targets
 from .zf_tiny import Weights, is_mean, normalised, weights_of

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from research.provenance.attachment import trail
 from research.records import Results
 from research.studies import zf
 from research.studies.zf import drawings
+from tests.trails import trail
 
 from .zf_tiny import parents, report, run
 

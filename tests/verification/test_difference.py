@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from research import __main__ as command
+from research.provenance.entries import Trail as Checked
+from research.provenance.reading import checked
 from research.report import Built
 from research.verification.difference import difference, lines, printable
 
@@ -19,11 +21,11 @@ def number_of(trail: Trail) -> Trail:
     return next(one for one in trail["numbers"] if one["kind"] == "number")
 
 
-def changed(built: Built, *changes: Callable[[Trail], None]) -> Trail:
+def changed(built: Built, *changes: Callable[[Trail], None]) -> Checked:
     trail = copy.deepcopy(built.provenance)
     for change in changes:
         change(trail)
-    return trail
+    return checked(trail)
 
 
 def other_value(trail: Trail) -> None:
@@ -31,7 +33,7 @@ def other_value(trail: Trail) -> None:
 
 
 def test_the_same_paper_has_no_difference(built: Built) -> None:
-    found = difference(built.provenance, changed(built))
+    found = difference(changed(built), changed(built))
     assert found.equal and not found.changes
     assert list(lines(found)) == ["no result changed"]
 
@@ -48,21 +50,21 @@ def test_the_same_paper_has_no_difference(built: Built) -> None:
     ],
 )
 def test_a_changed_number_has_a_cause(built: Built, change: Any, cause: str) -> None:
-    found = difference(built.provenance, changed(built, other_value, change))
+    found = difference(changed(built), changed(built, other_value, change))
     one = next(c for c in found.changes if c.name == number_of(built.provenance)["name"])
     assert one.causes == (cause,)
     assert one.relative == pytest.approx(1.0) and not found.equal
 
 
 def test_another_format_is_no_other_number(built: Built) -> None:
-    found = difference(built.provenance, changed(built, lambda t: number_of(t).update(printed="1")))
+    found = difference(changed(built), changed(built, lambda t: number_of(t).update(printed="1")))
     assert [one.causes for one in found.changes] == [("format",)]
 
 
 def test_a_number_that_is_no_longer_printed(built: Built) -> None:
     new = changed(built, lambda t: t["numbers"].remove(number_of(t)),
-                  lambda t: t["sources"].update({"ae.md": "0"}))  # fmt: skip
-    found = difference(built.provenance, new)
+                  lambda t: t["sources"].update({"ae.md": "0" * 64}))  # fmt: skip
+    found = difference(changed(built), new)
     assert found.changes[-1].printed[1] is None
     assert "text" in found.changes[-1].causes
 

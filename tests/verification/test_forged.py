@@ -20,6 +20,7 @@ from pikepdf import Array, Dictionary, Name, Operator, Pdf, Stream, String
 
 from research.provenance import former, raster
 from research.provenance import trail as provenance
+from research.provenance.container import Refused
 from research.verification.verdicts import as_text
 from research.verification.verify import verify
 
@@ -637,5 +638,5 @@ def without(paper: bytes, operator: str) -> bytes:
 
 @pytest.mark.parametrize("text", ["", "1 2", "0 0 ", "9 9 AAAA", "a b c", "99999 99999 AAAA"])
 def test_a_picture_of_another_form_is_none(text: str) -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(Refused, match="cannot be unpacked"):
         raster.unpacked(text)

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from research.verification import agreement, recipe
 from research.verification import reproduction as replay
 from research.verification.agreement import DIFFERS, IDENTICAL, WITHIN
 from research.verification.recipe import Reproduce
+from tests.trails import a_number, a_run
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("10m", 600), ("1.5 h", 5400)])
@@ -44,6 +46,11 @@ def test_a_pdf_cannot_smuggle_in_a_flag(key: str) -> None:
         recipe.flags({"seeds": [0, "--log=elsewhere"]})
 
 
+def test_a_pdf_cannot_end_a_word() -> None:
+    with pytest.raises(UserError, match="it was edited"):
+        recipe.command(a_run(config={"text": "a\0b"}), Reproduce(), Path("log"))
+
+
 OVER = Number(0.50, half_width=0.04, n=3)
 
 
@@ -67,13 +74,6 @@ OVER = Number(0.50, half_width=0.04, n=3)
 )
 def test_when_numbers_are_the_same(old: Any, new: Any, verdict: str) -> None:
     assert agreement.judge(old, new)[0] == verdict
-
-
-def a_run(**facts: Any) -> dict[str, Any]:
-    run = {"id": "a" * 32, "study": "ae", "preset": "sample", "commit": "0" * 40, "dirty": False,
-           "config": {"train.lr": 0.01, "train.device": "cpu"}, "changed": {}, "device": "cpu",
-           "seconds": {"training": 100.0}, "models": {}, "data": {}, "versions": {}}  # fmt: skip
-    return run | facts
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -156,12 +156,12 @@ def test_the_sample_is_drawn_by_the_pdf_and_the_seed() -> None:
     compared = [
         agreement.Compared(f"n{i}", 1, "1", 1.0, 1.0, IDENTICAL, 0.0, "0") for i in range(50)
     ]
-    first = replay.drawn(compared, {"a": 1}, Reproduce(sample="3"))
-    assert first == replay.drawn(compared, {"a": 1}, Reproduce(sample="3")) and len(first) == 3
-    assert first != replay.drawn(compared, {"a": 1}, Reproduce(sample="3", seed=1))
-    assert replay.drawn(compared, {"a": 1}, Reproduce(sample="all")) == compared
+    first = replay.drawn(compared, "ab", Reproduce(sample="3"))
+    assert first == replay.drawn(compared, "ab", Reproduce(sample="3")) and len(first) == 3
+    assert first != replay.drawn(compared, "ab", Reproduce(sample="3", seed=1))
+    assert replay.drawn(compared, "ab", Reproduce(sample="all")) == compared
     with pytest.raises(UserError, match="--sample must be a number or all"):
-        replay.drawn(compared, {"a": 1}, Reproduce(sample="few"))
+        replay.drawn(compared, "ab", Reproduce(sample="few"))
 
 
 class Stored:
@@ -172,10 +172,7 @@ class Stored:
         self.run = type("Run", (), values | facts)
 
 
-RAN: dict[str, Any] = {
-    "study": "ae", "device": "cpu", "data": {"sha256": "ab" * 32}, "config": {}, "versions": {},
-    "compute": {"hardware": "a processor"},
-}  # fmt: skip
+RAN = a_run(data={"sha256": "ab" * 32}, config={}, compute={"hardware": "a processor"})
 
 
 @pytest.mark.parametrize(("digest", "faults"), [("ab" * 32, 0), ("cd" * 32, 1), (None, 1)])
@@ -194,7 +191,7 @@ def test_other_hardware_is_told_where_it_is_known() -> None:
         "hardware a processor then, another now"
     ]
     assert replay.surroundings(RAN, unknown) == []  # type: ignore[arg-type]
-    assert replay.surroundings({**RAN, "compute": {}}, another) == [  # type: ignore[arg-type]
+    assert replay.surroundings(dataclasses.replace(RAN, compute={}), another) == [  # type: ignore[arg-type]
         "hardware None then, another now"
     ]
 
@@ -206,22 +203,14 @@ def test_other_hardware_is_told_where_it_is_known() -> None:
 def test_what_is_near_on_the_same_machine_is_told(
     dirty: bool, hardware: str, told: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    entry = {"kind": "number", "name": "a", "run": "1", "page": 1, "printed": "0.5", "value": 0.5,
-             "half_width": 0.1, "n": 3}  # fmt: skip
-    run = RAN | {
-        "seconds": {"training": 1.0},
-        "id": "1",
-        "commit": "0" * 40,
-        "dirty": dirty,
-        "preset": "sample",
-        "changed": {},
-    }
-    record = Stored(data=run["data"], compute={"hardware": hardware})
+    run = dataclasses.replace(RAN, id="1", dirty=dirty)
+    record = Stored(data=run.data, compute={"hardware": hardware})
     record.numbers = {"a": Number(0.51, half_width=0.1, n=3)}  # type: ignore[attr-defined]
+    trail: Any = SimpleNamespace(run=run, numbers=[a_number(half_width=0.1, n=3)])
     code = replay.Code(Path(), "code", "the run's code differed" if dirty else "")
     monkeypatch.setattr(replay, "code_of", lambda run: contextlib.nullcontext(code))
     monkeypatch.setattr(replay, "again", lambda *given: record)
-    outcome = replay.reproduce({"run": run, "numbers": [entry]}, Reproduce())
+    outcome = replay.reproduce(trail, Reproduce())
     assert [one.verdict for one in outcome.compared] == [WITHIN]
     assert outcome.ok
     assert outcome.notes.count(replay.UNSTEADY) == told
@@ -277,7 +266,7 @@ def test_a_place_of_another_data_set_does_not_slip_through() -> None:
         words = recipe.command(a_run(study=study, config=data | config), Reproduce(), Path("log"))
         assert not [word for word in words if "/theirs" in word]
     # one that this checkout does not know, and that the run itself called a place
-    run = a_run(config={"further": "/theirs"}, local=["further"])
+    run = a_run(config={"further": "/theirs"}, local=("further",))
     with pytest.raises(UserError, match="was given its further, '/theirs'"):
         recipe.command(run, Reproduce(), Path("log"))
 
@@ -305,16 +294,15 @@ def test_another_order_of_adding_may_round_otherwise(
 
 
 def test_the_origin_of_the_tolerance_is_said() -> None:
-    entry = {"kind": "number", "name": "psnr", "run": "1", "page": 2, "printed": "12.2",
-             "value": 12.202155113220215}  # fmt: skip
+    entry = a_number(name="psnr", value=12.202155113220215)
     record = Stored(compute={"threads": 2})
     record.numbers = {"psnr": Number(12.202155272165934)}  # type: ignore[attr-defined]
-    recorded = {"1": {"device": "cpu", "compute": {"threads": 1}}}
-    (one,) = agreement.compare({"numbers": [entry]}, {"1": record}, recorded)  # type: ignore[dict-item]
+    recorded = {"1": a_run(compute={"threads": 1})}
+    (one,) = agreement.compare([entry], {"1": record}, recorded)  # type: ignore[dict-item]
     assert one.verdict == WITHIN
     told = list(replay.lines(replay.Outcome([one], []), [one]))
     assert "rounding: threads 1 then, 2 now" in told[0]
-    assert replay.surroundings({**RAN, "compute": {"threads": 1}}, record)[-1] == (  # type: ignore[arg-type]
+    assert replay.surroundings(dataclasses.replace(RAN, compute={"threads": 1}), record)[-1] == (  # type: ignore[arg-type]
         "threads 1 then, 2 now"
     )
 

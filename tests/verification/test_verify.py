@@ -15,12 +15,15 @@ import pikepdf
 import pypdf
 import pytest
 from pikepdf import Array, Dictionary, Name, Operator, Pdf, Stream, String
+from pydantic import TypeAdapter
 
 from research import __main__ as command
 from research.errors import UserError
 from research.paths import TEMPLATES
 from research.provenance import container, page_text
 from research.provenance import trail as provenance
+from research.provenance.entries import Printed
+from research.provenance.reading import read_trail
 from research.records import (
     Claim,
     Number,
@@ -37,7 +40,7 @@ from research.tracking import Summary
 from research.tracking.record import Lineage, write_lineage
 from research.verification.evidence import reprinted
 from research.verification.verdicts import as_json, as_text, checked
-from research.verification.verify import Problem, Verdict, against, read_trail, verify
+from research.verification.verify import Problem, Verdict, against, verify
 from tests.samples import SAMPLE
 
 Trail = dict[str, Any]
@@ -386,7 +389,7 @@ def number_changed(trail: Trail) -> None:
     """In value and in print, as someone would who wants another result."""
     entry = next(one for one in trail["numbers"] if one["kind"] == "number" and one["half_width"])
     entry["value"] *= 0.5
-    entry["printed"] = reprinted(entry)
+    entry["printed"] = reprinted(typed(entry))
 
 
 def number_forgotten(trail: Trail) -> None:
@@ -456,8 +459,8 @@ RECORDS: dict[str, tuple[Edit, str]] = {
     "a page's drawing, sealed": (
         record_edit(lambda t: t["pages"][0].update(drawing="0" * 64), True), "is drawn otherwise"),
     "no seal": (record_edit(lambda t: t.pop("seal")), "seal"),
-    "no numbers": (record_edit(lambda t: t.pop("numbers")), "form of a record"),
-    "numbers of another form": (record_edit(other("numbers", [7])), "form of a record"),
+    "no numbers": (record_edit(lambda t: t.pop("numbers")), "numbers: required"),
+    "numbers of another form": (record_edit(other("numbers", [7])), "numbers[0]: got 7, an object"),
 }  # fmt: skip
 
 
@@ -572,9 +575,10 @@ HOSTILE: dict[str, tuple[Edit, str]] = {
     "a record without bottom": (deep, "not JSON"),
     "a million numbers": (numerous, "lists more than 20,000 numbers"),
     "a value beyond all numbers": (
-        record_edit(lambda t: number_in(t).update(value=1e999), True), "form of a record"),
+        record_edit(lambda t: number_in(t).update(value=1e999), True), "is not its value"),
     "a rectangle of words": (
-        record_edit(lambda t: number_in(t).update(rectangle="abcd"), True), "form of a record"),
+        record_edit(lambda t: number_in(t).update(rectangle="abcd"), True),
+        "numbers[0].rectangle: got 'abcd', a list is required"),
 }  # fmt: skip
 
 
@@ -658,11 +662,23 @@ def test_a_record_that_points_outside_itself_opens_nothing(
 # --- a number printed again ----------------------------------------------------------------------
 
 
-def entry(**facts: Any) -> Trail:
-    plain = {"kind": "number", "value": 0.5, "unit": "", "half_width": None, "n": 1, "low": None,
-             "lone": False, "values": [], "high": None, "format": ".2f",
-             "shows": {"spread": True, "unit": True}}  # fmt: skip
-    return plain | facts
+def typed(raw: Trail) -> Printed:
+    """An entry of a trail as a reader has it."""
+    found: Printed = TypeAdapter(Printed).validate_json(json.dumps(raw), strict=True)
+    return found
+
+
+def entry(kind: str = "number", **facts: Any) -> Printed:
+    plain = {"kind": kind, "id": "v-1", "name": "a", "printed": "", "page": 1,
+             "rectangle": [0, 0, 1, 1], "value": 0.5}  # fmt: skip
+    if kind not in ("quoted", "stated"):
+        plain["run"] = "1"
+    if kind in ("number", "cell"):
+        plain |= {"unit": "", "half_width": None, "n": 1, "low": None, "high": None, "values": []}
+        plain |= {"lone": False, "format": ".2f", "shows": {"spread": True, "unit": True}}
+    if kind == "cell":
+        plain["row"] = 1
+    return typed(plain | facts)
 
 
 @pytest.mark.parametrize(
@@ -730,7 +746,7 @@ def test_claims_and_counts_are_verified(claiming: Built) -> None:
     ("change", "told"),
     [
         (lambda t: t["claims"][0].update(outcome="fails"), "its test says 'holds'"),
-        (lambda t: t["claims"][0].update(low=-1.0, half_width=None), "not the claim of the data"),
+        (lambda t: t["claims"][0].update(low=-1.0), "not the claim of the data"),
         (lambda t: t["claims"][0].update(effect=0.9), "is not the claim of the data"),
         (lambda t: t["claims"][0].update(p=1e-9), "is not the claim of the data"),
         (lambda t: t["claims"][0].update(name="blunter"), "is not the claim of the data"),
