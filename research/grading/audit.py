@@ -284,8 +284,10 @@ def _compute(used: Mapping[str, Any]) -> str:
     if not used:
         return "not recorded"
     return (
-        f"{used.get('hardware', 'unknown hardware')}: {used.get('wall_seconds', 0):,.0f} s of wall time, "
-        f"{used.get('device_hours', 0):.3f} device hours, at most {used.get('peak_mib', 0):,.0f} MiB"
+        f"{used.get('hardware', 'unknown hardware')}: "
+        f"{used.get('wall_seconds', 0):,.0f} s of wall time, "
+        f"{used.get('device_hours', 0):.3f} device hours, "
+        f"at most {used.get('peak_mib', 0):,.0f} MiB"
     )
 
 

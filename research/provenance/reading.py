@@ -188,7 +188,7 @@ def _place(names: Sequence[int | str], raw: Any) -> str:
     for number, name in enumerate(names):
         if isinstance(name, int):
             text += f"[{name}]"
-            here = here[name] if isinstance(here, list) and name < len(here) else None
+            here = here[name] if isinstance(here, list | tuple) and name < len(here) else None
         elif isinstance(here, dict) and (name in here or number == len(names) - 1):
             text += f".{name}" if text else name
             here = here.get(name)

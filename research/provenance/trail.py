@@ -301,7 +301,8 @@ def _exhibit(one: Exhibit, places: Mapping[str, Place], attached: set[File]) -> 
         **_place(one.id, places),
         data=tuple(data),
     )
-    return dataclasses.asdict(exhibited)
+    told = dataclasses.asdict(exhibited)
+    return told | {"data": list(told["data"])}
 
 
 def _carried(entry: dict[str, Any]) -> dict[str, Any]:
