@@ -196,7 +196,7 @@ def cores() -> int:
 def granted_cores() -> int:
     """How many cores this process may keep busy: a container may see more than its share."""
     try:
-        quota, period = map(float, (GROUP / "cpu.max").read_text().split())
+        quota, period = map(float, (GROUP / "cpu.max").read_text(encoding="ascii").split())
     except (OSError, ValueError):  # "max" is no number: no limit
         return cores()
     return max(1, min(cores(), math.ceil(quota / period)))
