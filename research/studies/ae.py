@@ -35,8 +35,6 @@ from research.training.loop import placed
 ARMS: tuple[Decoder, ...] = ("transpose", "upsample")
 SHOWN = 6
 """test images whose reconstructions are shown: two best, two median and two worst"""
-CODE_MAPS = 4
-"""Maps of the code, each with a quarter of the image's side."""
 UNITS = {"bce": "nat", "mse": "", "psnr": "dB", "ssim": ""}
 
 Models = Mapping[str, Sequence[ConvAutoencoder]]
@@ -134,12 +132,6 @@ def check(config: Config, data: Dataset) -> None:
         raise UserError(
             f"--map-perplexity must be at least 1 and less than a third of the {points} points "
             f"of the map, got {config.map_perplexity:g}; change it or --map-points"
-        )
-    values = CODE_MAPS * (side[0] // 4) * (side[1] // 4)
-    if values > len(data.train):
-        raise UserError(
-            f"a linear code of {values} values, as the network's, needs as many training images, "
-            f"got {len(data.train)}; give more, or a smaller --data.size"
         )
     # on one side the pixels and what PCA makes of them, on the other what every model makes
     data.require_floats(train=3, test=2 * len(ARMS) * len(config.seeds) + 4)

@@ -292,7 +292,10 @@ def test_more_components_than_training_images_are_refused_before_training(
     flags += ["--sample-index", "0"]
     assert command.main(["run", "ae", "--log", f"folder:{tmp_path}/store", *flags]) == 2
     told = capsys.readouterr().err
-    assert "code of 256 values, as the network's, needs as many training images, got 72" in told
+    assert (
+        "the code of 256 values is compared with need as many training images at least, got 72"
+        in told
+    )
     assert "epoch" not in told
 
 

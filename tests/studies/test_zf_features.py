@@ -598,7 +598,7 @@ def test_grey_targets_get_the_source_s_channels(shapes: Path) -> None:
         (["--k", "5"], "--k must be two or more different numbers from 2 on, got 5"),
         (["--k", "5", "5"], "--k must be two or more different numbers from 2 on, got 5 5"),
         (["--k", "1", "5"], "--k must be two or more different numbers from 2 on, got 1 5"),
-        (["--k", "2", "7"], "'blob' has 6 and 5; give a smaller k.*--pooled"),
+        (["--k", "2", "7"], "'blob' has 6 and 5; give a smaller k, or mix"),
         (["--penalties", "0", "1"], "--penalties must be numbers greater than 0, got 0.0 1"),
         (["--penalties", "inf"], "--penalties must be a finite number, got inf"),
         (["--threshold", "1"], "--threshold must be greater than 0 and less than 1, got 1"),
@@ -606,7 +606,7 @@ def test_grey_targets_get_the_source_s_channels(shapes: Path) -> None:
         (["--threshold", "0.05"], "of the class 'across' of the source all have near-duplicates"),
         (["--target.size", "47"], "--target.size must be at least --side (48), got 47"),
         (["--data.name", "mnist-sample"], "must have the 1 channels of the source, or one"),
-        (["--target.name", "faces"], "'face' has 0 and 5; give a smaller k.*--pooled"),
+        (["--target.name", "faces"], "'face' has 0 and 5; give a smaller k, or mix"),
     ],
 )
 def test_a_mistake_costs_one_line_before_anything_is_trained(
