@@ -186,7 +186,7 @@ def test_images_that_have_no_room_are_refused_before_one_is_decoded(
     def decode(*_: object) -> None:
         raise AssertionError("decoded")
 
-    monkeypatch.setattr("research.data.files._read", decode)
+    monkeypatch.setattr("research.data.files.decode", decode)
     with pytest.raises(
         UserError, match=r"^an image of 1000000 × 1000000 pixels on each core must fit"
     ):
