@@ -10,6 +10,8 @@ from research.errors import UserError
 from research.machine import packages
 
 ROOT = Path(packages.__file__).parents[2]
+BROUGHT_BY = {"pypandoc": "pypandoc-binary"}
+"""module -> its package, where that is called otherwise"""
 
 
 def test_what_is_missing_is_told_with_what_installs_it() -> None:
@@ -31,4 +33,6 @@ def test_parts_are_those_of_the_project_and_hold_what_is_asked_for() -> None:
     parts = project["optional-dependencies"]
     for part, modules in packages.PARTS.items():
         named = {line.split("=")[0].split(">")[0] for line in parts[part]}
-        assert {name.replace("_", "-") for name in modules} - named <= {"markdown-it"}
+        assert {BROUGHT_BY.get(name, name.replace("_", "-")) for name in modules} - named <= {
+            "markdown-it"
+        }
