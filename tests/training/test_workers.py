@@ -227,9 +227,10 @@ def test_a_resumed_run_goes_on_from_the_checkpoints_of_its_workers(
     record, _ = run(tmp_path / "store", Config(), 2, resume=stopped.id)
     assert weights(record) == weights(wanted)
     told = capfd.readouterr().err.splitlines()
-    assert any(line.startswith("long  epoch 2/5") and "restored" in line for line in told) or any(
-        line.startswith("long  found") for line in told
-    )
+    of_long = [line for line in told if line.startswith("long  ")]
+    # stopped at its second epoch, it may have come further, or to its end, by then
+    gone_on = [line for line in of_long if "restored" in line or line.startswith("long  found")]
+    assert gone_on, told
 
 
 def test_how_many(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
