@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from research.machine import libraries
 from research.paths import TEMPLATES
 from research.records import (
     Drawing,
@@ -219,3 +220,9 @@ def write(record: Results, tmp_path: Path) -> Speak:
         return build(record, source, out, author=SAMPLE / "author.toml", templates=TEMPLATES)
 
     return run
+
+
+@pytest.fixture
+def subsetting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where HarfBuzz-subset is installed: without it a build says who cuts its fonts."""
+    monkeypatch.setattr(libraries, "subsets", lambda: True)

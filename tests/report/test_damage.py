@@ -24,6 +24,8 @@ from research.tracking.record import Lineage, write_lineage
 from research.verification.verdicts import checked
 from tests.samples import SAMPLE, write_record
 
+pytestmark = pytest.mark.usefixtures("subsetting")
+
 ID = "1a2b3c4d5e6f70819203a4b5c6d7e8f9"
 REACHED = "the paper reached its layout"
 

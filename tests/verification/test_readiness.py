@@ -22,6 +22,8 @@ from research.tracking.record import Lineage, write_lineage
 from research.verification import readiness
 from tests.samples import SAMPLE, write_record
 
+pytestmark = pytest.mark.usefixtures("subsetting")
+
 GOOD = {"preset": "full", "seeds": (0, 1), "versions": environment.versions()}
 
 
