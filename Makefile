@@ -77,7 +77,7 @@ check: $(READY)
 
 bench: $(READY)
 	@for bench in train threads adversarial deconvnet distances occlusion; do \
-	  $(BIN)/python tests/bench/$$bench.py || exit 1; done
+	  $(BIN)/python -m tests.bench.$$bench || exit 1; done
 
 lock: $(READY)
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \

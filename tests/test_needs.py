@@ -105,7 +105,7 @@ def test_a_folder_that_cannot_be_written_is_told_first(
 ) -> None:
     monkeypatch.setattr("os.access", lambda *_: False)
     err = told(capsys, "report", "ae", store=f"folder:{tmp_path}/none")
-    assert err.count("\n") == 1 and "got a folder that cannot be written" in err
+    assert err.count("\n") == 1 and "which is not writable" in err
 
 
 def test_a_folder_that_is_not_there_yet_can_be_made(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def stored(
 def handed_in(args: list[str], verb: str, kind: type[H]) -> tuple[H, Store | None]:
     given: H = parse(kind, args, f"research {verb} FILE.pdf")
     if not given.pdfs:
-        raise UserError(f"required is research {verb} FILE.pdf, got no file")
+        raise UserError(f"research {verb} needs a file: research {verb} FILE.pdf")
     return given, open_store(given.log) if given.store or given.log else None
 
 
@@ -122,7 +122,7 @@ def positional(args: list[str], usage: str) -> str:
     if args and args[0] in ("-h", "--help"):
         print(f"usage: {usage} [flags]; {usage} --help lists the flags")
         raise SystemExit(0)
-    raise UserError(f"required is {usage}, got nothing in its place")
+    raise UserError(f"something is missing: {usage}")
 
 
 def value_of(flag: str, args: list[str]) -> str | None:

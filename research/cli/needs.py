@@ -48,6 +48,6 @@ def writable(folder: Path) -> None:
         place = place.parent
     if not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
         raise UserError(
-            f"papers are written into {folder}, got a folder that cannot be written: change its "
-            "rights, or work in a copy of the project"
+            f"papers are written to {folder}, which is not writable: change its permissions, or "
+            "work in a copy of the project"
         )

@@ -92,7 +92,10 @@ def _keep(built: "Built", run: Summary, store: Store) -> None:
         for path in (built.pdf, built.html):
             store.attach(run.id, path, f"report/{path.name}")
     except OSError as trouble:
-        print(f"research: the run does not keep the paper: {in_a_line(trouble)}", file=sys.stderr)
+        print(
+            f"research: the paper was not stored with the run: {in_a_line(trouble)}",
+            file=sys.stderr,
+        )
 
 
 def _final(make: "Callable[[Path], Built]", out: Path, runs: Mapping[str, Summary]) -> "Built":

@@ -36,7 +36,7 @@ def run_study(entry: studies.Entry, args: list[str]) -> Summary:
         done = store.find(launch.launch(entry, config, options, store))
     except KeyboardInterrupt:
         print(
-            f"the same command of `research run {entry.slug}` with --resume goes on",
+            f"the same command of `research run {entry.slug}` with --resume continues it",
             file=sys.stderr,
         )
         raise

@@ -210,8 +210,8 @@ class _Walk:
                 listed = sorted(entries, key=lambda entry: entry.name)
         except OSError as error:
             raise UserError(
-                f"the folder {folder} cannot be read ({error.strerror}): give yourself the right "
-                "to, or remove it"
+                f"the folder {folder} cannot be read ({error.strerror}): change its "
+                "permissions, or remove it"
             ) from None
         for entry in listed:
             if entry.name.startswith(".") or entry.name.lower() in _LITTER:

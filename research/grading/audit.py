@@ -23,8 +23,8 @@ from research.grading.assignments import Assignment, Judgement
 from research.paths import ROOT, TEMPLATES
 from research.provenance import container, page_text
 from research.provenance.entries import Interval, Measured, Trail, Typed
+from research.provenance.facts import facts
 from research.provenance.formats import plain
-from research.provenance.trail import facts
 from research.records import Run, sha256
 from research.report import render
 from research.tracking import Store, staleness
@@ -199,7 +199,9 @@ def write(audits: Sequence[Audit], out: Path) -> list[Path]:
         index = render.page(LOOKS, "index.html.jinja", rows=rows)
         (out / "index.html").write_text(index, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
-        raise UserError(f"required is a folder for the pages, {out}: {error.strerror}") from None
+        raise UserError(
+            f"a folder for the pages is required, got {out}: {error.strerror}"
+        ) from None
     return pages
 
 

@@ -56,7 +56,7 @@ def read_trail(path: Path) -> Trail:
         UserError: there is no such file, or no trail that is whole.
     """
     if not path.is_file():
-        raise UserError(f"required is a PDF file, {path} is none; give the path of one")
+        raise UserError(f"a PDF is required, got {path}; give the path of one")
     try:
         return trail_of(container.attachments(container.open_safely(container.read(path))))
     except (Refused, pikepdf.PdfError) as error:

@@ -302,7 +302,7 @@ def read_claims(folder: Path) -> dict[str, Claim]:
 
 
 def write_origins(folder: Path, origins: Mapping[str, str]) -> None:
-    """Which line of code logged what: `number mse_pca` -> `research/studies/ae.py:214`."""
+    """Which line of code logged what: `number mse_pca` -> `research/studies/ae/measures.py:42`."""
     write_json(folder / "origins.json", dict(origins))
 
 

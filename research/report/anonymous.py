@@ -23,7 +23,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from research.paths import ROOT
-from research.provenance.trail import portable
+from research.provenance.facts import portable
 from research.records import Results, Run
 
 NAME = "Anonymous"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from research.provenance import trail
+from research.provenance.facts import facts
 from research.provenance.formats import plain
 from research.records import Number, Results, read_origins
 
@@ -45,7 +45,7 @@ def items(results: Results) -> Iterator[Item]:
         yield Item("figure", name, f"{size} from {', '.join(drawing.data)}")
     for name, value in results.run.config.items():
         yield Item("setting", name, plain(value))
-    for name, value in trail.facts(results.run).items():
+    for name, value in facts(results.run).items():
         if not name.startswith("config."):
             yield Item("fact", name, plain(value))
 

@@ -138,7 +138,7 @@ def read(folder: Path, path: str) -> Picture:
         raise UserError(f"there is no picture '{path}' beside the write-up")
     content = file.read_bytes()
     if len(content) > LIMIT:
-        raise UserError(f"a picture has at most {LIMIT // 10**6} MB, '{path}' has more")
+        raise UserError(f"a picture may have at most {LIMIT // 10**6} MB, '{path}' has more")
     if kind == "image/svg+xml":
         size = _of_svg(content, path)
     else:

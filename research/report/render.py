@@ -295,7 +295,7 @@ def _abstract(source: Source, blocks: list[Block]) -> tuple[list[Block], list[Bl
 def check_abstract(blocks: list[Block]) -> None:
     """Raises UserError where the text begins with anything else than its abstract."""
     if not blocks or blocks[0].kind != "heading" or blocks[0].section != "Abstract":
-        raise UserError("the text begins with a section '## Abstract'")
+        raise UserError("the text must begin with a section '## Abstract'")
 
 
 def _filled(block: Block, fill: Any) -> Block:

@@ -1,19 +1,19 @@
 """The words of a write-up: what may stand between `{{` and `}}`. See templates/README.md."""
 
-import dataclasses
 import html
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from research.errors import GapError, UserError
 from research.provenance import literals
 from research.provenance.entries import Comparison
+from research.provenance.facts import portable
 from research.provenance.formats import DAGGER, measured, outcome, plain
-from research.provenance.trail import Exhibit, Ledger, OwnPicture, facts, portable
-from research.records import Cell, Claim, Number, Outcome, Results
+from research.provenance.trail import Exhibit, Ledger, OwnPicture
+from research.records import Cell, Number, Outcome
 from research.report import alternatives, formulas, markdown, pictures, tables, vectors
+from research.report.answers import Answers, certainty
 from research.report.citations import Citations
 from research.report.gaps import Draft
 from research.report.layout import PX, Sheet
@@ -48,7 +48,7 @@ class Words:
         self._results = ledger.results
         around = ledger.surroundings
         runs = {"": ledger.results, **ledger.others}
-        self._told = {study: _Told.of(one, around[one.run.id]) for study, one in runs.items()}
+        self._told = {study: Answers.of(one, around[one.run.id]) for study, one in runs.items()}
         self._run = ledger.results.run
         self._citations = citations
         self._sheet = sheet
@@ -69,7 +69,7 @@ class Words:
         number = self._number(name)
         text = measured(number, format, spread=spread, unit=unit) + DAGGER * number.lone
         return self._tracked(
-            "number", name, text, number.value, format=format, **_certainty(number),
+            "number", name, text, number.value, format=format, **certainty(number),
             shows={"spread": spread, "unit": unit}, lone=number.lone,
         )  # fmt: skip
 
@@ -95,7 +95,7 @@ class Words:
         return self._tracked("setting", name, plain(value, format), value, format=format)
 
     def fact(self, name: str, format: str | None = None) -> str:
-        """A fact of the run by its name in `trail.facts`: preset, device, data.train."""
+        """A fact of the run by its name in `provenance.facts`: preset, device, data.train."""
         told, own = self._of(name)
         if own not in told.facts:
             raise miss(f"run {told.id[:8]} has no fact", own, told.facts)
@@ -304,7 +304,7 @@ class Words:
 
     # --- parts -----------------------------------------------------------------------------------
 
-    def _of(self, name: str) -> "tuple[_Told, str]":
+    def _of(self, name: str) -> tuple[Answers, str]:
         """The run that a name speaks of, and what it is called there: `fgsm:accuracy`."""
         study, colon, own = name.rpartition(":")
         if colon and study not in self._told:
@@ -374,7 +374,7 @@ class Words:
             number = raw if isinstance(raw, Number) else Number(0.0)
             value = raw.value if isinstance(raw, Number) else raw
             printed = part.columns[column]
-            more = {"row": row, "format": printed.format, **_certainty(number)}
+            more = {"row": row, "format": printed.format, **certainty(number)}
             more |= {"shows": {"spread": printed.spread, "unit": False}}
             more |= {"lone": text.endswith(DAGGER)}
             name, run, plain = f"{table}.{column}", self._run.id, self.slots.plain(text)
@@ -399,26 +399,3 @@ class Words:
         """Fails while the template's line is known, not when the slot is filled."""
         tables.body(part, lambda column, text, raw, row: text)
         tables.heading(part, str)
-
-
-def _certainty(number: Number) -> dict[str, Any]:
-    """What the provenance says of a number beside its value."""
-    certainty = dataclasses.asdict(number)
-    del certainty["value"]
-    return certainty
-
-
-@dataclass(frozen=True)
-class _Told:
-    """What one run has to say in words."""
-
-    id: str
-    numbers: Mapping[str, Number]
-    facts: Mapping[str, Any]
-    config: Mapping[str, Any]
-    claims: Mapping[str, Claim]
-
-    @classmethod
-    def of(cls, results: Results, more: Mapping[str, str] = {}) -> "_Told":
-        run = results.run
-        return cls(run.id, results.numbers, {**facts(run), **more}, run.config, results.claims)

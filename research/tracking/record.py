@@ -184,7 +184,10 @@ class Record:
 
 
 def _caller() -> str:
-    """The line of code that logs, as `research/studies/ae.py:214`; its folder only within ours."""
+    """The line of code that logs, as `research/studies/ae/measures.py:42`.
+
+    Of a file outside the project only its name is told.
+    """
     frame: FrameType | None = sys._getframe(1)
     own = __name__.rpartition(".")[0]
     while frame and frame.f_globals.get("__name__", "").startswith((own, "contextlib")):

@@ -21,7 +21,8 @@ from research.errors import UserError
 from research.machine import hardware
 from research.models.inference import evaluation
 from research.records import damage
-from research.training.graphs import Steps, Track
+from research.training.graphs import Steps
+from research.training.recording import Track
 
 M = TypeVar("M", bound=nn.Module)
 

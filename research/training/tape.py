@@ -89,3 +89,8 @@ def _host_states() -> tuple[Any, ...]:
     state: Callable[..., dict[str, Any]] = np.random.get_state
     numpy = state(legacy=False)
     return random.getstate(), numpy["state"]["key"].tobytes(), numpy["state"]["pos"]
+
+
+def told(error: Exception) -> str:
+    """The first line of an error."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:160]

@@ -33,7 +33,7 @@ def shown(trail: Trail, document: Any, pages: Sequence[Page]) -> Iterator[Proble
         if look != was.drawing:
             on = [f"{kind} {one.name}" for kind, one in trail.exhibits if one.page == number]
             there = f" (on it: {', '.join(on)})" if on else ""
-            yield Problem("pages", f"page {number}", f"is drawn otherwise than it was built{there}")
+            yield Problem("pages", f"page {number}", f"is not drawn as it was built{there}")
     for kind, one in trail.exhibits:
         if one.page > len(pages):
             message = f"is recorded on page {one.page}, which does not exist"

@@ -17,6 +17,7 @@ from research.provenance.entries import (
     Trail,
     Typed,
 )
+from research.provenance.facts import facts, portable
 from research.provenance.formats import DAGGER, measured, plain
 from research.provenance.reading import Files
 from research.records import Cell, Number
@@ -92,7 +93,7 @@ class Evidence:
         }
         self._runs = {run.id: run for run in trail.runs}
         self._facts = {
-            run.id: provenance.facts(run) | trail.surroundings.get(run.id, {}) for run in trail.runs
+            run.id: facts(run) | trail.surroundings.get(run.id, {}) for run in trail.runs
         }
 
     def of(self, entry: Printed) -> tuple[bool, Any]:
@@ -111,7 +112,7 @@ class Evidence:
             case Told(kind="setting") if entry.run in self._runs:
                 return True, self._runs[entry.run].config.get(name)
             case Told(kind="fact") if entry.run in self._facts:
-                return True, provenance.portable(self._facts[entry.run].get(name))
+                return True, portable(self._facts[entry.run].get(name))
         return not isinstance(entry, Typed), None
 
     def _cut(self, table: str, file: str) -> tuple[int, int] | None:

@@ -68,7 +68,7 @@ def blocks(content: bytes) -> list[str]:
     text = content.decode("ascii")
     found = [match[0] for match in _BLOCK.finditer(text)]
     if "".join(found) != text or not 1 <= len(found) <= MOST:
-        raise ValueError(f"required are 1 to {MOST} SSH signatures and nothing else")
+        raise ValueError(f"it must hold 1 to {MOST} SSH signatures and nothing else")
     return found
 
 
@@ -86,7 +86,7 @@ def key_of(block: str) -> str:
     head, length = content[:10], int.from_bytes(content[10:14], "big")
     key = content[14 : 14 + length]
     if head != b"SSHSIG\0\0\0\1" or len(key) != length:
-        raise ValueError("a signature is not one of SSH")
+        raise ValueError("it is no SSH signature")
     digest = base64.b64encode(hashlib.sha256(key).digest()).decode().rstrip("=")
     return f"SHA256:{digest}"
 

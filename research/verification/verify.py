@@ -99,7 +99,7 @@ def _examined(path: Path, signers: Path | None) -> tuple[Verdict, Trail]:
 
 def _require(path: Path) -> None:
     if not path.is_file():
-        raise UserError(f"required is a PDF file, {path} is none; give the path of one")
+        raise UserError(f"a PDF is required, got {path}; give the path of one")
 
 
 # --- the record and what is attached -------------------------------------------------------------
@@ -107,7 +107,7 @@ def _require(path: Path) -> None:
 
 def _record(trail: Trail) -> Iterator[Problem]:
     if trail.digest != trail.seal:
-        yield Problem("record", NAME, "was changed after the build: its seal is another")
+        yield Problem("record", NAME, "was changed after the build: its seal does not match")
     if trail.gaps:
         yield Problem("record", "draft", f"lacks {len(trail.gaps)}: {trail.gaps[0][:80]}")
     if not trail.run.id:
@@ -134,7 +134,7 @@ def _attachments(
         if name not in files:
             yield Problem("attachments", name, "is named in the record but not attached")
         elif provenance.sha256_of(files[name].content) != digest:
-            yield Problem("attachments", name, "is not the file of the record: other sha256")
+            yield Problem("attachments", name, "is not the file of the record: its sha256 differs")
     for name in sorted(files.keys() - told.keys()):
         yield Problem("attachments", name, "is attached but not named in the record")
     for name, file in (*files.items(), *associated):

@@ -9,10 +9,7 @@ are made of the same samples of a trained network at the same eps, must keep to 
 on the same held-out samples, whose share that they fool is printed beside the times.
 """
 
-import statistics
 import sys
-import time
-from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -39,26 +36,10 @@ from research.methods.samples import Samples, halves
 from research.methods.universality import fooled
 from research.models import LeNet
 from research.training.loop import fit
+from tests.bench.turns import EPS, compare, lenet, tutorial
 
 ROUNDS = 5
 BATCH = 500
-EPS = [0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3]
-
-
-def lenet() -> nn.Module:
-    torch.manual_seed(0)
-    return nn.Sequential(
-        nn.Conv2d(1, 10, 5),
-        nn.MaxPool2d(2),
-        nn.ReLU(),
-        nn.Conv2d(10, 20, 5),
-        nn.MaxPool2d(2),
-        nn.ReLU(),
-        nn.Flatten(),
-        nn.Linear(320, 50),
-        nn.ReLU(),
-        nn.Linear(50, 10),
-    ).eval()
 
 
 def ours(model: nn.Module, images: Tensor, labels: Tensor) -> list[int]:
@@ -76,46 +57,6 @@ def theirs(model: nn.Module, images: Tensor, labels: Tensor) -> list[int]:
     return result
 
 
-def tutorial(model: nn.Module, images: Tensor, labels: Tensor) -> list[int]:
-    """One image at a time, and its gradient anew for every eps, as the tutorial's `test` does."""
-    counts = []
-    for eps in EPS:
-        correct = 0
-        for i in range(len(images)):
-            x, y = images[i : i + 1].clone().requires_grad_(), labels[i : i + 1]
-            output = model(x)
-            if output.argmax(1).item() != y.item():
-                continue
-            model.zero_grad()
-            F.cross_entropy(output, y).backward()  # type: ignore[no-untyped-call]
-            assert x.grad is not None
-            attacked = model((x + eps * x.grad.sign()).clamp(0, 1))
-            correct += int(attacked.argmax(1).item() == y.item())
-        counts.append(correct)
-    return counts
-
-
-def seconds(work: Callable[[], object]) -> tuple[float, float]:
-    wall, cpu = time.perf_counter(), time.process_time()
-    work()
-    return time.perf_counter() - wall, time.process_time() - cpu
-
-
-def compare(
-    names: tuple[str, str], works: tuple[Callable[[], object], ...], rounds: int = ROUNDS
-) -> None:
-    """Times the two in turn and prints how much longer the first takes."""
-    pairs = [[seconds(work) for work in works] for _ in range(rounds)]
-    for index, clock in enumerate(("wall", "CPU")):
-        first, second = ([pair[side][index] for pair in pairs] for side in (0, 1))
-        ratio = statistics.median(a / b for a, b in zip(first, second, strict=True))
-        print(
-            f"  {clock:4}  {names[0]} min {min(first):.2f} median "
-            f"{statistics.median(first):.2f} s, {names[1]} min {min(second):.2f} median "
-            f"{statistics.median(second):.2f} s, ratio {ratio:.2f}"
-        )
-
-
 def seven_eps(model: nn.Module, images: Tensor, labels: Tensor) -> None:
     gradient = input_gradient(model, images, labels, cross_entropy_loss)
     reference = PyTorchModel(model, bounds=(0, 1), device="cpu")
@@ -126,8 +67,11 @@ def seven_eps(model: nn.Module, images: Tensor, labels: Tensor) -> None:
     assert counts[0] == counts[1], counts
     print(f"equal work: {len(images)} images, right at each eps {counts[0]}")
     compare(
-        ("foolbox", "here"),
-        (lambda: theirs(model, images, labels), lambda: ours(model, images, labels)),
+        {
+            "foolbox": lambda: theirs(model, images, labels),
+            "here": lambda: ours(model, images, labels),
+        },
+        ROUNDS,
     )
 
 
@@ -137,9 +81,11 @@ def whole_set(model: nn.Module, images: Tensor, labels: Tensor) -> None:
     assert counts[0] == counts[1], counts
     print(f"equal work: {len(images):,} images, right at each eps {counts[0]}")
     compare(
-        ("tutorial", "here"),
-        (lambda: tutorial(model, images, labels), lambda: ours(model, images, labels)),
-        rounds=1,
+        {
+            "tutorial": lambda: tutorial(model, images, labels),
+            "here": lambda: ours(model, images, labels),
+        },
+        1,
     )
 
 
@@ -180,7 +126,7 @@ def one_for_all(eps: float = 0.2) -> None:
         print(
             f"one noise for all by {name}: fools {shares[0]:.1%} crafted, {shares[1]:.1%} held out"
         )
-    compare(("ART", "here"), (art, here), rounds=2)
+    compare({"ART": art, "here": here}, 2)
 
 
 def matrix(model: nn.Module, images: Tensor) -> None:
@@ -192,11 +138,12 @@ def matrix(model: nn.Module, images: Tensor) -> None:
     assert torch.equal(rows, changed)
     print(f"fooling matrix: {len(noises)} noises × {len(some)} samples, equal to plain inference")
     compare(
-        ("inference", "matrix"),
-        (
-            lambda: predictions(model, ready, BATCH),
-            lambda: fooling_matrix(model, some, noises, batch=BATCH),
-        ),
+        {
+            "inference": lambda: predictions(model, ready, BATCH),
+            "matrix": lambda: fooling_matrix(model, some, noises, batch=BATCH),
+        },
+        ROUNDS,
+        ours=("matrix",),
     )
 
 

@@ -11,14 +11,10 @@ which captum would take the gradient. The search is compared with the network's 
 over the same batches; its memory is that of a process of its own.
 """
 
-import statistics
 import subprocess
 import sys
-import time
 import warnings
-from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 
 import captum
@@ -33,12 +29,12 @@ from research.methods.deconvnet import Units, pasted, project
 from research.methods.top_activations import strongest
 from research.models.inference import evaluation
 from research.models.zeiler import ZFNet
+from research.paths import ROOT
+from tests.bench.turns import Work, compare, lenet, seconds
 
 MAPS, TOP, ROUNDS = 16, 9, 7
 AT_ONCE = (16, 48, MAPS * TOP)
 """sizes of captum's batches among which its best is looked for"""
-
-Works = dict[str, Callable[[], object]]
 
 
 class Case(NamedTuple):
@@ -48,21 +44,6 @@ class Case(NamedTuple):
     layers: tuple[int, ...]
     """behind whose ReLUs activations are looked for"""
     batch: int
-
-
-def lenet() -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(1, 10, 5),
-        nn.MaxPool2d(2),
-        nn.ReLU(),
-        nn.Conv2d(10, 20, 5),
-        nn.MaxPool2d(2),
-        nn.ReLU(),
-        nn.Flatten(),
-        nn.Linear(320, 50),
-        nn.ReLU(),
-        nn.Linear(50, 10),
-    )
 
 
 def zfnet(side: int) -> nn.Sequential:
@@ -78,7 +59,7 @@ def random_split(count: int, channels: int, side: int) -> Split:
 def cases() -> list[Case]:
     torch.manual_seed(0)
     return [
-        Case("LeNet, 28 pixels", lenet().eval(), random_split(4096, 1, 28), (2, 5, 8), 512),
+        Case("LeNet, 28 pixels", lenet(), random_split(4096, 1, 28), (2, 5, 8), 512),
         Case("ZFNet × 1/4, 64 pixels", zfnet(64).eval(), random_split(1024, 3, 64),
              (2, 5, 8, 12), 256),
     ]  # fmt: skip
@@ -163,7 +144,7 @@ def projections(case: Case) -> None:
         trials = {size: seconds(partial(batched, given, size))[1] for size in AT_ONCE}
         best = min(trials, key=trials.__getitem__)
         print(f"  captum's best is {best} at a time")
-        works: Works = {
+        works: dict[str, Work] = {
             "captum, one by one": partial(one_by_one, given),
             "captum, batches": partial(batched, given, best),
             "here": partial(ours, given),
@@ -185,7 +166,7 @@ def search(case: Case) -> None:
     chain = Chain(case.model, case.split.images[:2].float() / 255)
     names = [str(layer) for layer in case.layers]
     print(f"{case.name}: {TOP} strongest of {len(case.split)} images, layers {', '.join(names)}")
-    works: Works = {
+    works: dict[str, Work] = {
         "plain inference": lambda: plain(case),
         "here": lambda: strongest(chain, case.split, [*names, chain.names[-1]], TOP, case.batch),
     }
@@ -196,7 +177,7 @@ def memory(count: int) -> None:
     """Prints how much more memory this process needs for a set than for its first batch."""
     torch.manual_seed(0)
     split = random_split(count, 1, 28)
-    chain = Chain(lenet().eval(), split.images[:2].float() / 255)
+    chain = Chain(lenet(), split.images[:2].float() / 255)
     first = Split(split.images[:512], split.labels[:512])
     strongest(chain, first, ["2", "5"], TOP, 512)
     before = peak_memory()
@@ -204,27 +185,6 @@ def memory(count: int) -> None:
     kept = sum(column.untyped_storage().nbytes() for one in found.values() for column in one)
     print(f"  {count:,} images: {(peak_memory() - before) / 2**20:.1f} MiB more than for 512, "
           f"{kept / 1024:.1f} KiB kept")  # fmt: skip
-
-
-# --- clocks --------------------------------------------------------------------------------------
-
-
-def seconds(work: Callable[[], object]) -> tuple[float, float]:
-    wall, cpu = time.perf_counter(), time.process_time()
-    work()
-    return time.perf_counter() - wall, time.process_time() - cpu
-
-
-def compare(works: Works, rounds: int) -> None:
-    """Times all in turn, and prints how much longer each takes than ours, which comes last."""
-    found = [{name: seconds(work) for name, work in works.items()} for _ in range(rounds)]
-    for index, clock in enumerate(("wall", "CPU")):
-        times = {name: [each[name][index] for each in found] for name in works}
-        print(f"  {clock:4}", end="")
-        for name, values in times.items():
-            ratio = statistics.median(a / b for a, b in zip(values, times["here"], strict=True))
-            print(f"  {name} {1000 * statistics.median(values):.1f} ms ({ratio:.2f})", end="")
-        print()
 
 
 def main() -> None:
@@ -238,8 +198,8 @@ def main() -> None:
         search(case)
     print("peak memory of a search, in a process of its own:", flush=True)
     for count in (10_000, 40_000):
-        code = f"from deconvnet import memory; memory({count})"
-        subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parent)
+        code = f"from tests.bench.deconvnet import memory; memory({count})"
+        subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
 if __name__ == "__main__":

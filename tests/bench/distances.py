@@ -10,8 +10,6 @@ of neighbours in time. Peak memory is what a fresh process gains over its import
 import multiprocessing
 import os
 import resource
-import statistics
-import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 
@@ -24,6 +22,7 @@ from scipy.spatial.distance import cdist
 from scipy.special import softmax
 
 from research.methods.distances import Metric, class_distances, pairwise
+from tests.bench.turns import compare, seconds
 
 Array = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.integer]
@@ -79,12 +78,6 @@ def assert_equal_work(vectors: npt.NDArray[np.float32], labels: Labels, metric: 
     print(f"{metric}: greatest difference of pairs {pairs:.1e}, of class means {means:.1e}")
 
 
-def seconds(work: Callable[[], object]) -> tuple[float, float]:
-    wall, cpu = time.perf_counter(), time.process_time()
-    work()
-    return time.perf_counter() - wall, time.process_time() - cpu
-
-
 def peak(means: Means, metric: Metric, count: int) -> float:
     """Memory in MB that the work adds to a process that holds its vectors."""
     vectors, labels = vectors_of(count, DIMENSIONS)
@@ -102,20 +95,11 @@ def against_scipy(metric: Metric, count: int) -> None:
     vectors, labels = vectors_of(count, DIMENSIONS)
     assert_equal_work(vectors, labels, metric)
     print(f"  {count:,} × {DIMENSIONS:,}")
-    pairs = [
-        (
-            seconds(lambda: scipy_means(vectors, labels, metric)),
-            seconds(lambda: our_means(vectors, labels, metric)),
-        )
-        for _ in range(ROUNDS)
-    ]
-    for index, clock in enumerate(("wall", "CPU")):
-        theirs, mine = ([pair[side][index] for pair in pairs] for side in (0, 1))
-        ratio = statistics.median(x / y for x, y in zip(theirs, mine, strict=True))
-        print(
-            f"  {clock:4}  scipy min {min(theirs):.2f} median {statistics.median(theirs):.2f} s, "
-            f"here min {min(mine):.2f} median {statistics.median(mine):.2f} s, ratio {ratio:.2f}"
-        )
+    works = {
+        "scipy": lambda: scipy_means(vectors, labels, metric),
+        "here": lambda: our_means(vectors, labels, metric),
+    }
+    compare(works, ROUNDS)
     peaks = [peak_apart(means, metric, count) for means in (scipy_means, our_means)]
     print(f"  peak memory  scipy {peaks[0]:.0f} MB, here {peaks[1]:.0f} MB")
 

@@ -1,6 +1,6 @@
 """Writes docs/benchmarks.md from what benchmarks measured, docs/benchmarks/*.json.
 
-    python tests/bench/document.py
+    python -m tests.bench.document
 
 Each file holds the machine's facts, the rows with their goals, and the checks that came first.
 """
@@ -12,8 +12,8 @@ from typing import Any
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 HEAD = """# Benchmarks
 Both sides of each comparison ran in one process on the machine named; equal results were checked
-before anything was timed. `python tests/bench/gpu.py --out docs/benchmarks/gpu.json` measures anew,
-`python tests/bench/document.py` writes this page.
+before anything was timed. `python -m tests.bench.gpu --out docs/benchmarks/gpu.json` measures anew,
+`python -m tests.bench.document` writes this page.
 """
 
 

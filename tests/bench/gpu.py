@@ -1,6 +1,6 @@
 """What a GPU gives: training, the attack's sweep, reading and analyses, both sides in one run.
 
-    python tests/bench/gpu.py [--out FILE.json] [--only WORD] [--seconds 280]
+    python -m tests.bench.gpu [--out FILE.json] [--only WORD] [--seconds 280]
 
 Equal results are checked before anything is timed and told as PASS or FAIL with both numbers; a row
 that fails does not end the rest. Without a GPU all goes through at small sizes, to try the script.
@@ -28,7 +28,6 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
 from research import paths
@@ -51,6 +50,7 @@ from research.models.inference import predict
 from research.studies.vgg.networks import augmented_loss
 from research.training import graphs
 from research.training.loop import Fitting, fit_together, placed, tf32
+from tests.bench.turns import EPS, tutorial
 
 CUDA = torch.cuda.is_available()
 DEVICE = "cuda" if CUDA else "cpu"
@@ -304,27 +304,6 @@ def training_vgg() -> None:
 
 
 # --- the attack's sweep --------------------------------------------------------------------------
-
-EPS = [0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3]
-
-
-def tutorial(model: nn.Module, images: Tensor, labels: Tensor) -> list[int]:
-    """One image at a time, and its gradient anew for every eps, as the tutorial's `test` does."""
-    counts = []
-    for eps in EPS:
-        correct = 0
-        for i in range(len(images)):
-            x, y = images[i : i + 1].clone().requires_grad_(), labels[i : i + 1]
-            output = model(x)
-            if output.argmax(1).item() != y.item():
-                continue
-            model.zero_grad()
-            F.cross_entropy(output, y).backward()  # type: ignore[no-untyped-call]
-            assert x.grad is not None
-            attacked = model((x + eps * x.grad.sign()).clamp(0, 1))
-            correct += int(attacked.argmax(1).item() == y.item())
-        counts.append(correct)
-    return counts
 
 
 def sweep_here(model: nn.Module, images: Tensor, labels: Tensor, batch: int | None) -> list[int]:

@@ -8,10 +8,7 @@ the fastest of several numbers of perturbations at a time. All sides take turns 
 each ratio is one of neighbours in time.
 """
 
-import statistics
 import sys
-import time
-from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -22,12 +19,11 @@ from torch import Tensor, nn
 
 from research.methods.occlusion import occlusion_map, positions
 from research.models.zeiler import ZFNet
+from tests.bench.turns import Work, compare, lenet, seconds
 
 AT_ONCE = (8, 16, 64, 256)
 """perturbations of captum among which its best is looked for"""
 FILL, TARGET = 0.5, 3
-
-Works = dict[str, Callable[[], object]]
 
 
 class Case(NamedTuple):
@@ -41,20 +37,8 @@ class Case(NamedTuple):
 
 def cases() -> list[Case]:
     torch.manual_seed(0)
-    lenet = nn.Sequential(
-        nn.Conv2d(1, 10, 5),
-        nn.MaxPool2d(2),
-        nn.ReLU(),
-        nn.Conv2d(10, 20, 5),
-        nn.MaxPool2d(2),
-        nn.ReLU(),
-        nn.Flatten(),
-        nn.Linear(320, 50),
-        nn.ReLU(),
-        nn.Linear(50, 10),
-    )
     return [
-        Case("LeNet, 28 pixels", lenet.eval(), torch.rand(1, 28, 28), 4, 2, 15),
+        Case("LeNet, 28 pixels", lenet(), torch.rand(1, 28, 28), 4, 2, 15),
         Case("ZFNet, 224 pixels", ZFNet().eval(), torch.rand(3, 224, 224), 48, 22, 5),
     ]
 
@@ -106,26 +90,6 @@ def assert_equal_work(case: Case) -> None:
         print(f"{case.name}: {ours.__name__} differs by {difference:.1e} of captum's largest drop")
 
 
-def seconds(work: Callable[[], object]) -> tuple[float, float]:
-    wall, cpu = time.perf_counter(), time.process_time()
-    work()
-    return time.perf_counter() - wall, time.process_time() - cpu
-
-
-def compare(works: Works, rounds: int) -> None:
-    """Times all in turn, and prints how much longer captum takes than each of ours."""
-    found = [{name: seconds(work) for name, work in works.items()} for _ in range(rounds)]
-    for index, clock in enumerate(("wall", "CPU")):
-        times = {name: [each[name][index] for each in found] for name in works}
-        for name, values in times.items():
-            least, middle = (1000 * value for value in (min(values), statistics.median(values)))
-            print(f"  {clock:4}  {name:14} min {least:7.1f} median {middle:7.1f} ms", end="")
-            for ours in ("whole", "by layers") if name.startswith("captum") else ():
-                ratios = (a / b for a, b in zip(values, times[ours], strict=True))
-                print(f", {statistics.median(ratios):5.2f} × {ours}", end="")
-            print()
-
-
 def against_captum(case: Case) -> None:
     assert_equal_work(case)
     for at_once in AT_ONCE:
@@ -134,13 +98,13 @@ def against_captum(case: Case) -> None:
     best = min(trials, key=trials.__getitem__)
     windows = whole(case).numel()
     print(f"  {windows} windows of {case.window} pixels, captum's best is {best} at a time")
-    works: Works = {
+    works: dict[str, Work] = {
         "captum default": partial(theirs, case, 1),
         "captum best": partial(theirs, case, best),
         "whole": partial(whole, case),
         "by layers": partial(by_layers, case),
     }
-    compare(works, case.rounds)
+    compare(works, case.rounds, ours=("whole", "by layers"))
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """Two threads against one on the networks' own batches, on this machine as it is and kept busy.
 
-    python tests/bench/threads.py [--idle]
+    python -m tests.bench.threads [--idle]
 
 Both sides make the same steps from the same weights; equal losses and gradients are asserted
 before anything is timed. They take turns in one process, and each ratio is one of neighbours in

@@ -11,7 +11,7 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -26,6 +26,7 @@ from research.methods import reconstruction
 from research.models import ConvAutoencoder
 from research.tracking import Opening, open_store
 from research.training.loop import fit, placed
+from tests.bench.turns import compare, seconds
 
 ROUNDS = 5
 SETTINGS = Train(epochs=1, batch=20, lr=1e-3, device="cpu", precision="float32")
@@ -105,29 +106,16 @@ def fresh() -> ConvAutoencoder:
     return ConvAutoencoder()
 
 
-def seconds(work: Callable[[], object]) -> tuple[float, float]:
-    wall, cpu = time.perf_counter(), time.process_time()
-    work()
-    return time.perf_counter() - wall, time.process_time() - cpu
-
-
 def against_the_course(split: Split) -> None:
     order = order_of(split)
     losses = course(fresh(), split, order), next(ours(placed(fresh(), SETTINGS), split))
     assert abs(losses[0] - losses[1]) < 1e-4 * losses[0], losses
     print(f"equal work: {len(split)} images, batch 20, losses {losses[0]:.6f}, {losses[1]:.6f}")
-    pairs = []
-    for _ in range(ROUNDS):
-        a = seconds(lambda: course(fresh(), split, order))
-        b = seconds(lambda: list(ours(placed(fresh(), SETTINGS), split)))
-        pairs.append((a, b))
-    for index, clock in enumerate(("wall", "CPU")):
-        theirs, mine = ([pair[side][index] for pair in pairs] for side in (0, 1))
-        ratio = statistics.median(x[index] / y[index] for x, y in pairs)
-        print(
-            f"  {clock:4}  course min {min(theirs):.2f} median {statistics.median(theirs):.2f} s, "
-            f"here min {min(mine):.2f} median {statistics.median(mine):.2f} s, ratio {ratio:.2f}"
-        )
+    works = {
+        "course": lambda: course(fresh(), split, order),
+        "here": lambda: list(ours(placed(fresh(), SETTINGS), split)),
+    }
+    compare(works, ROUNDS)
 
 
 def tracking(split: Split, epochs: int = 12) -> None:

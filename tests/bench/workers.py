@@ -1,6 +1,6 @@
 """What processes of one thread each save in the sample run of `ae`, against one after the other.
 
-    python tests/bench/workers.py
+    python -m tests.bench.workers
 
 Whole runs, from reading the data to the figures, each with nothing kept of the others. They take
 turns, and each ratio is one of neighbours in time. That the weights are the same, byte by byte, is

@@ -322,8 +322,8 @@ def test_a_verified_submission_alone_is_no_failure(built: Built, tmp_path: Path)
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        ([], "required is research audit FILE.pdf, got no file"),
-        (["nothing.pdf"], "required is a PDF file, nothing.pdf is none; give the path of one"),
+        ([], "research audit needs a file: research audit FILE.pdf"),
+        (["nothing.pdf"], "a PDF is required, got nothing.pdf; give the path of one"),
     ],
 )
 def test_a_mistake_is_told_in_a_line(
@@ -339,5 +339,5 @@ def test_a_folder_that_cannot_be_made_is_told(
     (tmp_path / "out").write_text("a file")
     assert command.main(["audit", str(built.pdf), "--out", str(tmp_path / "out")]) == 2
     error = capsys.readouterr().err
-    assert error.startswith("research: required is a folder for the pages")
+    assert error.startswith("research: a folder for the pages is required")
     assert error.count("\n") == 1

@@ -7,7 +7,7 @@ import pypdf
 import pytest
 
 from research.paths import TEMPLATES
-from research.provenance.trail import facts
+from research.provenance.facts import facts
 from research.records import Results
 from research.report import build
 from tests.samples import SAMPLE, a_run

@@ -142,7 +142,10 @@ See {{ ref("fig:nosuch") }}, {{ ref("tab:nosuch") }} and {{ ref("sec:body") }}.
         (HEAD.replace("title: T", "title: 17 T"), "ae.md:2: the number 17 is typed"),
         (HEAD.replace("title: T", "title: T\nkeywords: 3 x"), "ae.md:3: the number 3 is typed"),
         (HEAD.replace("title: T", "title: T\nreads: mpl"), "ae.md:3: there is no study 'mpl'"),
-        (HEAD.replace("## Abstract", "## Abstrakt"), "the text begins with a section '## Abstr"),
+        (
+            HEAD.replace("## Abstract", "## Abstrakt"),
+            "the text must begin with a section '## Abstr",
+        ),
         (HEAD.encode() + b"caf\xe9\n", f"ae.md:{LINE}: text must be UTF-8, got the byte 0xE9"),
     ],
 )

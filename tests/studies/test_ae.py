@@ -471,7 +471,7 @@ def test_names_that_no_font_has_are_told_before_training(
     ("arguments", "message"),
     [
         (["rn", "ae"], "there is no verb 'rn': did you mean 'run'?"),
-        (["run"], "required is research run STUDY"),
+        (["run"], "something is missing: research run STUDY"),
         (["run", "ea"], "there is no study 'ea': choose from ae"),
         (["report", "ae", "--run", "ffff"], "ffff"),
         (["report", "ae", "--log", "ftp://x"], "a store is folder:DIR"),

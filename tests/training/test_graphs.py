@@ -16,7 +16,8 @@ from research.data.sequences import Copying
 from research.methods.crops import crop_loss
 from research.models import FilterSgd, parameter_groups
 from research.training import graphs
-from research.training.graphs import RECORDED, Steps, Track
+from research.training.graphs import RECORDED, Steps
+from research.training.recording import Track
 
 Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]
 

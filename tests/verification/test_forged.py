@@ -313,23 +313,23 @@ HARMFUL: dict[str, tuple[Edit, str]] = {
     "a name that holds operators": (drawn(name_with_operators), "drawn with 'Do'"),
     "a picture that is not there": (
         drawn(lambda f: f.__setitem__(first(f, "Do"), ([Name("/none")], Operator("Do")))),
-        "is drawn otherwise"),
+        "is not drawn as"),
     "a picture within the text": (
         rewritten(b"BT\n", b"BI /W 1 /H 1 /CS /G /BPC 8 ID x EI\nBT\n", "Do"), "INLINE IMAGE"),
     "all but a point clipped": (drawn(clipped_away), "does not look as it was built"),
-    "text that is not drawn": (inserted(([3], "Tr")), "is drawn otherwise"),
-    "a hidden layer": (hidden_layer, "is drawn otherwise"),
+    "text that is not drawn": (inserted(([3], "Tr")), "is not drawn as"),
+    "a hidden layer": (hidden_layer, "is not drawn as"),
     "layers in the catalog": (layers_listed, "OCProperties"),
-    "a picture packed otherwise": (lossy, "is drawn otherwise"),
-    "a picture without width": (width_in_the_data, "is drawn otherwise"),
+    "a picture packed otherwise": (lossy, "is not drawn as"),
+    "a picture without width": (width_in_the_data, "is not drawn as"),
     "a picture with a mask": (
-        set_in(picture, "/Mask", Array([0, 255, 0, 255, 0, 255])), "is drawn otherwise"),
+        set_in(picture, "/Mask", Array([0, 255, 0, 255, 0, 255])), "is not drawn as"),
     "a picture upside down": (
-        set_in(picture, "/Decode", Array([1, 0, 1, 0, 1, 0])), "is drawn otherwise"),
+        set_in(picture, "/Decode", Array([1, 0, 1, 0, 1, 0])), "is not drawn as"),
     "a picture with other content for print": (
-        set_in(picture, "/Alternates", Array([])), "is drawn otherwise"),
-    "a key within a key": (key_in_a_key, "is drawn otherwise"),
-    "blended away": (set_in(states, "/BM", Name.Lighten), "is drawn otherwise"),
+        set_in(picture, "/Alternates", Array([])), "is not drawn as"),
+    "a key within a key": (key_in_a_key, "is not drawn as"),
+    "blended away": (set_in(states, "/BM", Name.Lighten), "is not drawn as"),
     "a group of its own": (
         set_in(page(), "/Group", Dictionary(S=Name.Transparency)), "page has /Group"),
     "shown for a second": (set_in(page(), "/Dur", 1), "page has /Dur"),
@@ -338,9 +338,9 @@ HARMFUL: dict[str, tuple[Edit, str]] = {
     "notes of another program": (set_in(page(), "/PieceInfo", Dictionary()), "page has /PieceInfo"),
     "metadata of a page": (set_in(page(), "/Metadata", Dictionary()), "page has /Metadata"),
     "another unit": (set_in(page(), "/UserUnit", 2), "page 1"),
-    "another order of tabs": (set_in(page(), "/Tabs", Name.R), "is drawn otherwise"),
-    "boxes for print": (boxes(TrimBox=[0, 400, 595, 842]), "is drawn otherwise"),
-    "a box for bleeding": (boxes(BleedBox=[0, 0, 5, 8]), "is drawn otherwise"),
+    "another order of tabs": (set_in(page(), "/Tabs", Name.R), "is not drawn as"),
+    "boxes for print": (boxes(TrimBox=[0, 400, 595, 842]), "is not drawn as"),
+    "a box for bleeding": (boxes(BleedBox=[0, 0, 5, 8]), "is not drawn as"),
     "half a page viewed": (view_of_art_box, "ViewArea"),
     "turned by its folder": (turned_by_its_folder, "page 1"),
     "a page shown twice": (page_shown_twice, "there are"),
@@ -405,7 +405,7 @@ HARMFUL: dict[str, tuple[Edit, str]] = {
     "permissions": (set_in(catalog, "/Perms", Dictionary()), "catalog has /Perms"),
     "threads": (set_in(catalog, "/Threads", Array([])), "catalog has /Threads"),
     "another address of a link": (
-        set_in(lambda d: web_link(d).A, "/URI", String("http://localhost/")), "is drawn otherwise"),
+        set_in(lambda d: web_link(d).A, "/URI", String("http://localhost/")), "is not drawn as"),
     "a link and then another": (
         set_in(lambda d: web_link(d).A, "/Next", Dictionary(S=Name.URI, URI=String("x:"))),
         "action has /Next"),

@@ -144,7 +144,7 @@ FORGED: dict[str, tuple[Callable[[pikepdf.Pdf], None], str]] = {
     "nothing": (lambda d: attached(d, signatures.NAME, b""), "is not what `research sign` writes"),
     "no base64": (
         lambda d: attached(d, signatures.NAME, of(d).replace(b"U1NIU0lH", b"AAAAAAAA")),
-        "is not one of SSH"),
+        "is no SSH signature"),
     "no text": (lambda d: attached(d, signatures.NAME, b"\xff"), "is not what `research sign`"),
     "twenty": (lambda d: attached(d, signatures.NAME, of(d) * 20), "1 to 16 SSH signatures"),
 }  # fmt: skip

@@ -304,24 +304,24 @@ PAGES: dict[str, tuple[Edit, str]] = {
     "text made white": (lambda d: operators(d, made_white), "page 1"),
     "a part covered": (lambda d: operators(d, covered), "page 1"),
     "a picture removed": (
-        lambda d: operators(d, picture_removed, page_with(d, "Do")), "is drawn otherwise"),
+        lambda d: operators(d, picture_removed, page_with(d, "Do")), "is not drawn as"),
     "a curve changed": (
-        lambda d: operators(d, path_changed, page_with(d, "l")), "is drawn otherwise"),
+        lambda d: operators(d, path_changed, page_with(d, "l")), "is not drawn as"),
     "text added": (text_added, "page 1"),
     "a page removed": (page_removed, "were built"),
     "a page added": (page_added, "were built"),
     "pages swapped": (pages_swapped, "page 2"),
     "a page turned": (turned, "page 1"),
     "a page cropped": (cropped, "page 2"),
-    "a pixel changed": (picture_changed, "is drawn otherwise"),
-    "two pictures swapped": (pictures_swapped, "is drawn otherwise"),
-    "other glyphs": (glyphs_changed, "is drawn otherwise"),
+    "a pixel changed": (picture_changed, "is not drawn as"),
+    "two pictures swapped": (pictures_swapped, "is not drawn as"),
+    "other glyphs": (glyphs_changed, "is not drawn as"),
     "other letters for readers": (letters_renamed, "text"),
     "alternative text changed": (alt_changed, "alternative texts"),
     "replacement text added": (replaced_for_readers, "alternative texts"),
     "a note added": (note_added, "page 1"),
-    "a link changed": (link_changed, "is drawn otherwise"),
-    "text made transparent": (see_through, "is drawn otherwise"),
+    "a link changed": (link_changed, "is not drawn as"),
+    "text made transparent": (see_through, "is not drawn as"),
     "another title": (retitled, "metadata Title"),
     "another author": (by_another, "metadata Author"),
 }  # fmt: skip
@@ -457,7 +457,7 @@ RECORDS: dict[str, tuple[Edit, str]] = {
     "a page's text, sealed": (
         record_edit(lambda t: t["pages"][0].update(text="Nothing"), True), "was built 'Nothing'"),
     "a page's drawing, sealed": (
-        record_edit(lambda t: t["pages"][0].update(drawing="0" * 64), True), "is drawn otherwise"),
+        record_edit(lambda t: t["pages"][0].update(drawing="0" * 64), True), "is not drawn as"),
     "no seal": (record_edit(lambda t: t.pop("seal")), "seal"),
     "no numbers": (record_edit(lambda t: t.pop("numbers")), "numbers: required"),
     "numbers of another form": (record_edit(other("numbers", [7])), "numbers[0]: got 7, an object"),
@@ -851,7 +851,7 @@ def test_the_command_says_it_in_a_line(
 
 def test_a_missing_file_is_a_mistake(capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["verify", "nowhere.pdf"]) == 2
-    assert "required is a PDF file" in capsys.readouterr().err
+    assert "a PDF is required" in capsys.readouterr().err
     assert command.main(["verify"]) == 2
 
 

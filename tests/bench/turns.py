@@ -1,0 +1,72 @@
+"""What all benchmarks share: sides that take turns in one process, and networks that peers know.
+
+Each ratio is one of neighbours in time, so that a machine whose speed drifts does not decide it.
+"""
+
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+Work = Callable[[], object]
+
+EPS = (0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
+"""the tutorial's attacks"""
+
+
+def seconds(work: Work) -> tuple[float, float]:
+    """Wall and CPU time of some work."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    work()
+    return time.perf_counter() - wall, time.process_time() - cpu
+
+
+def compare(works: Mapping[str, Work], rounds: int, ours: Sequence[str] = ("here",)) -> None:
+    """Times all sides in turn, and prints how much longer each other takes than each of ours."""
+    found = [{name: seconds(work) for name, work in works.items()} for _ in range(rounds)]
+    for index, clock in enumerate(("wall", "CPU")):
+        times = {name: [each[name][index] for each in found] for name in works}
+        for name, values in times.items():
+            least, middle = (1000 * value for value in (min(values), statistics.median(values)))
+            print(f"  {clock:4}  {name:18} min {least:8.1f} median {middle:8.1f} ms", end="")
+            for own in ours if name not in ours else ():
+                ratios = (a / b for a, b in zip(values, times[own], strict=True))
+                print(f", {statistics.median(ratios):6.2f} × {own}", end="")
+            print(flush=True)
+
+
+def lenet() -> nn.Sequential:
+    """The first FGSM tutorial's network without its dropout."""
+    return nn.Sequential(
+        nn.Conv2d(1, 10, 5),
+        nn.MaxPool2d(2),
+        nn.ReLU(),
+        nn.Conv2d(10, 20, 5),
+        nn.MaxPool2d(2),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(320, 50),
+        nn.ReLU(),
+        nn.Linear(50, 10),
+    ).eval()
+
+
+def tutorial(model: nn.Module, images: Tensor, labels: Tensor) -> list[int]:
+    """One image at a time, and its gradient anew for every eps, as the tutorial's `test` does."""
+    counts = []
+    for eps in EPS:
+        correct = 0
+        for i in range(len(images)):
+            x, y = images[i : i + 1].clone().requires_grad_(), labels[i : i + 1]
+            output = model(x)
+            if output.argmax(1).item() != y.item():
+                continue
+            model.zero_grad()
+            F.cross_entropy(output, y).backward()  # type: ignore[no-untyped-call]
+            assert x.grad is not None
+            attacked = model((x + eps * x.grad.sign()).clamp(0, 1))
+            correct += int(attacked.argmax(1).item() == y.item())
+        counts.append(correct)
+    return counts
