@@ -53,7 +53,7 @@ class Options:
     """Weights to use instead of training: safetensors files, or ids of runs that wrote some."""
     resume: bool = False
     """Continue the newest interrupted run that has the same settings."""
-    jobs: Jobs = 1
+    jobs: Jobs = "auto"
     """How many small networks train at once on a CPU, each on one core: auto is one per core. The
     results are the same. A GPU trains them side by side anyway."""
 

@@ -111,7 +111,7 @@ def test_a_folder_that_cannot_be_written_is_told_first(
 def test_a_folder_that_is_not_there_yet_can_be_made(tmp_path: Path) -> None:
     needs.writable(tmp_path / "not/yet")
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="cannot be written"):
+    with pytest.raises(UserError, match="not writable"):
         needs.writable(tmp_path / "file/paper")
 
 

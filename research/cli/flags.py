@@ -38,7 +38,7 @@ class Paper(Stored):
     """Refuse, with every reason at once, unless nothing stands against handing the paper in."""
     anonymous: bool = False
     """Write STUDY-anonymous.pdf, which names no author, user, machine, folder or commit."""
-    jobs: Jobs = 1
+    jobs: Jobs = "auto"
     """How many networks train at once where a run is needed, as for `research run`."""
 
 

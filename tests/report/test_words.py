@@ -53,7 +53,7 @@ SOURCES = {
         "---\ntitel: a\n---\n",
         "ae.md:2: front matter has no key 'titel'. Did you mean",
     ),
-    "no abstract": ("---\ntitle: T\n---\nText.\n", "begins with a section '## Abstract'"),
+    "no abstract": ("---\ntitle: T\n---\nText.\n", "begin with a section '## Abstract'"),
     "deep heading": (HEAD + "#### Deep\n", "'## Section' or '### Subsection'"),
     "same heading": (HEAD + "## Body\n", "two headings are called 'Body'"),
     "syntax": (HEAD + "{{ number( }}\n", "ae.md:11: "),
