@@ -9,6 +9,7 @@ from research.methods.perturbations import class_mean_sign, sign_perturbation
 from research.methods.samples import halves, of_different_classes
 from research.methods.universality import Battery
 from research.models.inference import evaluation
+from research.records import Array
 from research.studies.fgsm.settings import Config
 from research.tracking import Log
 
@@ -53,9 +54,9 @@ def other_of(chosen: int, right: Tensor, labels: Tensor, delta: Tensor) -> Tenso
     return delta[places[0]] if len(places) else torch.full_like(delta[0], torch.nan)
 
 
-def answers(model: nn.Module, **inputs: Tensor) -> dict[str, object]:
+def answers(model: nn.Module, **inputs: Tensor) -> dict[str, Array]:
     """`label_NAME` and `confidence_NAME` of images: what the network takes them for, how surely."""
-    found: dict[str, object] = {}
+    found: dict[str, Array] = {}
     with evaluation(model):
         for name, images in inputs.items():
             sure, label = model(images).softmax(1).max(1)

@@ -154,7 +154,8 @@ def compare_ends(
     """Whether maps of the last layer are more of one class, in seeds where both layers answer."""
     pairs = [(a, b) for a, b in zip(first, last, strict=True) if a is not None and b is not None]
     if pairs:
-        log.claim("last_more_specific", claim_pairs(*zip(*pairs, strict=True), "greater"))
+        least, most = ([pair[end] for pair in pairs] for end in (0, 1))
+        log.claim("last_more_specific", claim_pairs(least, most, "greater"))
 
 
 def log_sheet(view: Viewed, number: int, found: Strongest, config: Config, log: Log) -> None:
