@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from research.errors import UserError
+from research.paths import PACKAGED
 from research.provenance import attachment, page_text, reading
 from research.provenance import trail as provenance
 from research.provenance.attachment import Attached
@@ -24,7 +25,7 @@ from research.provenance.cohort import History, Past
 from research.records import Results, damage
 from research.report import anonymous as hidden
 from research.report import authors, limits, markdown, pdf, pictures, render
-from research.report.citations import Citations
+from research.report.citations import bibliography
 from research.report.layout import Plan, Sheet
 from research.report.words import Words
 
@@ -87,7 +88,8 @@ def build(
         results: the record of a finished run.
         source: the write-up, Markdown with the words that templates/README.md lists.
         author: a TOML file; see `research.report.authors`.
-        templates: page templates, style sheets and references.bib.
+        templates: page templates, style sheets and references.bib that take the place of the
+            package's own, file by file.
         others: records of the studies that the write-up `reads` beside its own.
         history: the runs around this one, for what the foot says of cohort and selection.
         draft: prints a box where the write-up names what is not there, instead of raising.
@@ -126,8 +128,7 @@ def _build(
     clock, sheet, results = _Clock(), Sheet(), ledger.results
     ended = results.run.ended
     with clock.part("text"):
-        citations = Citations(templates / "references.bib")
-        words = Words(ledger, citations, sheet, draft=draft, folder=text.path.parent)
+        words = Words(ledger, bibliography(templates), sheet, draft=draft, folder=text.path.parent)
         env = render.environment(templates)
         paper = render.paper(env, text, words, signed)
     with clock.part("layout"):
@@ -215,8 +216,10 @@ def differences(
 
 def _sources(source: Path, author: Path, templates: Path) -> list[Path]:
     """What a write-up is made of, beside the record."""
-    looks = [path for path in templates.iterdir() if path.is_file() and path.suffix != ".md"]
-    return [source, author, *_pictures(source), *sorted(looks)]
+    folders = [folder for folder in (PACKAGED, templates) if folder.is_dir()]
+    looks = {path.name: path for folder in folders for path in folder.iterdir()}
+    used = (path for path in looks.values() if path.is_file() and path.suffix != ".md")
+    return [source, author, *_pictures(source), *sorted(used, key=lambda path: path.name)]
 
 
 def _pictures(source: Path) -> list[Path]:

@@ -1,7 +1,7 @@
 """Citations: numbered in the order of their first mention, formatted by pandoc's citeproc.
 
 BibTeX and biblatex are read alike. How an entry reads stands in a style of CSL beside the
-bibliography, `references.csl`.
+bibliography, `references.csl`, or is named apart from it.
 """
 
 import html
@@ -15,6 +15,7 @@ from typing import Any
 
 from research import text
 from research.errors import UserError
+from research.paths import template
 from research.report.misses import at, miss
 
 PATIENCE = 60
@@ -42,10 +43,11 @@ class Citations:
         UserError: no such file, bytes that are no text, or two entries of one key.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, style: Path | None = None) -> None:
         if not path.is_file():
             raise UserError(f"no bibliography {path.name} in {path.parent.name}/")
         self._path = path
+        self._style = style or path.with_suffix(".csl")
         self._keys: list[str] = []
         self._text = text.read(path)
         self._lines = _lines_of(path, self._text)
@@ -101,15 +103,15 @@ class Citations:
 
     def _processed(self) -> dict[str, Any]:
         """The cited entries as pandoc prints them, as its document tree."""
-        style = self._path.with_suffix(".csl")
+        style = self._style
         if not style.is_file():
             raise UserError(f"no style {style.name} in {style.parent.name}/, a file of CSL")
         with tempfile.TemporaryDirectory() as folder:
-            bibliography = Path(folder, self._path.name)  # in UTF-8, whatever it was in
-            bibliography.write_text(self._text, encoding="utf-8", newline="\n")
+            copied = Path(folder, self._path.name)  # in UTF-8, whatever it was in
+            copied.write_text(self._text, encoding="utf-8", newline="\n")
             cited = " ".join(f"[@{{{key}}}]" for key in self._keys)
             ways = ["--from=markdown", "--to=json", "--citeproc", f"--csl={style}"]
-            done = _pandoc([*ways, f"--bibliography={bibliography}"], cited)
+            done = _pandoc([*ways, f"--bibliography={copied}"], cited)
         if done.returncode:
             raise self._failed(done.stderr.decode("utf-8", "replace"))
         return dict(json.loads(done.stdout))
@@ -121,6 +123,11 @@ class Citations:
         why = " ".join(place[3].split())
         message = f"the bibliography cannot be read at column {place[2]}: {why}"
         return at(self._path, int(place[1]), message)
+
+
+def bibliography(templates: Path) -> Citations:
+    """The bibliography of a project and its style, or the package's where it has none."""
+    return Citations(*(template(templates, f"references.{end}") for end in ("bib", "csl")))
 
 
 def _pandoc(ways: Sequence[str], document: str) -> "subprocess.CompletedProcess[bytes]":

@@ -10,9 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from research.errors import UserError
+from research.paths import template
 from research.provenance import literals
 from research.report import authors, formulas, markdown, pdf, pictures, render, ways
-from research.report.citations import Citations
+from research.report.citations import Citations, bibliography
 from research.report.misses import at, line_of, miss, text_of
 from research.report.stand_ins import Rehearsed, Whatever
 
@@ -35,7 +36,7 @@ def mistakes(source: Path, *, author: Path, templates: Path, studies: Sequence[s
         signed = authors.read(author)
         found.glyphs(author.name, *signed.single().values())
     with found.told():
-        Citations(templates / "references.bib")
+        bibliography(templates)
     _check_templates(templates, found)
     with found.told():
         text = markdown.read(source)
@@ -84,7 +85,7 @@ def _check_templates(templates: Path, found: _Found) -> None:
         except render.FAULTS as error:
             line = getattr(error, "lineno", None)
             message = str(getattr(error, "message", error))
-            found.place(templates / name, line, f"this is no template: {message}")
+            found.place(template(templates, name), line, f"this is no template: {message}")
 
 
 _FURNITURE = ("title", "foot", "compute")
@@ -104,7 +105,7 @@ def _check_head(text: markdown.Source, studies: Sequence[str], found: _Found) ->
 
 
 def _rehearse(text: markdown.Source, templates: Path, found: _Found) -> None:
-    env, citations = render.environment(templates), Citations(templates / "references.bib")
+    env, citations = render.environment(templates), bibliography(templates)
     first = Rehearsed(text, citations)
     try:
         code = formulas.set_aside(pictures.as_words(text.text), first.formula)
