@@ -25,7 +25,7 @@ from research.records import Results, damage
 from research.report import anonymous as hidden
 from research.report import authors, limits, pdf, pictures, render
 from research.report import source as texts
-from research.report.citations import bibliography, style_beside
+from research.report.citations import style_beside
 from research.report.layout import Plan, Sheet
 from research.report.words import Words
 
@@ -127,10 +127,7 @@ def _build(
     clock, sheet, results = _Clock(), Sheet(), ledger.results
     ended = results.run.ended
     with clock.part("text"):
-        words = Words(
-            ledger, bibliography(text, templates), sheet, draft=draft, folder=text.path.parent,
-            inline=str if text.braces else None,
-        )  # fmt: skip
+        words = Words.over(ledger, text, templates, sheet, draft=draft)
         env = render.environment(templates)
         paper = render.paper(env, text, words, signed)
     with clock.part("layout"):

@@ -406,15 +406,22 @@ class Reader:
         if all(map(REFERENCE.fullmatch, keys)):
             made = [_node("Str", self._reference(key)) for key in keys]
             return [new for one in made for new in (_node("Str", " and "), one)][1:]
-        for key in keys:
-            place = self.find(f"@{key}", f"@{{{key}}}")
-            self.said(place, lambda key=key: str(self._citations.number(key)))  # type: ignore[misc]
+        boxes = [_node("Str", box) for key in dict.fromkeys(keys) if (box := self._unknown(key))]
         parts = [
             one | {part: self._inlines(one[part]) for part in ("citationPrefix", "citationSuffix")}
             for one in cited
         ]
         known = [one for one in parts if self._citations.knows(one["citationId"])]
-        return [_node("Cite", [known, written])] if known else []
+        return [*([_node("Cite", [known, written])] if known else []), *boxes]
+
+    def _unknown(self, key: str) -> str:
+        """A draft's box where the bibliography lacks an entry; nothing where it has one."""
+
+        def ask() -> str:
+            self._citations.number(key)
+            return ""
+
+        return self.said(self.find(f"@{key}", f"@{{{key}}}"), ask)
 
     def _reference(self, key: str) -> str:
         return self.said(self.find(f"@{key}"), lambda: self.words.ref(key))

@@ -72,7 +72,7 @@ def quotes(kind: Node) -> tuple[str, str]:
 
 
 def _plain(node: Node) -> str:
-    kind, content = node["t"], node.get("c")
+    kind, content = node["t"], node.get("c", "")
     if kind in _SIGNS:
         return _SIGNS[kind]
     if kind == "Str":

@@ -176,7 +176,7 @@ def _beyond(wanted: str, given: float) -> bool:
 
 def _same(wanted: str, given: Given, shown: str) -> bool:
     if wanted == "none":
-        return given is None or given == "" or given is False
+        return given is False or (not given and not isinstance(given, int | float))
     if isinstance(given, bool):
         return wanted in (("true", "yes", "on") if given else ("false", "no", "off"))
     if isinstance(given, int | float):

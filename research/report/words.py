@@ -11,9 +11,10 @@ from research.provenance.trail import Exhibit, Ledger, OwnPicture
 from research.records import Cell, Number
 from research.report import alternatives, formulas, pictures, tables, vectors
 from research.report.answers import certainty
-from research.report.citations import Citations
+from research.report.citations import Citations, bibliography
 from research.report.layout import PX, Sheet
 from research.report.misses import miss
+from research.report.source import Source
 from research.report.tables import Column, Wanted
 from research.report.values import Values
 
@@ -39,6 +40,15 @@ class Words(Values):
         self.citations = citations
         self._sheet = sheet
         self._labels: dict[str, str] = {}
+
+    @classmethod
+    def over(
+        cls, ledger: Ledger, source: Source, templates: Path, sheet: Sheet, *, draft: bool = False
+    ) -> "Words":
+        """The words of one write-up. Raises UserError where its bibliography cannot be read."""
+        works, folder = bibliography(source, templates), source.path.parent
+        inline = str if source.braces else None
+        return cls(ledger, works, sheet, draft=draft, folder=folder, inline=inline)
 
     def vocabulary(self) -> dict[str, Callable[..., Any]]:
         numbers = (self.number, self.value, self.setting, self.fact, self.quoted, self.stated)
