@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
 
 from research.data import Dataset, Split, batches
-from research.methods.activations import activation_maps, describe, kernels, save_sheet
 from research.methods.classification import scores
 from research.methods.distances import (
     ClassDistances,
@@ -95,29 +94,6 @@ def accuracy_with_dropout(model: CnnA, split: Split) -> float:
             right += int((model(images).argmax(1) == labels).sum())
         model.eval()
     return right / len(split)
-
-
-# --- what the layers hold ------------------------------------------------------------------------
-
-
-def measure_layers(model: CnnA, sample: Tensor, log: Log) -> None:
-    """Kernels of both convolutions, and the output of every layer for one image."""
-    weights = {short(name): w.numpy() for name, w in kernels(model).items() if w.ndim == 4}
-    maps = {short(name): m[0].numpy() for name, m in activation_maps(model, sample).items()}
-    # dropout is off and flattening changes no value
-    maps = {name: m for name, m in maps.items() if not name.startswith(("dropout", "flatten"))}
-    for kind, layers in {"kernels": weights, "activations": maps}.items():
-        log.arrays(kind, **layers)
-        for name, values in layers.items():
-            np.save(log.path(f"{kind}/{name}.npy"), values)
-            if values.ndim > 1:
-                save_sheet(log.path(f"{kind}/{name}.png"), values)
-    log.arrays("sample", image=sample[0].cpu().numpy())
-    log.table("layers", Table.of([{"layer": name} | describe(m) for name, m in maps.items()]))
-
-
-def short(layer: str) -> str:
-    return layer.split(".")[-1]
 
 
 # --- what skipping two ReLUs changes -------------------------------------------------------------
