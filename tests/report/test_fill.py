@@ -9,7 +9,8 @@ from research.report import fill, pdf
 LINE = 20.0
 STYLE = f"""@page {{ size: 400px 500px; margin: 50px; }}
 html {{ font: 14px/{LINE}px STIX; }} body, p, h2 {{ margin: 0; }} p {{ orphans: 1; widows: 1; }}
-main {{ columns: 2; column-fill: auto; column-gap: 20px; }} h2 {{ font-size: 14px; break-after: auto; }}
+main {{ columns: 2; column-fill: auto; column-gap: 20px; }}
+h2 {{ font-size: 14px; break-after: auto; }}
 .tall {{ height: 300px; break-inside: avoid; }} .out {{ position: absolute; bottom: -20px; }}
 svg {{ display: block; }}"""
 """Columns of twenty lines."""

@@ -235,7 +235,16 @@ def distances_of(
         )  # fmt: skip
         log.number(f"ratio_{name}_{metric}", one.ratio)
         log.number(f"auroc_{name}_{metric}", auroc(one))
+    pair = [data.class_index(one) for one in config.pair]
+    log.number(f"pair_rank_{name}", rank_of(found["mse"].means, *pair))
     return found
+
+
+def rank_of(means: Array, first: int, second: int) -> int:
+    """How many pairs of different classes are as far apart as this one or farther, itself among
+    them. means: (C, C), symmetric"""
+    between = means[np.triu_indices(len(means), 1)]
+    return int((between >= means[first, second]).sum())
 
 
 def row(distances: ClassDistances) -> dict[str, Cell]:
@@ -317,16 +326,18 @@ def measure_pairs(
         for n, (i, j) in enumerate(pairs)
     ]))  # fmt: skip
     for name in ("pixels", "trained"):
-        log.number(f"parted_{name}", float(np.mean([
-            parted(one(test)[list(indices)], same) for one in spaces[name]
-        ])))  # fmt: skip
+        margins = [margin(one(test)[list(indices)], same) for one in spaces[name]]
+        log.number(f"parted_{name}", float(np.mean([one > 1 for one in margins])))
+        log.number(f"margin_{name}", over_networks(name, "margin", margins))
+    classes = len(data.classes)
+    log.number("class_pairs", classes * (classes - 1) // 2)
 
 
-def parted(four: Array, same: Sequence[bool]) -> bool:
-    """Whether each pair of one class is closer than every pair of two, by mse."""
+def margin(four: Array, same: Sequence[bool]) -> float:
+    """Least distance of two classes over the largest of one, by mse; above 1 the classes part."""
     distances = pairwise(four, four, "mse")[np.triu_indices(len(four), 1)]
     inside = np.array(same)
-    return bool(distances[inside].max() < distances[~inside].min())
+    return float(distances[~inside].min() / max(distances[inside].max(), 1e-300))
 
 
 # --- maps ----------------------------------------------------------------------------------------
