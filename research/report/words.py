@@ -9,7 +9,7 @@ from research.errors import GapError, UserError
 from research.provenance import literals
 from research.provenance.entries import Comparison
 from research.provenance.facts import portable
-from research.provenance.formats import DAGGER, measured, outcome, plain
+from research.provenance.formats import DAGGER, EDITION, measured, outcome, plain
 from research.provenance.trail import Exhibit, Ledger, OwnPicture
 from research.records import Cell, Number, Outcome
 from research.report import alternatives, formulas, markdown, pictures, tables, vectors
@@ -70,7 +70,7 @@ class Words:
         text = measured(number, format, spread=spread, unit=unit) + DAGGER * number.lone
         return self._tracked(
             "number", name, text, number.value, format=format, **certainty(number),
-            shows={"spread": spread, "unit": unit}, lone=number.lone,
+            shows={"spread": spread, "unit": unit, "edition": EDITION}, lone=number.lone,
         )  # fmt: skip
 
     def value(self, name: str, default: Any = None) -> Any:
@@ -253,7 +253,7 @@ class Words:
         label = self._label("tab", name, "Table")
         exhibit = Exhibit(f"t-{name}", name, artifact, (artifact,))
         self._checked(part)
-        repeated = tables.repetitions(part.seeds)
+        repeated = tables.repetitions(part.seeds, part.equal)
 
         def render() -> str:
             self.ledger.tables.append(exhibit)
@@ -375,7 +375,9 @@ class Words:
             value = raw.value if isinstance(raw, Number) else raw
             printed = part.columns[column]
             more = {"row": row, "format": printed.format, **certainty(number)}
-            more |= {"shows": {"spread": printed.spread, "unit": False}}
+            manner = part.manner(column)
+            alike = {"place": manner.place, "ends": manner.ends, "edition": EDITION}
+            more |= {"shows": {"spread": printed.spread, "unit": False, **alike}}
             more |= {"lone": text.endswith(DAGGER)}
             name, run, plain = f"{table}.{column}", self._run.id, self.slots.plain(text)
             if plain != text:  # formulas are drawn: a reader of text finds the rest
@@ -387,7 +389,8 @@ class Words:
     def _count_of(self, table: str, part: tables.Part, text: str) -> str:
         """Over how many seeds a table's cells are."""
         name, run = f"{table}.n", self._run.id
-        return self.ledger.print("count", name, text, sorted(part.seeds), run=run)
+        value = sorted(part.seeds)
+        return self.ledger.print("count", name, text, value, run=run, equal=part.equal)
 
     def _cut_of(self, table: str, part: tables.Part, file: str) -> str:
         """That not all rows are printed, and where they are."""
