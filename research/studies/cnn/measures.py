@@ -28,18 +28,18 @@ from research.methods.embedding import (
     tsne,
     varies,
 )
+from research.methods.resampling import percentile_interval, resamples
 from research.methods.statistics import (
     claim_of,
     claim_pairs,
     mcnemar,
     over_seeds,
     paired,
-    percentile_interval,
-    resamples,
 )
 from research.models import CnnA, count_parameters
 from research.models.inference import predict
 from research.records import Array, Cell, Claim, Number, Table
+from research.records.measured import CORRELATION, SHARE
 from research.studies.cnn.networks import embedder, encode, fresh, without_relus
 from research.studies.cnn.settings import MEASURED, METRICS, Config, Encode, Models
 from research.tracking import Log
@@ -56,10 +56,12 @@ def measure_arms(models: Models, data: Dataset, log: Log) -> None:
     rows: list[dict[str, Cell]] = []
     for arm, group in measured.items():
         accuracy, loss = (
-            over_seeds([run[f"{name}/test"] for run in group], unit)
-            for name, unit in (("accuracy", ""), ("loss", "nat"))
+            over_seeds([run[f"{name}/test"] for run in group], unit, known)
+            for name, unit, known in (("accuracy", "", SHARE), ("loss", "nat", None))
         )
-        dropped = over_seeds([accuracy_with_dropout(model, test) for model in models[arm]])
+        dropped = over_seeds(
+            [accuracy_with_dropout(model, test) for model in models[arm]], range=SHARE
+        )
         log.number(f"accuracy_{arm}", accuracy)
         log.number(f"dropout_on_{arm}", dropped)
         row: dict[str, Cell] = {"arm": arm, "seeds": len(group), "accuracy": accuracy}
@@ -67,8 +69,8 @@ def measure_arms(models: Models, data: Dataset, log: Log) -> None:
     log.table("arms", Table.of(rows))
     accuracies = {arm: [run["accuracy/test"] for run in group] for arm, group in measured.items()}
     shared = accuracies["baseline"][: len(accuracies["relu"])]
-    log.number("relu_gain", paired(shared, accuracies["relu"]))
-    log.claim("relu_better", claim_pairs(shared, accuracies["relu"], "greater"))
+    log.number("relu_gain", paired(shared, accuracies["relu"], range=CORRELATION))
+    log.claim("relu_better", claim_pairs(shared, accuracies["relu"], "greater", range=CORRELATION))
     for name, counts in zip(
         ("dead_logits", "silent_images"), zip(*map(silence, logits["relu"]), strict=True),
         strict=True,
@@ -117,7 +119,8 @@ def measure_helper(models: Sequence[CnnA], test: Split, indices: Sequence[int], 
         for name, value in values.items():
             found.setdefault(name, []).append(value)
     for name, runs in found.items():
-        log.number(f"helper_{name}", over_seeds(runs))
+        known = {"cosine": CORRELATION, "changed": SHARE, "accuracy": SHARE}.get(name)
+        log.number(f"helper_{name}", over_seeds(runs, range=known))
 
 
 def reordered(own: Array, theirs: Array, metric: Metric) -> float:
@@ -275,8 +278,10 @@ def compare_spaces(right: Mapping[str, Sequence[Array]], draws: Array, log: Log)
     log.number("only_trained_right", int((trained & ~pixels).sum()))
     rates = {name: [float(flags.mean()) for flags in runs] for name, runs in right.items()}
     gains = {
-        "seeds": over_seeds([r - rates["pixels"][0] for r in rates["trained"]]),
-        "untrained": paired(rates["untrained"], rates["trained"]),
+        "seeds": paired(
+            rates["pixels"][:1] * len(rates["trained"]), rates["trained"], range=CORRELATION
+        ),
+        "untrained": paired(rates["untrained"], rates["trained"], range=CORRELATION),
     }
     for name, over in gains.items():
         log.number(f"knn_gain_{name}", over)
