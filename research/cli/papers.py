@@ -84,6 +84,8 @@ def _build(entry: studies.Entry, run: Summary, store: Store, wanted: Paper) -> N
         print(f"draft: {len(built.gaps)} gap{'s' * (len(built.gaps) > 1)}", file=sys.stderr)
     for gap in built.gaps:
         print(f"  {gap}", file=sys.stderr)
+    for remark in built.remarks:
+        print(f"looks unfinished: {remark}", file=sys.stderr)
 
 
 def _keep(built: "Built", run: Summary, store: Store) -> None:

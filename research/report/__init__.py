@@ -46,6 +46,7 @@ class Built:
         seconds: wall time of each part: text, layout, writing.
         provenance: see `research.provenance.trail`.
         gaps: what a draft lacks, one line each.
+        remarks: what looks unfinished and stops nothing, one line each.
     """
 
     pdf: Path
@@ -54,6 +55,7 @@ class Built:
     seconds: dict[str, float]
     provenance: dict[str, Any]
     gaps: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass
@@ -158,8 +160,8 @@ def _build(
         if told := hidden.found(content, page.encode(), secrets) if secrets else []:
             raise UserError(f"the paper is not anonymous: {'; '.join(told[:5])}")
         _replace({out.with_suffix(".html"): page.encode(), out: content})
-    pages = len(laid.document.pages)
-    return Built(out, out.with_suffix(".html"), pages, clock.seconds, trail, gaps)
+    html, pages = out.with_suffix(".html"), len(laid.document.pages)
+    return Built(out, html, pages, clock.seconds, trail, gaps, laid.remarks)
 
 
 def moved(built: Built, out: Path) -> Built:
