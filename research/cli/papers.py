@@ -181,7 +181,7 @@ def list_studies(args: list[str]) -> None:
     store = open_store(parse(Studies, args, "research studies").log)
     heads = ("study", "question", "source", "newest run", "PDF")
     table = Table(*(Column(head, overflow="fold") for head in heads))
-    for entry in studies.entries():
+    for entry in studies.own():
         run = newest(store.runs(entry.slug))
         last = f"{run.id[:8]} {run.preset}, {run.ended[:16]} UTC" if run else "none"
         try:
