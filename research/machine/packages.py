@@ -8,7 +8,8 @@ from research.paths import SOURCE
 
 REPORT = ("jinja2", "markdown_it", "pikepdf", "pypandoc", "pypdfium2", "weasyprint", "ziamath")
 TRACK = ("mlflow",)
-PARTS = {"report": REPORT, "track": TRACK}
+ARCHIVE = ("mlcroissant", "rocrate")
+PARTS = {"report": REPORT, "track": TRACK, "archive": ARCHIVE}
 """optional part of the project -> the modules that it brings"""
 
 
