@@ -30,7 +30,7 @@ from research.report.citations import style_beside
 from research.report.layout import Plan, Sheet
 from research.report.words import Words
 
-__all__ = ["Built", "History", "Past", "build", "differences", "moved", "reads"]
+__all__ = ["Built", "History", "Past", "build", "differences", "moved", "reads", "shown"]
 
 NOTHING_KNOWN = History()
 
@@ -131,8 +131,8 @@ def _build(
     clock, sheet, results = _Clock(), Sheet(), ledger.results
     ended = results.run.ended
     with clock.part("text"):
-        words = Words.over(ledger, text, templates, sheet, draft=draft)
         env = render.environment(templates)
+        words = Words.over(ledger, text, templates, sheet, draft=draft)
         paper = render.paper(env, text, words, signed)
     with clock.part("layout"):
 
@@ -162,6 +162,30 @@ def _build(
         _replace({out.with_suffix(".html"): page.encode(), out: content})
     html, pages = out.with_suffix(".html"), len(laid.document.pages)
     return Built(out, html, pages, clock.seconds, trail, gaps, laid.remarks)
+
+
+def shown(
+    results: Results,
+    source: Path,
+    *,
+    author: Path,
+    templates: Path,
+    others: Mapping[str, Results] = {},
+    history: History = NOTHING_KNOWN,
+    stale: Sequence[str] = (),
+) -> str:
+    """A draft as a page for a screen, without the PDF and its trail, which take longer.
+
+    Args and Raises as of `build`.
+    """
+    with limits.within():
+        text, signed, sheet = texts.read(source), authors.read(author), Sheet()
+        beside = _beside(text, others)
+        ledger = provenance.Ledger(results, beside, history, stale=tuple(stale))
+        env = render.environment(templates)
+        words = Words.over(ledger, text, templates, sheet, draft=True)
+        paper = render.paper(env, text, words, signed)
+        return render.arrange(env, paper, sheet, "screen", trail="{}")
 
 
 def moved(built: Built, out: Path) -> Built:
