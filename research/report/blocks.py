@@ -44,6 +44,8 @@ class Blocks:
             yield self._figure(content)
         elif kind == "Div":
             yield self._table(content)
+        elif kind == "Table" and content[1][1]:
+            yield self._captioned(content)
         elif kind in ("Para", "Plain"):
             yield from self._paragraph(content or [])
         else:
@@ -167,6 +169,20 @@ class Blocks:
             )  # fmt: skip
 
         return self._float(f"name={name}" if name else "{.table", name, wide, make)
+
+    def _captioned(self, content: Any) -> Block:
+        """A table that the author wrote, under a caption: numbered, and called by its id."""
+        (anchor, classes, pairs), caption = content[0], _line(content[1][1])
+        name, wide = anchor.removeprefix("tab:"), "wide" in classes
+
+        def make() -> str:
+            _check_known("a table with a caption", dict(pairs), (), classes, ("wide",))
+            if name in ("", anchor):
+                raise UserError("a caption ends with the table's id: ': Caption {#tab:comparison}'")
+            body = self._words_table(content)
+            return self._words.own_table(name, caption=self._written(caption), body=body, wide=wide)
+
+        return self._float(f"#{anchor}" if anchor else _first_word(caption), name, wide, make)
 
     def _column(self, table: str, cells: Mapping[str, Sequence[Node]]) -> tuple[str, Column]:
         told = {key: pandoc.plain(cell).strip() for key, cell in cells.items()}

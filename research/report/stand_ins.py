@@ -195,6 +195,10 @@ class Rehearsed(Words):
         heads = [one.heading if isinstance(one, Column) else one for one in columns.values()]
         return self._block(f"tab-{name}", label, caption, *heads, wide=wide)
 
+    def own_table(self, name: str, *, caption: str, body: str, wide: bool = False) -> str:
+        label = self._labelled("tab", name, "Table")
+        return self._block(f"tab-{name}", label, caption, body, wide=wide)
+
     def picture(
         self, path: str, *, caption: str, alt: str = "", wide: bool = False, share: float = 0.0,
         page: int = 1,

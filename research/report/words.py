@@ -172,6 +172,17 @@ class Words(Values):
 
         return self.slots.put_block(render, "wide" if wide else "float")
 
+    def own_table(self, name: str, *, caption: str, body: str, wide: bool = False) -> str:
+        """A table that the author wrote, numbered, its caption above."""
+        label = self._label("tab", name, "Table")
+
+        def render() -> str:
+            told = f"<figcaption>{label}. {self._inline(caption)}</figcaption>"
+            kind = "wide" if wide else "float"
+            return f'<figure class="table {kind}" id="tab-{name}">{told}{body}</figure>'
+
+        return self.slots.put_block(render, "wide" if wide else "float")
+
     def col(
         self, heading: str, format: str | None = None, *, best: Any = None,
         labels: Mapping[str, str] | None = None, spread: bool = True,

@@ -196,6 +196,18 @@ def test_a_table(speak: Speak) -> None:
     assert "PCA" not in text and made.kinds[1] == "wide"
 
 
+def test_a_table_of_the_author_s_under_a_caption(speak: Speak) -> None:
+    made = speak(
+        "| | ours |\n|:--|--:|\n| error | {mse_transpose:.3f} |\n\n"
+        ": *Both* of {run.seeds:# seed}. {#tab:both .wide}\n\nSee @tab:both.\n\n"
+        "| no | caption |\n|---|---|\n| a | b |"
+    )
+    text = made.text.replace(SPACE, " ")
+    assert "Table 1. Both of 3 seeds." in text and "See Table 1." in text
+    assert 'class="table wide" id="tab-both"' in made.html and "0.012" in made.text
+    assert made.kinds[1:] == ["wide", "text", "text"] and text.count("Table") == 2
+
+
 def test_formulas(speak: Speak) -> None:
     made = speak(r"Let $\frac{a}{b}$ be, $$x = \frac{1}{2}.$$ and on; \$x is no formula.")
     assert made.kinds[1:4] == ["text", "formula", "text"]
