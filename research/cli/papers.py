@@ -59,7 +59,7 @@ def _watch(entry: studies.Entry, run: Summary, store: Store, wanted: Paper) -> N
         built = _made(record, given, False, out)
         return "\n".join([f"{built.pdf}: {built.pages} pages", *(f"  {gap}" for gap in built.gaps)])
 
-    page = preview.Page(read(paths.TEMPLATES / "watch.js"))
+    page = preview.Page(read(paths.template(paths.TEMPLATES, "watch.js")))
     with preview.serving(page, wanted.port) as address:
         print(f"{address} shows {entry.slug}.md whenever it is saved; Ctrl-C ends it", flush=True)
         folders, written = [paths.PAPER, paths.TEMPLATES], [out, out.with_suffix(".html")]

@@ -188,7 +188,7 @@ class Blocks:
         for key in (table, f"{table}.{column}"):
             own = names.get(key)
             found |= {} if own is None or isinstance(own, str) else dict(own)
-        return {word: self._reader.label(name) for word, name in found.items()}
+        return {word: self._reader.braces.label(name) for word, name in found.items()}
 
     # --- the rest --------------------------------------------------------------------------------
 

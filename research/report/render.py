@@ -21,8 +21,9 @@ from research.report.authors import Authors
 from research.report.blocks import Blocks
 from research.report.language import Head, Reader
 from research.report.layout import Plan, Sheet
-from research.report.misses import Placed, at, miss, place_of, text_of
+from research.report.misses import Placed, at, miss
 from research.report.source import Block, Source
+from research.report.typed import column_of, line_of_quoted, lines_of, place_of_quoted, typed
 from research.report.words import Words
 
 Medium = Literal["galley", "print", "screen"]
@@ -33,13 +34,6 @@ _BEFORE_ELEMENT = re.compile("([ \u00a0])(<[a-z])")
 FAULTS = (UserError, TemplateError, TypeError, ValueError, ArithmeticError, RecursionError,
           MemoryError)  # fmt: skip
 """what a template raises for a mistake in it"""
-
-_NO_PROSE = re.compile(
-    r"""<!--.*?--> | \{\{.*?\}\} | \{%.*?%\} | \{\#.*?\#\}
-      | \[[^\]\n]*\]\{[^}]*\} | \]\([^)\s]*\) | \{[^{}]*\}
-      | (`+).+?\1 | \$\$.+?\$\$ | \$[^$\n]+\$ | ^[ \t]*\d+[.)](?=\s)""",
-    re.DOTALL | re.MULTILINE | re.VERBOSE,
-)
 
 
 @dataclass(frozen=True)
@@ -195,7 +189,7 @@ def _line(error: Exception, path: Path) -> int | None:
 
 def line_at(error: Exception, source: Source) -> int | None:
     """The line that an error names, or the first one that holds what it quotes."""
-    return _line(error, source.path) or _line_of_quoted(str(error), source)
+    return _line(error, source.path) or line_of_quoted(str(error), source)
 
 
 def told(error: Exception) -> str:
@@ -250,7 +244,7 @@ def paper(
     except Placed:
         raise
     except UserError as error:
-        line, column = _place_of_quoted(str(error), source)
+        line, column = place_of_quoted(str(error), source)
         raise at(source.path, line, str(error), column) from None
     for piece in [title, *(block.html for block in named.values())]:
         _check(piece, source)
@@ -374,44 +368,3 @@ def _check(html: str, source: Source) -> None:
         number, line = found[0]
         place = next(iter(lines_of(number, source)), None)
         raise at(source.path, place, typed(number, line), column_of(number, source, place))
-
-
-def typed(number: str, line: str) -> str:
-    """The message for a number that no word printed; `line` is where it stands, as printed."""
-    return (
-        f"the number {number} is typed into the text, where nothing vouches for it: '{line}'. "
-        'Print it as {name}, or write [0.1]{@source} or [0.1]{by="reason"} for one not measured'
-    )
-
-
-def lines_of(number: str, source: Source) -> list[int]:
-    """The lines where a number stands between words, or else within them, as in a caption."""
-    for text in (_prose(source.text), source.text, text_of(source.path)):
-        lines = enumerate(text.splitlines(), start=1)
-        if found := [place for place, line in lines if number in literals.numbers(line)]:
-            return found
-    return []
-
-
-def column_of(number: str, source: Source, line: int | None) -> int | None:
-    """The column in which a number is typed; the former words have none."""
-    if line is None or not source.braces:
-        return None
-    return source.text.split("\n")[line - 1].find(number) + 1 or None
-
-
-def _prose(text: str) -> str:
-    """The text with its words, code and formulas blanked, to look for what stands between them."""
-    return _NO_PROSE.sub(lambda match: "…" + "\n" * match[0].count("\n"), text)
-
-
-def _line_of_quoted(message: str, source: Source) -> int | None:
-    return _place_of_quoted(message, source)[0]
-
-
-def _place_of_quoted(message: str, source: Source) -> tuple[int | None, int | None]:
-    """Where the first thing stands that a message quotes; the former words have no columns."""
-    quoted = [text for text in message.split("'")[1::2] if len(text) > 2]  # fewer stand anywhere
-    found = next((text for text in quoted if text in source.text), None)
-    line, column = place_of(source.text, found) if found else (None, None)
-    return line, column if source.braces else None
