@@ -50,9 +50,8 @@ def test_the_table_has_what_was_tested_and_decided(tmp_path: Path) -> None:
     assert written == as_csv(read_claims(tmp_path))
     first, second = csv.DictReader(io.StringIO(written))
     assert tuple(first) == COLUMNS
-    assert (float(first["effect"]), float(first["low"]), float(first["p_adjusted"])) == (
-        0.4, pytest.approx(0.3), 0.06,
-    )  # fmt: skip
+    told = [float(first[column]) for column in ("effect", "low", "p_adjusted")]
+    assert told == pytest.approx([0.4, 0.3, 0.06])
     assert [first["outcome"], second["outcome"]] == ["undecided", "undecided"]
 
 

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
 
 from research.data import Dataset, Split, batches
-from research.methods.activations import activation_maps, describe, kernels, save_sheet
 from research.methods.classification import scores
 from research.methods.distances import (
     ClassDistances,
@@ -97,29 +96,6 @@ def accuracy_with_dropout(model: CnnA, split: Split) -> float:
             right += int((model(images).argmax(1) == labels).sum())
         model.eval()
     return right / len(split)
-
-
-# --- what the layers hold ------------------------------------------------------------------------
-
-
-def measure_layers(model: CnnA, sample: Tensor, log: Log) -> None:
-    """Kernels of both convolutions, and the output of every layer for one image."""
-    weights = {short(name): w.numpy() for name, w in kernels(model).items() if w.ndim == 4}
-    maps = {short(name): m[0].numpy() for name, m in activation_maps(model, sample).items()}
-    # dropout is off and flattening changes no value
-    maps = {name: m for name, m in maps.items() if not name.startswith(("dropout", "flatten"))}
-    for kind, layers in {"kernels": weights, "activations": maps}.items():
-        log.arrays(kind, **layers)
-        for name, values in layers.items():
-            np.save(log.path(f"{kind}/{name}.npy"), values)
-            if values.ndim > 1:
-                save_sheet(log.path(f"{kind}/{name}.png"), values)
-    log.arrays("sample", image=sample[0].cpu().numpy())
-    log.table("layers", Table.of([{"layer": name} | describe(m) for name, m in maps.items()]))
-
-
-def short(layer: str) -> str:
-    return layer.split(".")[-1]
 
 
 # --- what skipping two ReLUs changes -------------------------------------------------------------
@@ -262,7 +238,16 @@ def distances_of(
         )  # fmt: skip
         log.number(f"ratio_{name}_{metric}", one.ratio)
         log.number(f"auroc_{name}_{metric}", auroc(one))
+    pair = [data.class_index(one) for one in config.pair]
+    log.number(f"pair_rank_{name}", rank_of(found["mse"].means, *pair))
     return found
+
+
+def rank_of(means: Array, first: int, second: int) -> int:
+    """How many pairs of different classes are as far apart as this one or farther, itself among
+    them. means: (C, C), symmetric"""
+    between = means[np.triu_indices(len(means), 1)]
+    return int((between >= means[first, second]).sum())
 
 
 def row(distances: ClassDistances) -> dict[str, Cell]:
@@ -346,16 +331,18 @@ def measure_pairs(
         for n, (i, j) in enumerate(pairs)
     ]))  # fmt: skip
     for name in ("pixels", "trained"):
-        log.number(f"parted_{name}", float(np.mean([
-            parted(one(test)[list(indices)], same) for one in spaces[name]
-        ])))  # fmt: skip
+        margins = [margin(one(test)[list(indices)], same) for one in spaces[name]]
+        log.number(f"parted_{name}", float(np.mean([one > 1 for one in margins])))
+        log.number(f"margin_{name}", over_networks(name, "margin", margins))
+    classes = len(data.classes)
+    log.number("class_pairs", classes * (classes - 1) // 2)
 
 
-def parted(four: Array, same: Sequence[bool]) -> bool:
-    """Whether each pair of one class is closer than every pair of two, by mse."""
+def margin(four: Array, same: Sequence[bool]) -> float:
+    """Least distance of two classes over the largest of one, by mse; above 1 the classes part."""
     distances = pairwise(four, four, "mse")[np.triu_indices(len(four), 1)]
     inside = np.array(same)
-    return bool(distances[inside].max() < distances[~inside].min())
+    return float(distances[~inside].min() / max(distances[inside].max(), 1e-300))
 
 
 # --- maps ----------------------------------------------------------------------------------------
