@@ -20,7 +20,7 @@ from research.models.inference import predict
 from research.records import Results, Table
 from research.tracking import Log
 from research.training.cache import obtain
-from research.training.loop import placed
+from research.training.loop import Training, placed
 
 
 @dataclass(frozen=True)
@@ -83,14 +83,9 @@ def train(width: int, seed: int, data: Dataset, config: Config, log: Log) -> flo
     model = placed(network(width, data), config.train)
     optimiser = torch.optim.Adam(model.parameters(), lr=config.train.lr)
     obtain(
-        model,
-        data.train,
-        cross_entropy,
-        optimiser,
-        config.train,
+        Training(model, data.train, cross_entropy, optimiser, config.train, seed=seed),
         name=name(width, seed),
         params={"width": width, "seed": seed},
-        seed=seed,
         log=log,
     )
     return scores(predict(model, data.test), data.test.labels)["accuracy/test"]
