@@ -16,7 +16,7 @@ from research.cli import needs, projects
 from research.errors import UserError
 from research.grading import audit
 from research.machine import environment
-from research.report import render
+from research.report import render, source
 from research.report.citations import bibliography
 from research.tracking import staleness
 from tests.samples import a_run
@@ -197,11 +197,12 @@ def test_templates_are_overridden_file_by_file(project: Path) -> None:
     assert title().render() == "mine"
     assert paths.template(paths.TEMPLATES, "title.html.jinja") == own
     assert paths.template(paths.TEMPLATES, "text.css") == paths.PACKAGED / "text.css"
-    bibliography(paths.TEMPLATES).number("lecun1998")
+    text = source.read(write(project / "paper/x.md", "---\ntitle: X\n---\n\n## Abstract\n\nX.\n"))
+    bibliography(text, paths.TEMPLATES).number("lecun1998")
     write(project / "templates/references.bib", "@misc{mine, title = {Mine}}")
-    assert bibliography(paths.TEMPLATES).number("mine") == 1
+    assert bibliography(text, paths.TEMPLATES).number("mine") == 1
     with pytest.raises(UserError, match="no entry"):
-        bibliography(paths.TEMPLATES).number("lecun1998")
+        bibliography(text, paths.TEMPLATES).number("lecun1998")
     write(project / "templates/audit/index.html.jinja", "{{ rows }} in mine")
     assert render.page(paths.TEMPLATES, "audit", "index.html.jinja", rows=3) == "3 in mine"
 
@@ -225,7 +226,7 @@ def test_a_new_project_overwrites_nothing(
     made = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     assert {path.relative_to(folder).as_posix() for path in made} == {
         ".gitignore", "Makefile", "README.md", "paper/author.toml", "paper/width.md",
-        "studies/width.py", "templates/references.bib",
+        "paper/references.bib", "studies/width.py",
     }  # fmt: skip
     assert (folder / "README.md").read_text().startswith("# mypaper\n")
     assert len((folder / "Makefile").read_text().splitlines()) == 6
