@@ -7,7 +7,8 @@ from research.errors import UserError
 
 REPORT = ("jinja2", "markdown_it", "pikepdf", "pypandoc", "pypdfium2", "weasyprint", "ziamath")
 TRACK = ("mlflow",)
-PARTS = {"report": REPORT, "track": TRACK}
+CLUSTER = ("submitit",)
+PARTS = {"cluster": CLUSTER, "report": REPORT, "track": TRACK}
 """optional part of the project -> the modules that it brings"""
 
 
