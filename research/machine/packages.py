@@ -4,11 +4,13 @@ import importlib.util
 from collections.abc import Sequence
 
 from research.errors import UserError
+from research.paths import SOURCE
 
 REPORT = ("jinja2", "markdown_it", "pikepdf", "pypandoc", "pypdfium2", "weasyprint", "ziamath")
 TRACK = ("mlflow",)
 CLUSTER = ("submitit",)
-PARTS = {"cluster": CLUSTER, "report": REPORT, "track": TRACK}
+ARCHIVE = ("mlcroissant", "rocrate")
+PARTS = {"archive": ARCHIVE, "cluster": CLUSTER, "report": REPORT, "track": TRACK}
 """optional part of the project -> the modules that it brings"""
 
 
@@ -23,6 +25,6 @@ def need(modules: Sequence[str], what: str) -> None:
         return
     parts = ",".join(part for part, own in PARTS.items() if set(own) & set(lacking))
     listed = ", ".join(lacking)
-    raise UserError(
-        f"{what} needs {listed}, which this Python lacks: make setup, or pip install '.[{parts}]'"
-    )
+    here = (SOURCE / "pyproject.toml").is_file()
+    install = "make setup, or pip install '." if here else "pip install 'research-report-generator"
+    raise UserError(f"{what} needs {listed}, which this Python lacks: {install}[{parts}]'")

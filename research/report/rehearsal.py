@@ -10,9 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from research.errors import UserError
+from research.paths import template
 from research.provenance import literals
-from research.report import authors, formulas, markdown, pdf, pictures, render, ways
-from research.report.citations import Citations
+from research.report import authors, formulas, pdf, pictures, render, ways
+from research.report import source as texts
+from research.report.citations import Citations, bibliography
 from research.report.misses import at, line_of, miss, text_of
 from research.report.stand_ins import Rehearsed, Whatever
 
@@ -34,11 +36,11 @@ def mistakes(source: Path, *, author: Path, templates: Path, studies: Sequence[s
     with found.told():
         signed = authors.read(author)
         found.glyphs(author.name, *signed.single().values())
-    with found.told():
-        Citations(templates / "references.bib")
     _check_templates(templates, found)
     with found.told():
-        text = markdown.read(source)
+        text = texts.read(source)
+        with found.told():
+            bibliography(text, templates)
         _check_head(text, studies, found)
         with found.told():
             _rehearse(text, templates, found)
@@ -84,13 +86,13 @@ def _check_templates(templates: Path, found: _Found) -> None:
         except render.FAULTS as error:
             line = getattr(error, "lineno", None)
             message = str(getattr(error, "message", error))
-            found.place(templates / name, line, f"this is no template: {message}")
+            found.place(template(templates, name), line, f"this is no template: {message}")
 
 
 _FURNITURE = ("title", "foot", "compute")
 
 
-def _check_head(text: markdown.Source, studies: Sequence[str], found: _Found) -> None:
+def _check_head(text: texts.Source, studies: Sequence[str], found: _Found) -> None:
     """The front matter: studies that are read, and numbers in title and keywords."""
     whole = text_of(text.path)
     for study in text.reads:
@@ -103,8 +105,11 @@ def _check_head(text: markdown.Source, studies: Sequence[str], found: _Found) ->
     found.glyphs(text.path.name, text.title, *text.keywords)
 
 
-def _rehearse(text: markdown.Source, templates: Path, found: _Found) -> None:
-    env, citations = render.environment(templates), Citations(templates / "references.bib")
+def _rehearse(text: texts.Source, templates: Path, found: _Found) -> None:
+    env, citations = render.environment(templates), bibliography(text, templates)
+    if text.braces:
+        _hear(text, citations, found)
+        return
     first = Rehearsed(text, citations)
     try:
         code = formulas.set_aside(pictures.as_words(text.text), first.formula)
@@ -122,6 +127,16 @@ def _rehearse(text: markdown.Source, templates: Path, found: _Found) -> None:
     _gather(spoken, found)
     with found.told():
         _check_references(citations)
+
+
+def _hear(text: texts.Source, citations: Citations, found: _Found) -> None:
+    words = Rehearsed(text, citations)
+    words.hear()
+    for mistake in words.mistakes:
+        found.add(str(mistake), getattr(mistake, "line", None))
+    _gather([words], found)
+    with found.told():
+        words.listed()
 
 
 def _gather(spoken: Sequence[Rehearsed], found: _Found) -> None:

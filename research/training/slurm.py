@@ -153,11 +153,12 @@ def _environment(threads: int) -> list[str]:
         "OMP_NUM_THREADS": str(threads),
         "RESEARCH_RUNS": str(paths.RUNS),
         "RESEARCH_DATA": str(paths.DATA),
+        "RESEARCH_ROOT": str(paths.ROOT),
     }
     lines = [f"export {name}={shlex.quote(value)}" for name, value in values.items()]
     return [
         *lines,
-        f'export PYTHONPATH={shlex.quote(str(paths.ROOT))}"${{PYTHONPATH:+:$PYTHONPATH}}"',
+        f'export PYTHONPATH={shlex.quote(str(paths.SOURCE))}"${{PYTHONPATH:+:$PYTHONPATH}}"',
     ]
 
 

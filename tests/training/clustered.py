@@ -14,6 +14,7 @@ from research.data import Split, random_flip
 from research.errors import UserError
 from research.tracking import Log
 from research.training.cache import obtain
+from research.training.loop import Training
 
 SETTINGS = Train(epochs=3, batch=8, lr=0.1, device="cpu", precision="float32")
 NAMES = ["a", "b", "c", "after"]
@@ -51,10 +52,11 @@ def train(name: str, data: Split, config: Config, log: Log) -> nn.Module:
         return {"loss/test": 1.0}
 
     optimiser = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
-    return obtain(
-        model, data, objective, optimiser, config.train, name=name, params={},
-        seed=NAMES.index(name), log=log, evaluate=evaluate, snapshots=[1],
+    training = Training(
+        model, data, objective, optimiser, config.train,
+        seed=NAMES.index(name), evaluate=evaluate,
     )  # fmt: skip
+    return obtain(training, name=name, params={}, log=log, snapshots=[1])
 
 
 def study(config: Config, log: Log) -> None:
