@@ -28,6 +28,8 @@ class Stored:
     """Id of the run, or its beginning; without it the newest full run, else the newest other."""
     log: str | None = None
     """Where the runs are kept, as for `research run`."""
+    experiment: str | None = None
+    """In which experiment of a server, as for `research run`."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def stored(
 ) -> tuple[studies.Entry, S, Store, Summary | None]:
     entry = studies.entry(positional(args, f"research {verb} STUDY"))
     chosen: S = parse(kind, args[1:], f"research {verb} {entry.slug}")
-    store = open_store(chosen.log)
+    store = open_store(chosen.log, chosen.experiment)
     found = store.find(chosen.run) if chosen.run else newest(store.runs(entry.slug))
     if found and found.study != entry.slug:
         raise UserError(f"run {found.id} is of the study '{found.study}', not of '{entry.slug}'")

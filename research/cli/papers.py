@@ -26,6 +26,7 @@ def report(args: list[str]) -> None:
     entry, chosen, store, found = stored(args, "report", Paper)
     needs.pdf(paths.PAPER)
     how = ["--jobs", str(chosen.jobs), *(["--log", chosen.log] if chosen.log else [])]
+    how += ["--experiment", chosen.experiment] if chosen.experiment else []
     if found is None:
         _check_before_training(entry, store, chosen)
         found = run_study(entry, how)
