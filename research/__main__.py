@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import TextIO
 
 from research import studies
-from research.cli import checks, needs, papers, runs
+from research.cli import adoption, checks, needs, papers, runs
 from research.errors import UserError, in_a_line
 from research.passwords import hidden
 from research.paths import ROOT
@@ -23,6 +23,7 @@ Verb = Callable[[list[str]], int | None]
 
 VERBS: dict[str, Verb] = {
     "run": runs.run,
+    "adopt": adoption.adopt,
     "report": papers.report,
     "verify": checks.verify,
     "sign": checks.sign,

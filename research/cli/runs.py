@@ -10,6 +10,7 @@ from research.cli import needs
 from research.cli.flags import Stored, parse, positional, settings, stored, value_of
 from research.errors import UserError
 from research.tracking import Summary, open_store
+from research.tracking.log import ADOPTED
 
 
 def run(args: list[str]) -> None:
@@ -64,6 +65,8 @@ def redraw(args: list[str]) -> None:
     entry, _, _, found = stored(args, "redraw", Stored)
     if found is None:
         raise UserError(f"there is no finished run of '{entry.slug}': make run-{entry.slug}")
+    if found.preset == ADOPTED:
+        raise UserError(f"'{entry.slug}' has figures of adopted runs: research adopt draws them")
     from research import launch
 
     print(f"run {found.id}: drew {', '.join(launch.redraw(entry, found))}")
