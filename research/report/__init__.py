@@ -23,8 +23,9 @@ from research.provenance.attachment import Attached
 from research.provenance.cohort import History, Past
 from research.records import Results, damage
 from research.report import anonymous as hidden
-from research.report import authors, limits, markdown, pdf, pictures, render
-from research.report.citations import Citations
+from research.report import authors, limits, pdf, pictures, render
+from research.report import source as texts
+from research.report.citations import style_beside
 from research.report.layout import Plan, Sheet
 from research.report.words import Words
 
@@ -98,7 +99,7 @@ def build(
         UserError: anything in the sources, the record or the layout that is not fit to print.
     """
     with _uncollected(), limits.within():
-        text, told = markdown.read(source), authors.read(author)
+        text, told = texts.read(source), authors.read(author)
         beside = _beside(text, others)
         if anonymous:
             beside = {study: hidden.cleaned(other) for study, other in beside.items()}
@@ -114,7 +115,7 @@ def build(
 
 def _build(
     ledger: provenance.Ledger,
-    text: markdown.Source,
+    text: texts.Source,
     out: Path,
     signed: authors.Authors,
     templates: Path,
@@ -126,8 +127,7 @@ def _build(
     clock, sheet, results = _Clock(), Sheet(), ledger.results
     ended = results.run.ended
     with clock.part("text"):
-        citations = Citations(templates / "references.bib")
-        words = Words(ledger, citations, sheet, draft=draft, folder=text.path.parent)
+        words = Words.over(ledger, text, templates, sheet, draft=draft)
         env = render.environment(templates)
         paper = render.paper(env, text, words, signed)
     with clock.part("layout"):
@@ -167,7 +167,7 @@ def moved(built: Built, out: Path) -> Built:
     return dataclasses.replace(built, pdf=out, html=html)
 
 
-def _beside(text: markdown.Source, others: Mapping[str, Results]) -> dict[str, Results]:
+def _beside(text: texts.Source, others: Mapping[str, Results]) -> dict[str, Results]:
     """The records of the studies that the front matter names."""
     for study in text.reads:
         if study not in others:
@@ -179,7 +179,7 @@ def _beside(text: markdown.Source, others: Mapping[str, Results]) -> dict[str, R
 
 def reads(source: Path) -> tuple[str, ...]:
     """The studies of which a write-up reads a run beside its own. Raises UserError as `build`."""
-    return markdown.read(source).reads
+    return texts.read(source).reads
 
 
 @contextmanager
@@ -216,16 +216,21 @@ def differences(
 def _sources(source: Path, author: Path, templates: Path) -> list[Path]:
     """What a write-up is made of, beside the record."""
     looks = [path for path in templates.iterdir() if path.is_file() and path.suffix != ".md"]
-    return [source, author, *_pictures(source), *sorted(looks)]
+    return [source, author, *_files_beside(source), *sorted(looks)]
 
 
-def _pictures(source: Path) -> list[Path]:
-    """The author's pictures, as far as they are there; a build tells of the others."""
+def _files_beside(source: Path) -> list[Path]:
+    """The author's pictures, bibliography and style, as far as they are there; a build tells of
+    the others."""
     try:
-        named = pictures.named(markdown.read(source).text)
+        read = texts.read(source)
     except UserError:
         return []
-    return sorted({path for name in named if (path := source.parent / name).is_file()})
+    named = pictures.in_text(read.text) if read.braces else pictures.named(read.text)
+    found = {path for name in named if (path := source.parent / name).is_file()}
+    if read.bibliography and (own := source.parent / read.bibliography).is_file():
+        found |= {own, *style_beside(own, read.style)}
+    return sorted(found)
 
 
 def _record(trail: dict[str, Any]) -> Attached:

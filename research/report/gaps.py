@@ -35,6 +35,14 @@ class Draft:
         if str(gap) not in self.gaps:
             self.gaps.append(str(gap))
 
+    def in_line(self, gap: GapError) -> str:
+        """A slot for the box within a line."""
+        return self._slots.put(lambda: self.boxed(gap), str(gap))
+
+    def block(self, gap: GapError, name: str, wide: bool) -> str:
+        """A slot for the box in the place of a figure or table."""
+        return self._block(name, self.boxed(gap), wide)
+
     def boxed(self, gap: GapError) -> str:
         """The box within a line, as HTML."""
         self.note(gap)

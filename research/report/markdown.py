@@ -1,20 +1,18 @@
 """A write-up's source: front matter, and Markdown turned into a flat list of blocks."""
 
-import html
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal
 from urllib.parse import quote
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from research.errors import UserError
-from research.report.misses import at, miss, text_of
+from research.report.misses import at, miss
 from research.report.slots import MARK, Slots
+from research.report.source import Block, Source, slug
 
 _FRONT = re.compile(r"\A---\n(.*?)\n---[ \t]*(?:\n|\Z)", re.DOTALL)
 _KEYS = ("title", "keywords", "reads")
@@ -25,42 +23,8 @@ _NESTING = 20 * DEEPEST
 """Elements within each other that the parser reads; of what lies deeper it would say nothing."""
 
 
-@dataclass(frozen=True)
-class Source:
-    """A write-up as it was read; `text` has its front matter blanked, so that lines keep count."""
-
-    path: Path
-    title: str
-    """as Markdown, in which formulas may stand; so are the keywords"""
-    keywords: tuple[str, ...]
-    text: str
-    reads: tuple[str, ...] = ()
-    """studies of which a run is read beside the paper's own"""
-
-
-@dataclass(frozen=True)
-class Block:
-    """A direct child of the page's two columns.
-
-    Attributes:
-        html: with slots.
-        kind: `float` and `wide` never break and may move, in a column or across the page.
-        section: the heading under which it stands, for messages.
-    """
-
-    html: str
-    kind: Literal["text", "heading", "formula", "float", "wide"]
-    section: str
-
-
-def read(path: Path) -> Source:
-    """Reads a write-up. Raises UserError for a missing file, front matter or title."""
-    if not path.is_file():
-        raise UserError(
-            f"no write-up at {path.name}: a study's text is a Markdown file of that name"
-        )
-    # a lone carriage return ends no line, and Markdown would take it for the end of one
-    text = text_of(path).replace("\r", " ")
+def read(path: Path, text: str) -> Source:
+    """Reads a write-up in the former words. Raises UserError for front matter or title."""
     front = _FRONT.match(text)
     if not front:
         raise at(path, 1, "a write-up begins with '---', a line 'title: …' and '---'")
@@ -218,8 +182,3 @@ def _count(tag: str, counts: list[int]) -> str:
         return str(counts[0])
     counts[1] += 1
     return f"{counts[0]}.{counts[1]}"
-
-
-def slug(text: str) -> str:
-    """A heading as an anchor: 'The code itself' -> 'the-code-itself'."""
-    return re.sub(r"[^a-z0-9]+", "-", html.unescape(text).lower()).strip("-")

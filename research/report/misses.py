@@ -26,10 +26,28 @@ def text_of(path: Path) -> str:
         raise at(path, None, f"it cannot be read: {error.strerror}") from None
 
 
-def at(path: Path, line: int | None, message: str) -> UserError:
+class Placed(UserError):  # noqa: N818 - a user's mistake, told like any other
+    """A mistake whose message begins with its place.
+
+    Attributes:
+        line: in the write-up, where it is known.
+    """
+
+    line: int | None = None
+
+
+def at(path: Path, line: int | None, message: str, column: int | None = None) -> UserError:
     """The message with the place in the write-up in front, where one is known."""
     place = f"{path.name}:{line}" if line else path.name
-    return UserError(f"{place}: {message}")
+    told = Placed(f"{place}:{column}: {message}" if line and column else f"{place}: {message}")
+    told.line = line
+    return told
+
+
+def place_of(text: str, needle: str) -> tuple[int | None, int | None]:
+    """Line and column of the first place that holds `needle`, counted from 1."""
+    line = line_of(text, needle)
+    return line, text.split("\n")[line - 1].index(needle) + 1 if line else None
 
 
 def line_of(text: str, needle: str) -> int | None:

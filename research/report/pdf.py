@@ -26,7 +26,7 @@ from research.provenance.attachment import Attached
 from research.provenance.trail import Place
 from research.records import damage
 from research.report.layout import PX, Piece, Plan, Sheet, anchor, plan
-from research.report.markdown import Block
+from research.report.source import Block
 
 PAGES = range(2, 4)
 """How many pages a paper may have."""

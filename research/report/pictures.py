@@ -1,6 +1,7 @@
 """Pictures of the author's, beside the write-up: `![caption](file.svg)` as a paragraph of its own.
 
-SVG, PNG and JPEG. A picture must hold all that it shows: what an SVG would load or run is refused.
+SVG, PNG, JPEG or a page of a PDF. A picture must hold all that it shows: what an SVG would load or
+run is refused.
 """
 
 import base64
@@ -15,9 +16,15 @@ from xml.etree import ElementTree
 from research import text as texts
 from research.errors import UserError
 from research.provenance.trail import sha256_of
-from research.report.markdown import slug
+from research.report.source import slug
 
-KINDS = {".svg": "image/svg+xml", ".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg"}
+KINDS = {
+    ".pdf": "application/pdf",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+}
 LIMIT = 8_000_000
 """Bytes of a picture at most, which stands in the PDF and in the HTML."""
 
@@ -27,6 +34,7 @@ _PICTURE = re.compile(
         (?:\{(?P<attributes>[^{}%]*%?\s*)\})?\s*""",
     re.VERBOSE,
 )
+_ADDRESS = re.compile(r"\]\(<?([^()<>]+?)>?(?:\s+\"[^\"]*\")?\)")
 _FENCE = re.compile(r" {0,3}(```+|~~~+)")
 _LENGTH = re.compile(r"\s*(\d*\.?\d+)\s*(px|mm|cm|in|pt|pc|em|ex|)\s*")
 _UNITS = {"px": 25.4 / 96, "": 25.4 / 96, "mm": 1.0, "cm": 10.0, "in": 25.4, "pt": 25.4 / 72,
@@ -78,6 +86,11 @@ def named(text: str) -> list[str]:
     return [match["quoted"] or match["path"] for _, match in _lines(text) if match]
 
 
+def in_text(text: str) -> list[str]:
+    """The same of a write-up with values in braces."""
+    return [match[1] for match in _ADDRESS.finditer(text) if Path(match[1]).suffix.lower() in KINDS]
+
+
 def _lines(text: str) -> Iterator[tuple[str, "re.Match[str] | None"]]:
     """Each line, and its picture where it is one; code shows pictures and has none."""
     fence = ""
@@ -121,8 +134,8 @@ def attributes_of(given: str) -> tuple[bool, float]:
 # --- files ---------------------------------------------------------------------------------------
 
 
-def read(folder: Path, path: str) -> Picture:
-    """A picture beside a write-up.
+def read(folder: Path, path: str, page: int = 1) -> Picture:
+    """A picture beside a write-up; of a PDF one page.
 
     Raises:
         UserError: no such file, of another kind or too large, one that cannot be read, or one that
@@ -141,6 +154,8 @@ def read(folder: Path, path: str) -> Picture:
         raise UserError(f"a picture may have at most {LIMIT // 10**6} MB, '{path}' has more")
     if kind == "image/svg+xml":
         size = _of_svg(content, path)
+    elif kind == "application/pdf":
+        size, content, kind = _of_page(content, path, page)
     else:
         size, content, kind = _of_pixels(content, path, kind)
     source = f"data:{kind};base64,{base64.b64encode(content).decode()}"
@@ -163,6 +178,27 @@ def _of_pixels(content: bytes, path: str, kind: str) -> tuple[tuple[float, float
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise UserError(f"the picture '{path}' cannot be read ({error}); save it anew") from None
     return (width * _UNITS["px"], height * _UNITS["px"]), content, kind
+
+
+PDF_DPI = 300
+"""Pixels an inch at which the page of a PDF is drawn, which is what printers resolve."""
+
+
+def _of_page(content: bytes, path: str, page: int) -> tuple[tuple[float, float], bytes, str]:
+    """Size in millimetres and the page as PNG."""
+    import pypdfium2
+
+    try:
+        with pypdfium2.PdfDocument(content) as document:
+            if not 1 <= page <= len(document):
+                pages = f"{len(document)} page{'s' * (len(document) > 1)}"
+                raise UserError(f"the picture '{path}' has {pages}, got page {page}")
+            sheet = document[page - 1]
+            width, height = sheet.get_size()
+            sheet.render(scale=PDF_DPI / 72).to_pil().save(out := io.BytesIO(), "png")
+    except pypdfium2.PdfiumError as error:
+        raise UserError(f"the picture '{path}' cannot be read ({error}); save it anew") from None
+    return (width * _UNITS["pt"], height * _UNITS["pt"]), out.getvalue(), "image/png"
 
 
 def _of_svg(content: bytes, path: str) -> tuple[float, float]:

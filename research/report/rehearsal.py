@@ -11,9 +11,10 @@ from pathlib import Path
 
 from research.errors import UserError
 from research.provenance import literals
-from research.report import authors, formulas, markdown, pdf, pictures, render, ways
-from research.report.citations import Citations
-from research.report.misses import at, line_of, miss, text_of
+from research.report import authors, formulas, pdf, pictures, render, ways
+from research.report import source as texts
+from research.report.citations import Citations, bibliography
+from research.report.misses import at, line_of, miss, place_of, text_of
 from research.report.stand_ins import Rehearsed, Whatever
 
 MOST_WAYS = 50
@@ -34,11 +35,11 @@ def mistakes(source: Path, *, author: Path, templates: Path, studies: Sequence[s
     with found.told():
         signed = authors.read(author)
         found.glyphs(author.name, *signed.single().values())
-    with found.told():
-        Citations(templates / "references.bib")
     _check_templates(templates, found)
     with found.told():
-        text = markdown.read(source)
+        text = texts.read(source)
+        with found.told():
+            bibliography(text, templates)
         _check_head(text, studies, found)
         with found.told():
             _rehearse(text, templates, found)
@@ -58,8 +59,8 @@ class _Found:
     def add(self, message: str, line: int | None = None) -> None:
         self._at.setdefault(message, (line is not None, line or 0))
 
-    def place(self, path: Path, line: int | None, message: str) -> None:
-        self.add(str(at(path, line, message)), line)
+    def place(self, path: Path, line: int | None, message: str, column: int | None = None) -> None:
+        self.add(str(at(path, line, message, column)), line)
 
     def glyphs(self, name: str, *texts: str) -> None:
         for text in texts:
@@ -90,21 +91,24 @@ def _check_templates(templates: Path, found: _Found) -> None:
 _FURNITURE = ("title", "foot", "compute")
 
 
-def _check_head(text: markdown.Source, studies: Sequence[str], found: _Found) -> None:
+def _check_head(text: texts.Source, studies: Sequence[str], found: _Found) -> None:
     """The front matter: studies that are read, and numbers in title and keywords."""
     whole = text_of(text.path)
     for study in text.reads:
         if study not in studies:
             line = line_of(whole, "reads")
             found.place(text.path, line, str(miss("there is no study", study, studies)))
-    for words in (text.title, *text.keywords):
+    for words in () if text.braces else (text.title, *text.keywords):
         for number in literals.numbers(words):
             found.place(text.path, line_of(whole, words), render.typed(number, words))
     found.glyphs(text.path.name, text.title, *text.keywords)
 
 
-def _rehearse(text: markdown.Source, templates: Path, found: _Found) -> None:
-    env, citations = render.environment(templates), Citations(templates / "references.bib")
+def _rehearse(text: texts.Source, templates: Path, found: _Found) -> None:
+    env, citations = render.environment(templates), bibliography(text, templates)
+    if text.braces:
+        _hear(text, citations, found)
+        return
     first = Rehearsed(text, citations)
     try:
         code = formulas.set_aside(pictures.as_words(text.text), first.formula)
@@ -124,6 +128,16 @@ def _rehearse(text: markdown.Source, templates: Path, found: _Found) -> None:
         _check_references(citations)
 
 
+def _hear(text: texts.Source, citations: Citations, found: _Found) -> None:
+    words = Rehearsed(text, citations)
+    words.hear()
+    for mistake in words.mistakes:
+        found.add(str(mistake), getattr(mistake, "line", None))
+    _gather([words], found)
+    with found.told():
+        words.listed()
+
+
 def _gather(spoken: Sequence[Rehearsed], found: _Found) -> None:
     """What was found on any way; of what the ways have in common, what was found on all."""
     path = spoken[0].source.path
@@ -137,7 +151,8 @@ def _gather(spoken: Sequence[Rehearsed], found: _Found) -> None:
     for line, target in dict.fromkeys(one for words in spoken for one in words.targets):
         if target.replace(":", "-", 1) not in anchors:
             message = str(miss("the text has nothing to refer to as", target, labels))
-            found.place(path, line, message)
+            column = place_of(spoken[0].source.text, f"@{target}")[1]
+            found.place(path, line, message, column)
     _gather_typed(spoken, found)
 
 
@@ -147,10 +162,13 @@ def _gather_typed(spoken: Sequence[Rehearsed], found: _Found) -> None:
     for number, context in dict.fromkeys(one for words in spoken for one in words.typed):
         if number not in left:
             lines = left[number] = render.lines_of(number, source)
-            found.place(source.path, next(iter(lines), None), render.typed(number, context))
+            line = next(iter(lines), None)
+            column = render.column_of(number, source, line)
+            found.place(source.path, line, render.typed(number, context), column)
         elif len(left[number]) > 1:
-            left[number].pop(0)
-            found.place(source.path, left[number][0], render.typed(number, context))
+            line = left[number].pop(0) and left[number][0]
+            column = render.column_of(number, source, line)
+            found.place(source.path, line, render.typed(number, context), column)
 
 
 def _check_references(citations: Citations) -> None:

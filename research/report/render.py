@@ -3,7 +3,7 @@
 import html
 import re
 import traceback
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,9 +17,11 @@ from research.errors import UserError
 from research.provenance import literals
 from research.report import formulas, limits, markdown, pictures
 from research.report.authors import Authors
+from research.report.blocks import Blocks
+from research.report.language import Head, Reader
 from research.report.layout import Plan, Sheet
-from research.report.markdown import Block, Source
-from research.report.misses import at, line_of, miss
+from research.report.misses import Placed, at, miss, place_of, text_of
+from research.report.source import Block, Source
 from research.report.words import Words
 
 Medium = Literal["galley", "print", "screen"]
@@ -32,8 +34,10 @@ FAULTS = (UserError, TemplateError, TypeError, ValueError, ArithmeticError, Recu
 """what a template raises for a mistake in it"""
 
 _NO_PROSE = re.compile(
-    r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}|(`+).+?\1|\$\$.+?\$\$|\$[^$\n]+\$|^[ \t]*\d+[.)](?=\s)",
-    re.DOTALL | re.MULTILINE,
+    r"""<!--.*?--> | \{\{.*?\}\} | \{%.*?%\} | \{\#.*?\#\}
+      | \[[^\]\n]*\]\{[^}]*\} | \]\([^)\s]*\) | \{[^{}]*\}
+      | (`+).+?\1 | \$\$.+?\$\$ | \$[^$\n]+\$ | ^[ \t]*\d+[.)](?=\s)""",
+    re.DOTALL | re.MULTILINE | re.VERBOSE,
 )
 
 
@@ -216,18 +220,17 @@ def paper(
     Raises:
         UserError: a word at fault, no abstract, an untracked number, a reference to nothing.
     """
-    spoken = evaluate(env, source, words)
+    read = _in_braces if source.braces else _in_words
     try:
-        limits.check_text(spoken)
-        blocks, words.sections = markdown.blocks(spoken, words.slots)
-        abstract, body = _abstract(source, blocks)
+        text = read(env, source, words)
+        abstract, body = _abstract(source, text.blocks)
         fill = words.slots.fill
         filled = [_filled(block, fill).html for block in abstract]
         run = words.ledger.results.run
         given = {
             "source": source,
-            "title": Markup(_line_of_words(source.title, words)),
-            "keywords": Markup(", ".join(_line_of_words(one, words) for one in source.keywords)),
+            "title": Markup(fill(text.title.html)),
+            "keywords": Markup(", ".join(fill(one.html) for one in text.keywords)),
             "author": author.block() | {"marked": [*map(Markup, author.marked())]},
             "abstract": Markup("\n".join(filled)),
             "run": run,
@@ -238,25 +241,57 @@ def paper(
         named = {f"b-{n}": _filled(block, fill) for n, block in enumerate(body)}
         given |= {"lone": words.ledger.lone}
         foot, compute = (fill(_furniture(env, name, words, given)) for name in ("foot", "compute"))
+    except Placed:
+        raise
     except UserError as error:
-        raise at(source.path, _line_of_quoted(str(error), source), str(error)) from None
+        line, column = _place_of_quoted(str(error), source)
+        raise at(source.path, line, str(error), column) from None
     for piece in [title, *(block.html for block in named.values())]:
         _check(piece, source)
-    named |= _references(words, len(named))
+    named |= _references(text.references, len(named))
     head = {
-        "title": _bare(source.title),
+        "title": text.title.plain,
         "author": author.block()["name"],
-        "keywords": [_bare(one) for one in source.keywords],
+        "keywords": [one.plain for one in text.keywords],
         "run": run,
     }
     gaps = tuple(words.draft.gaps) if words.draft else ()
     return Paper(title, named, foot, head, compute.strip(), gaps)
 
 
+@dataclass(frozen=True)
+class _Text:
+    """A write-up whose words are spoken; `references` are label, key and HTML of each."""
+
+    title: Head
+    keywords: list[Head]
+    blocks: list[Block]
+    references: list[tuple[str, str, str]]
+
+
+def _in_braces(env: Bounded, source: Source, words: Words) -> _Text:
+    reader = Reader(source, words, words.citations)
+    tree = reader.tree()
+    made = Blocks(reader)
+    found = made.of(tree)
+    words.sections = made.sections
+    return _Text(reader.title, reader.keywords, found, words.listed())
+
+
+def _in_words(env: Bounded, source: Source, words: Words) -> _Text:
+    spoken = evaluate(env, source, words)
+    limits.check_text(spoken)
+    found, words.sections = markdown.blocks(spoken, words.slots)
+    title, *keywords = (
+        Head(_line_of_words(one, words), _bare(one)) for one in (source.title, *source.keywords)
+    )
+    return _Text(title, keywords, found, words.references())
+
+
 def _line_of_words(text: str, words: Words) -> str:
     """A title or keyword as HTML: emphasis, code and formulas are drawn."""
     try:
-        return words.slots.fill(markdown.inline(formulas.set_aside(text, words.formula)))
+        return markdown.inline(formulas.set_aside(text, words.formula))
     except formulas.FormulaError as error:
         raise UserError(f"front matter: {error}") from None
 
@@ -308,44 +343,55 @@ def _furniture(env: Bounded, name: str, words: Words, given: dict[str, Any]) -> 
     return env.get_template(f"{name}.html.jinja", globals=words.vocabulary()).render(given)
 
 
-def _references(words: Words, start: int) -> dict[str, Block]:
-    listed = words.references()
+def _references(listed: Sequence[tuple[str, str, str]], start: int) -> dict[str, Block]:
     if not listed:
         return {}
     heading = Block('<h2 id="sec-references">References</h2>', "heading", "References")
     lines = [
         Block(
-            f'<p class="references" id="ref-{key}"><span class="auto">[{number}]</span> {text}</p>',
+            f'<p class="references" id="ref-{key}">{_labelled(label)}{text}</p>',
             "text",
             "References",
         )
-        for number, key, text in listed
+        for label, key, text in listed
     ]
     return {f"b-{start + n}": block for n, block in enumerate([heading, *lines])}
+
+
+def _labelled(label: str) -> str:
+    return f'<span class="auto">{label}</span> ' if label else ""
 
 
 def _check(html: str, source: Source) -> None:
     found = literals.untracked(html)
     if found:
         number, line = found[0]
-        raise at(source.path, next(iter(lines_of(number, source)), None), typed(number, line))
+        place = next(iter(lines_of(number, source)), None)
+        raise at(source.path, place, typed(number, line), column_of(number, source, place))
 
 
 def typed(number: str, line: str) -> str:
     """The message for a number that no word printed; `line` is where it stands, as printed."""
     return (
         f"the number {number} is typed into the text, where nothing vouches for it: '{line}'. "
-        "Use number(), setting() or fact(), or quoted() or stated() for one not measured"
+        'Print it as {name}, or write [0.1]{@source} or [0.1]{by="reason"} for one not measured'
     )
 
 
 def lines_of(number: str, source: Source) -> list[int]:
     """The lines where a number stands between words, or else within them, as in a caption."""
-    for text in (_prose(source.text), source.text):
+    for text in (_prose(source.text), source.text, text_of(source.path)):
         lines = enumerate(text.splitlines(), start=1)
         if found := [place for place, line in lines if number in literals.numbers(line)]:
             return found
     return []
+
+
+def column_of(number: str, source: Source, line: int | None) -> int | None:
+    """The column in which a number is typed; the former words have none."""
+    if line is None or not source.braces:
+        return None
+    return source.text.split("\n")[line - 1].find(number) + 1 or None
 
 
 def _prose(text: str) -> str:
@@ -354,5 +400,12 @@ def _prose(text: str) -> str:
 
 
 def _line_of_quoted(message: str, source: Source) -> int | None:
+    return _place_of_quoted(message, source)[0]
+
+
+def _place_of_quoted(message: str, source: Source) -> tuple[int | None, int | None]:
+    """Where the first thing stands that a message quotes; the former words have no columns."""
     quoted = [text for text in message.split("'")[1::2] if len(text) > 2]  # fewer stand anywhere
-    return next((line for text in quoted if (line := line_of(source.text, text))), None)
+    found = next((text for text in quoted if text in source.text), None)
+    line, column = place_of(source.text, found) if found else (None, None)
+    return line, column if source.braces else None

@@ -13,13 +13,17 @@ from research.errors import UserError
 from research.provenance import literals
 from research.provenance.formats import measured, plain
 from research.provenance.trail import Ledger
-from research.records import Cell, Number, Results, Run
+from research.records import Cell, Number, Outcome, Results, Run
 from research.report import formulas, limits, markdown, pdf, pictures, render, ways
+from research.report import source as texts
+from research.report.blocks import Blocks
 from research.report.citations import Citations
+from research.report.language import Reader
 from research.report.layout import PX, Sheet
 from research.report.misses import line_of
 from research.report.slots import Kind, Slots
 from research.report.tables import MOST, Column, Wanted, check_most
+from research.report.values import Order
 from research.report.words import Words
 
 
@@ -74,10 +78,11 @@ class Rehearsed(Words):
         targets: (line, target) of each reference.
     """
 
-    def __init__(self, source: markdown.Source, citations: Citations) -> None:
+    def __init__(self, source: texts.Source, citations: Citations) -> None:
         nothing = Results(_no_run(), Path("no-run"))
         ledger = Ledger(nothing, dict.fromkeys(source.reads, nothing))
-        super().__init__(ledger, citations, Sheet())
+        inline = str if source.braces else None
+        super().__init__(ledger, citations, Sheet(), folder=source.path.parent, inline=inline)
         self.source = source
         self.slots = _Safe(self._fault, self._line)
         self.faults: list[tuple[int | None, str]] = []
@@ -85,7 +90,26 @@ class Rehearsed(Words):
         self.typed: list[tuple[str, str]] = []
         self.anchors: set[str] = set()
         self.targets: list[tuple[int | None, str]] = []
+        self.mistakes: list[UserError] = []
         self._template: Any = None
+
+    anything = True
+
+    def hear(self) -> None:
+        """Reads a text with values in braces, every block for some runs with it."""
+        reader = Reader(self.source, self, self.citations, self.mistakes)
+        try:
+            tree = reader.tree()
+            made = Blocks(reader)
+            blocks, self.sections = made.of(tree), made.sections
+            render.check_abstract(blocks)
+        except UserError as error:
+            self.misshapen.append((getattr(error, "line", None), str(error)))
+            return
+        for block in blocks:
+            self._look(self.slots.fill(block.html))
+        for head in (reader.title, *reader.keywords):
+            self._look(self.slots.fill(head.html))
 
     def speak(self, env: Any, way: int, unknown: Mapping[str, Whatever]) -> None:
         """Takes one way through the text."""
@@ -127,7 +151,7 @@ class Rehearsed(Words):
         return self._tracked("number", name, text, text)
 
     def value(self, name: str, default: Any = None) -> Any:
-        self._of(name)
+        self.of(name)
         return Whatever()
 
     def setting(self, name: str, format: str | None = None) -> str:
@@ -141,7 +165,7 @@ class Rehearsed(Words):
         tie: str = "indistinguishable from",
     ) -> str:  # fmt: skip
         for name in (one for one in (a, b) if isinstance(one, str)):
-            self._of(name)
+            self.of(name)
         for words in (less, greater, tie):
             for number in literals.numbers(self.slots.bare(words)):
                 raise UserError(
@@ -151,10 +175,10 @@ class Rehearsed(Words):
         return tie
 
     def claim(self, name: str, *, holds: str, fails: str, undecided: str) -> str:
-        self._of(name)
+        self.of(name)
         branches = {"holds": holds, "fails": fails, "is undecided": undecided}
         for way, branch in branches.items():
-            self._check_branch(name, way, branch)
+            self.check_branch(name, branch, f", where it {way}")
         return self.slots.put(lambda: " ".join(map(self._inline, branches.values())), holds)
 
     def figure(self, name: str, *, caption: str, alt: str | None = None, wide: bool = False) -> str:
@@ -171,17 +195,30 @@ class Rehearsed(Words):
         heads = [one.heading if isinstance(one, Column) else one for one in columns.values()]
         return self._block(f"tab-{name}", label, caption, *heads, wide=wide)
 
-    def picture(self, path: str, caller: Callable[[], str], alt: str, attributes: str) -> str:
-        wide, _ = pictures.attributes_of(attributes)
-        caption = str(caller())
+    def picture(
+        self, path: str, *, caption: str, alt: str = "", wide: bool = False, share: float = 0.0,
+        page: int = 1,
+    ) -> str:  # fmt: skip
         try:
-            name = pictures.read(self.source.path.parent, path).name
+            name = pictures.read(self._folder, path, page).name
         except UserError as error:
             self._fault(line_of(self.source.text, path), error)
             return ""
         return self._block(f"fig-{name}", self._labelled("fig", name, "Figure"), caption, wide=wide)
 
+    def asserted(self, name: str, expected: Outcome, text: str) -> str:
+        self.of(name)
+        return text
+
+    def ordered(self, a: str, order: Order, b: str | float, text: str) -> str:
+        for name in (one for one in (a, b) if isinstance(one, str)):
+            self.of(name)
+        return text
+
     def formula(self, tex: str, display: bool) -> str:
+        if self.source.braces:
+            formulas.image(tex, display, self._sheet.column * PX)
+            return super().formula(tex, display)
         try:
             formulas.image(tex, display, self._sheet.column * PX)
         except UserError as error:
@@ -209,7 +246,8 @@ class Rehearsed(Words):
         return self.slots.put_block(html, kind)
 
     def ref(self, target: str) -> str:
-        self.targets.append((self._line(), target))
+        line = line_of(self.source.text, f"@{target}") if self.source.braces else self._line()
+        self.targets.append((line, target))
         return self.slots.put(lambda: '<span class="auto">…</span>', target)
 
     def _look(self, html: str) -> None:

@@ -152,9 +152,7 @@ def printed(cell: Cell, column: Column, name: str) -> str:
     if isinstance(cell, int | None):
         return plain(cell, column.format)
     if column.format is None:
-        raise UserError(
-            f"column '{name}' holds measured numbers: give it a format, as col(…, '.3f')"
-        )
+        raise UserError(f"column '{name}' holds measured numbers: give it a format, as '.3f'")
     number = cell if isinstance(cell, Number) else Number(cell)
     return measured(number, column.format, spread=column.spread, unit=False)
 

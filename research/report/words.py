@@ -6,20 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from research.errors import GapError, UserError
-from research.provenance import literals
-from research.provenance.entries import Comparison
-from research.provenance.facts import portable
-from research.provenance.formats import DAGGER, measured, outcome, plain
+from research.provenance.formats import DAGGER
 from research.provenance.trail import Exhibit, Ledger, OwnPicture
-from research.records import Cell, Number, Outcome
-from research.report import alternatives, formulas, markdown, pictures, tables, vectors
-from research.report.answers import Answers, certainty
-from research.report.citations import Citations
-from research.report.gaps import Draft
+from research.records import Cell, Number
+from research.report import alternatives, formulas, pictures, tables, vectors
+from research.report.answers import certainty
+from research.report.citations import Citations, bibliography
 from research.report.layout import PX, Sheet
 from research.report.misses import miss
-from research.report.slots import Slots
+from research.report.source import Source
 from research.report.tables import Column, Wanted
+from research.report.values import Values
 
 _CRISP = b'<image image-rendering="crisp-edges" '
 
@@ -27,144 +24,39 @@ SLACK = 0.5
 """Millimetres by which a figure may be wider than its column before it counts as overflowing."""
 
 
-class Words:
-    """The vocabulary of one write-up over one run, and over those that it reads beside it.
-
-    A number, fact or setting of another run is called by its study: `number("fgsm:accuracy")`.
-    Each word returns text with slots; what is printed is entered in the ledger only where the slot
-    is filled, so the trail holds exactly what stands on the page, however often it stands there.
-    """
+class Words(Values):
+    """The vocabulary of one write-up: its values, and figures, tables and references."""
 
     def __init__(
         self, ledger: Ledger, citations: Citations, sheet: Sheet, *, draft: bool = False,
-        folder: Path = Path(),
+        folder: Path = Path(), inline: Callable[[str], str] | None = None,
     ) -> None:  # fmt: skip
         """`folder` is that of the write-up, where its pictures lie."""
-        self.ledger = ledger
+        super().__init__(ledger, draft=draft, inline=inline)
         self._folder = folder
-        self.slots = Slots()
         self.sections: dict[str, str] = {}
-        self.draft = Draft(self.slots) if draft else None
         self._results = ledger.results
-        around = ledger.surroundings
-        runs = {"": ledger.results, **ledger.others}
-        self._told = {study: Answers.of(one, around[one.run.id]) for study, one in runs.items()}
         self._run = ledger.results.run
-        self._citations = citations
+        self.citations = citations
         self._sheet = sheet
         self._labels: dict[str, str] = {}
+
+    @classmethod
+    def over(
+        cls, ledger: Ledger, source: Source, templates: Path, sheet: Sheet, *, draft: bool = False
+    ) -> "Words":
+        """The words of one write-up. Raises UserError where its bibliography cannot be read."""
+        works, folder = bibliography(source, templates), source.path.parent
+        inline = str if source.braces else None
+        return cls(ledger, works, sheet, draft=draft, folder=folder, inline=inline)
 
     def vocabulary(self) -> dict[str, Callable[..., Any]]:
         numbers = (self.number, self.value, self.setting, self.fact, self.quoted, self.stated)
         others = (self.claim, self.compare, self.figure, self.table, self.col, self.ref, self.cite)
-        words = {word.__name__: word for word in (*numbers, *others, self.picture)}
+        named = (*numbers, *others)
+        words: dict[str, Callable[..., Any]] = {word.__name__: word for word in named}
+        words["picture"] = self._called
         return self.draft.forgiving(words) if self.draft else words
-
-    # --- numbers ---------------------------------------------------------------------------------
-
-    def number(
-        self, name: str, format: str = ".3g", *, spread: bool = True, unit: bool = True
-    ) -> str:
-        """A logged number with its 95 % interval, `± half-width` or `[low, high]`, and its unit."""
-        number = self._number(name)
-        text = measured(number, format, spread=spread, unit=unit) + DAGGER * number.lone
-        return self._tracked(
-            "number", name, text, number.value, format=format, **certainty(number),
-            shows={"spread": spread, "unit": unit}, lone=number.lone,
-        )  # fmt: skip
-
-    def value(self, name: str, default: Any = None) -> Any:
-        """The raw value of a logged number or of a fact, for conditions; not to be printed.
-
-        `default` is for what only some runs have, as `config.weights`; without it a miss is an
-        error.
-        """
-        told, own = self._of(name)
-        if own in told.facts and own not in told.numbers:
-            return told.facts[own]
-        if default is not None and own not in told.numbers:
-            return default
-        return self._number(name).value
-
-    def setting(self, name: str, format: str | None = None) -> str:
-        """A setting of the run, spelt like its flag."""
-        told, own = self._of(name)
-        if own not in told.config:
-            raise miss(f"run {told.id[:8]} has no setting", own, told.config)
-        value = portable(told.config[own])
-        return self._tracked("setting", name, plain(value, format), value, format=format)
-
-    def fact(self, name: str, format: str | None = None) -> str:
-        """A fact of the run by its name in `provenance.facts`: preset, device, data.train."""
-        told, own = self._of(name)
-        if own not in told.facts:
-            raise miss(f"run {told.id[:8]} has no fact", own, told.facts)
-        value = told.facts[own]
-        return self._tracked("fact", name, plain(value, format), value, format=format)
-
-    def quoted(self, text: str, key: str) -> str:
-        """A number taken from a source, printed with its citation."""
-        self._citations.number(key)
-        return self._tracked("quoted", key, text, text) + "\u00a0" + self.cite(key)
-
-    def stated(self, text: str, reason: str) -> str:
-        """A number that is the author's own choice; the reason is kept in the provenance.
-
-        Raises:
-            UserError: it looks like a result, which nobody chooses.
-        """
-        if literals.result_like(text):
-            raise UserError(
-                f"'{text}' looks like a result, which is no choice: log it and use number(), or "
-                "quoted() with its source"
-            )
-        return self._tracked("stated", reason, text, text)
-
-    def compare(
-        self, a: str, b: str | float, *, less: str = "lower than", greater: str = "higher than",
-        tie: str = "indistinguishable from",
-    ) -> str:  # fmt: skip
-        """The words that are true of two logged numbers, or of one and a constant.
-
-        `tie` where their 95 % intervals share a point; a number without an interval counts as a
-        point. Otherwise `less` or `greater`, by the values.
-        """
-        first, second = self._number(a), self._number(b) if isinstance(b, str) else Number(b)
-        found = outcome(first, second)
-        self.ledger.comparisons.append(Comparison(a=a, b=b, outcome=found))
-        return {"less": less, "greater": greater, "tie": tie}[found]
-
-    def claim(self, name: str, *, holds: str, fails: str, undecided: str) -> str:
-        """The words that are true of a claim that the study tested.
-
-        Raises:
-            UserError: no such claim, or a number typed into any of the branches, printed or not.
-        """
-        told, own = self._of(name)
-        if own not in told.claims:
-            raise miss(f"run {told.id[:8]} logged no claim", own, told.claims)
-        claim = told.claims[own]
-        branches: dict[Outcome, str] = {"holds": holds, "fails": fails, "undecided": undecided}
-        for way, branch in branches.items():
-            self._check_branch(name, way, branch)
-        chosen = branches[claim.outcome]
-
-        def render() -> str:
-            printed, html = self.slots.plain(chosen), self._inline(chosen)
-            return self.ledger.claim(own, claim, printed, html, run=told.id)
-
-        return self.slots.put(render, chosen)
-
-    def vouch(self) -> str:
-        """Boxes for what the manifests do not vouch for, as HTML; empty where they vouch for all.
-
-        Raises:
-            GapError: they do not, and this is no draft.
-        """
-        gaps = list(self.ledger.unvouched())
-        if self.draft is None and gaps:
-            raise gaps[0]
-        return "".join(f"<p>{self.draft.boxed(gap)}</p>" for gap in gaps) if self.draft else ""
 
     # --- figures and tables ----------------------------------------------------------------------
 
@@ -181,7 +73,7 @@ class Words:
         drawing = self._results.figure(name)
         width = self._sheet.text if wide else self._sheet.column
         if drawing.width_mm > width + SLACK:
-            hint = "draw it narrower" if wide else "draw it narrower or say wide=True"
+            hint = "draw it narrower" + ("" if wide else " or let it span the page: {.wide}")
             raise GapError(
                 f"figure '{name}' is {drawing.width_mm:.0f} mm wide, "
                 f"{drawing.width_mm - width:.0f} mm "
@@ -204,7 +96,7 @@ class Words:
             self.ledger.figures.append(exhibit)
             svg = (self._results.folder / drawing.svg).read_bytes()
             source = formulas.data_uri(svg.replace(b"<image ", _CRISP))  # PDF/A wants it so
-            told = (self.slots.plain(alt or "").strip(), data)
+            told = (self.plain(alt or "").strip(), data)
             described = html.escape(alternatives.joined(*told) or f"figure {name}")
             size = f"width:{drawing.width_mm}mm;height:{drawing.height_mm}mm"
             return (
@@ -215,24 +107,34 @@ class Words:
 
         return self.slots.put_block(render, "wide" if wide else "float")
 
-    def picture(self, path: str, caller: Callable[[], str], alt: str, attributes: str) -> str:
-        """A picture of the author's, no wider than its place; written `![…](…)`, not as a word.
+    def picture(
+        self, path: str, *, caption: str, alt: str = "", wide: bool = False, share: float = 0.0,
+        page: int = 1,
+    ) -> str:  # fmt: skip
+        """A picture of the author's, no wider than its place.
+
+        Args:
+            share: of the width of its place; 0 leaves the picture its own size.
+            page: of a PDF, from 1.
 
         Raises UserError where there is no such file, or one that cannot be printed.
         """
-        wide, share = pictures.attributes_of(attributes)
         room = self._sheet.text if wide else self._sheet.column
-        picture = pictures.read(self._folder, path)
+        picture = pictures.read(self._folder, path, page)
         label = self._label("fig", picture.name, "Figure")
-        caption = str(caller())
 
         def render() -> str:
             self.ledger.pictures.append(OwnPicture(f"i-{picture.name}", path, picture.sha256))
-            told = alt or self.slots.plain(caption).strip()
+            told = self.plain(alt or caption).strip()
             width = share * room or min(room, picture.width_mm)
             return picture.figure(width, wide, told, f"{label}. {self._inline(caption)}")
 
         return self.slots.put_block(render, "wide" if wide else "float")
+
+    def _called(self, path: str, caller: Callable[[], str], alt: str, attributes: str) -> str:
+        """A picture as it is written `![…](…)` beside the words of a template."""
+        wide, share = pictures.attributes_of(attributes)
+        return self.picture(path, caption=str(caller()), alt=alt, wide=wide, share=share)
 
     def table(
         self, name: str, *, caption: str, columns: Wanted,
@@ -277,6 +179,10 @@ class Words:
         """How a table's column is printed; see `tables.Column`."""
         return Column(heading, format, best, labels or {}, spread)
 
+    def quoted(self, text: str, key: str) -> str:
+        """A number taken from a source, printed with its citation."""
+        return self.quotation(text, key) + "\u00a0" + self.cite(key)
+
     # --- references ------------------------------------------------------------------------------
 
     def ref(self, target: str) -> str:
@@ -285,7 +191,7 @@ class Words:
 
     def cite(self, *keys: str) -> str:
         """Numbered references to entries of the bibliography: [1, 4]."""
-        numbers = {self._citations.number(key): key for key in keys}
+        numbers = {self.citations.number(key): key for key in keys}
         links = (f'<a href="#ref-{key}">{number}</a>' for number, key in sorted(numbers.items()))
         text = f'<span class="auto cite">[{", ".join(links)}]</span>'
         return self.slots.put(lambda: text)
@@ -297,49 +203,19 @@ class Words:
             return self.slots.put_block(lambda: made, "formula")
         return self.slots.put(lambda: made, tex)
 
-    def references(self) -> list[tuple[int, str, str]]:
-        """(number, key, HTML) of the works that were cited."""
-        room = self._sheet.column * PX
-        return self._citations.references(lambda tex: formulas.image(tex, False, room))
+    def references(self) -> list[tuple[str, str, str]]:
+        """(label, key, HTML) of the works that the former words cite."""
+        found = self.citations.references(self._formula)
+        return [(f"[{number}]", key, text) for number, key, text in found]
+
+    def listed(self) -> list[tuple[str, str, str]]:
+        """(label, key, HTML) of the works that are cited, as the style has them."""
+        return self.citations.listed(self._formula)
+
+    def _formula(self, tex: str) -> str:
+        return formulas.image(tex, False, self._sheet.column * PX)
 
     # --- parts -----------------------------------------------------------------------------------
-
-    def _of(self, name: str) -> tuple[Answers, str]:
-        """The run that a name speaks of, and what it is called there: `fgsm:accuracy`."""
-        study, colon, own = name.rpartition(":")
-        if colon and study not in self._told:
-            known = [study for study in self._told if study]
-            hint = f"it reads {', '.join(known)}" if known else f"add a line 'reads: {study}'"
-            raise UserError(f"'{name}' is of another study, and the front matter says: {hint}")
-        return self._told[study], own
-
-    def _number(self, name: str) -> Number:
-        told, own = self._of(name)
-        if own not in told.numbers:
-            raise miss(f"run {told.id[:8]} logged no number", own, told.numbers)
-        return told.numbers[own]
-
-    def _tracked(self, kind: str, name: str, text: str, value: Any, **more: Any) -> str:
-        # what was quoted or stated is of no run, and its text may hold a colon
-        of_run = kind in ("number", "setting", "fact")
-        told, own = self._of(name) if of_run else (self._told[""], name)
-
-        def render() -> str:
-            self.ledger.lone |= kind == "number" and text.endswith(DAGGER)
-            return self.ledger.print(kind, own, text, value, run=told.id, **more)
-
-        return self.slots.put(render, text)
-
-    def _check_branch(self, name: str, outcome: str, text: str) -> None:
-        found = literals.untracked(markdown.inline(self.slots.bare(text)))
-        if found:
-            raise UserError(
-                f"the number {found[0][0]} is typed into claim '{name}', where it {outcome}: "
-                f"'{found[0][1]}'; it is printed by a word or not at all"
-            )
-
-    def _inline(self, text: str) -> str:
-        return self.slots.fill(markdown.inline(text))
 
     def _known(self, kind: str, name: str, names: Sequence[str]) -> None:
         if name not in names:

@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from research.errors import UserError
-from research.report import Built, formulas, markdown, pictures
+from research.report import Built, formulas, pictures
+from research.report import source as texts
 from research.verification import verify
 from tests.samples import Speak
 
@@ -93,18 +94,18 @@ def test_keywords_are_listed_with_brackets_or_without(
 ) -> None:
     path = tmp_path / "ae.md"
     path.write_text(f"---\ntitle: T\nkeywords: {text}\n---\n")
-    assert markdown.read(path).keywords == words
+    assert texts.read(path).keywords == words
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
 def test_a_write_up_of_another_encoding(tmp_path: Path, encoding: str) -> None:
     path = tmp_path / "ae.md"
     path.write_bytes("---\r\ntitle: Größe\r\n---\r\na\rb\x0bc\r\n".encode(encoding))
-    source = markdown.read(path)
+    source = texts.read(path)
     assert source.title == "Größe" and source.text == "\n\n\na b\x0bc\n"
     path.write_bytes("---\ntitle: Größe\n---\n".encode("latin-1"))
     with pytest.raises(UserError, match=r"ae\.md:2: text must be UTF-8, got the byte 0xF6"):
-        markdown.read(path)
+        texts.read(path)
 
 
 # --- formulas ------------------------------------------------------------------------------------
@@ -210,7 +211,7 @@ def test_a_picture_beside_the_write_up(write: Speak, tmp_path: Path) -> None:
     ("name", "content", "said"),
     [
         ("none.svg", None, "there is no picture 'none.svg' beside the write-up"),
-        ("x.gif", b"GIF89a", "a picture is .svg, .png, .jpg, .jpeg, got 'x.gif'"),
+        ("x.gif", b"GIF89a", "a picture is .svg, .png, .jpg, .jpeg, .pdf, got 'x.gif'"),
         ("https://x.org/a.png", None, "got the address 'https://x.org/a.png'"),
         ("a.png", b"no picture", "the picture 'a.png' cannot be read"),
         ("a.svg", b"<svg", "the picture 'a.svg' is not SVG"),

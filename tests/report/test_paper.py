@@ -23,8 +23,8 @@ from research.errors import UserError
 from research.paths import ROOT, TEMPLATES
 from research.provenance.trail import Ledger
 from research.records import Results, load, write_manifest, write_run
-from research.report import Built, authors, build, markdown, pdf, render
-from research.report.citations import Citations
+from research.report import Built, authors, build, pdf, render
+from research.report import source as texts
 from research.report.layout import Sheet
 from research.report.words import Words
 from research.verification.verify import verify
@@ -279,10 +279,11 @@ def test_the_note_says_what_is_not_final(
     write_run(record.folder, dataclasses.replace(record.run, **facts))
     write_manifest(record.folder)
     results = load(record.folder)
-    words = Words(Ledger(results), Citations(TEMPLATES / "references.bib"), Sheet())
+    source = texts.read(SAMPLE / "ae.md")
+    words = Words.over(Ledger(results), source, TEMPLATES, Sheet())
     author = authors.read(SAMPLE / "author.toml")
     env = render.environment(TEMPLATES)
-    title = render.paper(env, markdown.read(SAMPLE / "ae.md"), words, author).title
+    title = render.paper(env, source, words, author).title
     changed = "Settings other than the preset's: train.lr = "
     parts = ("Not the final experiment", "a reduced run", changed, "uncommitted changes")
     assert tuple(part in title for part in parts) == told

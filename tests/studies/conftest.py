@@ -1,3 +1,4 @@
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +13,8 @@ from research.data import Dataset, load
 from research.paths import PAPER, TEMPLATES
 from research.provenance.trail import Ledger
 from research.records import Claim, Results
-from research.report import authors, markdown, render
-from research.report.citations import Citations
+from research.report import authors, render
+from research.report import source as texts
 from research.report.layout import Sheet
 from research.report.words import Words
 from research.verification.verify import verify
@@ -112,11 +113,14 @@ def spoken(outcome: str) -> Callable[[Results, str], set[str]]:
     """
 
     def claimed(record: Results, slug: str) -> set[str]:
-        words = Words(Ledger(record), Citations(TEMPLATES / "references.bib"), Sheet())
-        source, env = markdown.read(PAPER / f"{slug}.md"), render.environment(TEMPLATES)
+        source, env = texts.read(PAPER / f"{slug}.md"), render.environment(TEMPLATES)
+        # sentences that are written for one outcome are gaps where it is another
+        draft = source.braces
+        words = Words.over(Ledger(record), source, TEMPLATES, Sheet(), draft=draft)
         render.paper(env, source, words, authors.read(PAPER / "author.toml"))
         claims = words.ledger.claims
         assert {one["outcome"] for one in claims} == {outcome}
-        return {one["name"] for one in claims}
+        gaps = " ".join(words.draft.gaps if words.draft else [])
+        return {one["name"] for one in claims} | set(re.findall(r"because claim '(\w+)'", gaps))
 
     return claimed

@@ -1,0 +1,246 @@
+"""Values of a write-up: numbers, facts, settings, and words that rest on them.
+
+Each is entered in the ledger only where it is printed, so that the trail holds what stands there.
+"""
+
+import html
+import re
+from collections.abc import Callable
+from typing import Any, Literal
+
+from research.errors import GapError, UserError
+from research.provenance import literals
+from research.provenance.entries import Comparison
+from research.provenance.facts import portable
+from research.provenance.formats import DAGGER, measured, outcome, plain
+from research.provenance.trail import Ledger
+from research.records import Claim, Number, Outcome
+from research.report import markdown
+from research.report.answers import Answers, certainty
+from research.report.gaps import Draft
+from research.report.misses import miss
+from research.report.slots import Slots
+
+Order = Literal["less", "greater", "tie"]
+
+
+_OUTCOMES = {"holds": "holds", "fails": "fails", "undecided": "is undecided"}
+_ORDERS = {"less": "below", "greater": "above", "tie": "not apart from"}
+
+
+def untagged(text: str) -> str:
+    """HTML as plain text."""
+    return html.unescape(re.sub("<[^>]*>", "", text))
+
+
+class Values:
+    """What a write-up may say of one run, and of those that it reads beside it.
+
+    A number, fact or setting of another run is called by its study: `number("fgsm:accuracy")`.
+    Each word returns text with slots; what is printed is entered in the ledger only where the slot
+    is filled, so the trail holds exactly what stands on the page, however often it stands there.
+    """
+
+    anything = False
+    """whether whatever is named exists, as in a rehearsal"""
+
+    def __init__(
+        self, ledger: Ledger, *, draft: bool = False, inline: Callable[[str], str] | None = None
+    ) -> None:
+        """`inline` turns captions, headings and branches into HTML; Markdown as a rule."""
+        self.ledger = ledger
+        self.slots = Slots()
+        self.draft = Draft(self.slots) if draft else None
+        around = ledger.surroundings
+        runs = {"": ledger.results, **ledger.others}
+        self._told = {study: Answers.of(one, around[one.run.id]) for study, one in runs.items()}
+        self._as_html = inline or markdown.inline
+
+    # --- numbers ---------------------------------------------------------------------------------
+
+    def number(
+        self, name: str, format: str = ".3g", *, spread: bool = True, unit: bool = True
+    ) -> str:
+        """A logged number with its 95 % interval, `± half-width` or `[low, high]`, and its unit."""
+        number = self._number(name)
+        text = measured(number, format, spread=spread, unit=unit) + DAGGER * number.lone
+        return self._tracked(
+            "number", name, text, number.value, format=format, **certainty(number),
+            shows={"spread": spread, "unit": unit}, lone=number.lone,
+        )  # fmt: skip
+
+    def value(self, name: str, default: Any = None) -> Any:
+        """The raw value of a logged number or of a fact, for conditions; not to be printed.
+
+        `default` is for what only some runs have, as `config.weights`; without it a miss is an
+        error.
+        """
+        told, own = self.of(name)
+        if own in told.facts and own not in told.numbers:
+            return told.facts[own]
+        if default is not None and own not in told.numbers:
+            return default
+        return self._number(name).value
+
+    def setting(self, name: str, format: str | None = None) -> str:
+        """A setting of the run, spelt like its flag."""
+        told, own = self.of(name)
+        if own not in told.config:
+            raise miss(f"run {told.id[:8]} has no setting", own, told.config)
+        value = portable(told.config[own])
+        return self._tracked("setting", name, plain(value, format), value, format=format)
+
+    def fact(self, name: str, format: str | None = None) -> str:
+        """A fact of the run by its name in `provenance.facts`: preset, device, data.train."""
+        told, own = self.of(name)
+        if own not in told.facts:
+            raise miss(f"run {told.id[:8]} has no fact", own, told.facts)
+        value = told.facts[own]
+        return self._tracked("fact", name, plain(value, format), value, format=format)
+
+    def quotation(self, text: str, key: str) -> str:
+        """A number taken from a source, without the citation that belongs behind it."""
+        return self._tracked("quoted", key, text, text)
+
+    def stated(self, text: str, reason: str) -> str:
+        """A number that is the author's own choice; the reason is kept in the provenance.
+
+        Raises:
+            UserError: it looks like a result, which nobody chooses.
+        """
+        if literals.result_like(text):
+            raise UserError(
+                f"'{text}' looks like a result, which is no choice: log it and use number(), or "
+                "quoted() with its source"
+            )
+        return self._tracked("stated", reason, text, text)
+
+    def compare(
+        self, a: str, b: str | float, *, less: str = "lower than", greater: str = "higher than",
+        tie: str = "indistinguishable from",
+    ) -> str:  # fmt: skip
+        """The words that are true of two logged numbers, or of one and a constant.
+
+        `tie` where their 95 % intervals share a point; a number without an interval counts as a
+        point. Otherwise `less` or `greater`, by the values.
+        """
+        return {"less": less, "greater": greater, "tie": tie}[self._compared(a, b)]
+
+    def ordered(self, a: str, order: Order, b: str | float, text: str) -> str:
+        """The words, where two values stand in this order. Raises GapError where they do not."""
+        found = self._compared(a, b)
+        if found != order:
+            raise GapError(
+                f"the text says '{self.plain(text)}', which holds if {a} is {_ORDERS[order]} {b}, "
+                f"but it is {_ORDERS[found]} it: mend the sentence"
+            )
+        return text
+
+    def order(self, a: str, b: str | float) -> Order:
+        """How two values stand to each other, without a word said of it."""
+        return outcome(self._number(a), self._number(b) if isinstance(b, str) else Number(b))
+
+    def _compared(self, a: str, b: str | float) -> Order:
+        found = self.order(a, b)
+        self.ledger.comparisons.append(Comparison(a=a, b=b, outcome=found))
+        return found
+
+    def claim(self, name: str, *, holds: str, fails: str, undecided: str) -> str:
+        """The words that are true of a claim that the study tested.
+
+        Raises:
+            UserError: no such claim, or a number typed into any of the branches, printed or not.
+        """
+        branches: dict[Outcome, str] = {"holds": holds, "fails": fails, "undecided": undecided}
+        for way, branch in branches.items():
+            self.check_branch(name, branch, f", where it {way}")
+        return self._resting(name, branches[self._claim(name).outcome])
+
+    def asserted(self, name: str, expected: Outcome, text: str) -> str:
+        """The words, where a claim has come out as expected.
+
+        Raises:
+            GapError: it has not, or there is no such claim.
+        """
+        found = self._claim(name).outcome
+        if found != expected:
+            raise GapError(
+                f"the text says '{self.plain(text)}' because claim '{name}' {_OUTCOMES[expected]}, "
+                f"but in this run it {_OUTCOMES[found]}: mend the sentence"
+            )
+        return self._resting(name, text)
+
+    def outcome(self, name: str) -> Outcome:
+        """How a claim has come out. Raises GapError where there is none of that name."""
+        return self._claim(name).outcome
+
+    def _claim(self, name: str) -> Claim:
+        told, own = self.of(name)
+        if own not in told.claims:
+            raise miss(f"run {told.id[:8]} logged no claim", own, told.claims)
+        return told.claims[own]
+
+    def _resting(self, name: str, text: str) -> str:
+        """Words that rest on a claim."""
+        claim, (told, own) = self._claim(name), self.of(name)
+
+        def render() -> str:
+            return self.ledger.claim(own, claim, self.plain(text), self._inline(text), run=told.id)
+
+        return self.slots.put(render, text)
+
+    def vouch(self) -> str:
+        """Boxes for what the manifests do not vouch for, as HTML; empty where they vouch for all.
+
+        Raises:
+            GapError: they do not, and this is no draft.
+        """
+        gaps = list(self.ledger.unvouched())
+        if self.draft is None and gaps:
+            raise gaps[0]
+        return "".join(f"<p>{self.draft.boxed(gap)}</p>" for gap in gaps) if self.draft else ""
+
+    # --- parts -----------------------------------------------------------------------------------
+
+    def of(self, name: str) -> tuple[Answers, str]:
+        """The run that a name speaks of, and what it is called there: `fgsm:accuracy`."""
+        study, colon, own = name.rpartition(":")
+        if colon and study not in self._told:
+            known = [study for study in self._told if study]
+            hint = f"it reads {', '.join(known)}" if known else f"add a line 'reads: {study}'"
+            raise UserError(f"'{name}' is of another study, and the front matter says: {hint}")
+        return self._told[study], own
+
+    def _number(self, name: str) -> Number:
+        told, own = self.of(name)
+        if own not in told.numbers:
+            raise miss(f"run {told.id[:8]} logged no number", own, told.numbers)
+        return told.numbers[own]
+
+    def _tracked(self, kind: str, name: str, text: str, value: Any, **more: Any) -> str:
+        # what was quoted or stated is of no run, and its text may hold a colon
+        of_run = kind in ("number", "setting", "fact")
+        told, own = self.of(name) if of_run else (self._told[""], name)
+
+        def render() -> str:
+            self.ledger.lone |= kind == "number" and text.endswith(DAGGER)
+            return self.ledger.print(kind, own, text, value, run=told.id, **more)
+
+        return self.slots.put(render, text)
+
+    def check_branch(self, name: str, text: str, where: str = "") -> None:
+        """Raises UserError for a number that is typed into words which may be printed."""
+        found = literals.untracked(self._as_html(self.slots.bare(text)))
+        if found:
+            raise UserError(
+                f"the number {found[0][0]} is typed into the words that rest on '{name}'{where}: "
+                f"'{found[0][1]}'; it is printed as a value or not at all"
+            )
+
+    def plain(self, text: str) -> str:
+        """What a reader finds where a caption or branch stands, as plain text."""
+        text = self.slots.plain(text)
+        return text if self._as_html is markdown.inline else untagged(text)
+
+    def _inline(self, text: str) -> str:
+        return self.slots.fill(self._as_html(text))
