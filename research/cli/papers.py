@@ -84,6 +84,8 @@ def _build(entry: studies.Entry, run: Summary, store: Store, wanted: Paper) -> N
         print(f"draft: {len(built.gaps)} gap{'s' * (len(built.gaps) > 1)}", file=sys.stderr)
     for gap in built.gaps:
         print(f"  {gap}", file=sys.stderr)
+    for remark in built.remarks:
+        print(f"looks unfinished: {remark}", file=sys.stderr)
 
 
 def _keep(built: "Built", run: Summary, store: Store) -> None:
@@ -181,7 +183,7 @@ def list_studies(args: list[str]) -> None:
     store = open_store(parse(Studies, args, "research studies").log)
     heads = ("study", "question", "source", "newest run", "PDF")
     table = Table(*(Column(head, overflow="fold") for head in heads))
-    for entry in [*studies.entries(), *adopted_entries(store).values()]:
+    for entry in [*studies.own(), *adopted_entries(store).values()]:
         run = newest(store.runs(entry.slug))
         last = f"{run.id[:8]} {run.preset}, {run.ended[:16]} UTC" if run else "none"
         try:

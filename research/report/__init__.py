@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from research.errors import UserError
+from research.paths import PACKAGED
 from research.provenance import attachment, page_text, reading
 from research.provenance import trail as provenance
 from research.provenance.attachment import Attached
@@ -45,6 +46,7 @@ class Built:
         seconds: wall time of each part: text, layout, writing.
         provenance: see `research.provenance.trail`.
         gaps: what a draft lacks, one line each.
+        remarks: what looks unfinished and stops nothing, one line each.
     """
 
     pdf: Path
@@ -53,6 +55,7 @@ class Built:
     seconds: dict[str, float]
     provenance: dict[str, Any]
     gaps: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass
@@ -88,7 +91,8 @@ def build(
         results: the record of a finished run.
         source: the write-up, Markdown with the words that templates/README.md lists.
         author: a TOML file; see `research.report.authors`.
-        templates: page templates, style sheets and references.bib.
+        templates: page templates, style sheets and references.bib that take the place of the
+            package's own, file by file.
         others: records of the studies that the write-up `reads` beside its own.
         history: the runs around this one, for what the foot says of cohort and selection.
         draft: prints a box where the write-up names what is not there, instead of raising.
@@ -156,8 +160,8 @@ def _build(
         if told := hidden.found(content, page.encode(), secrets) if secrets else []:
             raise UserError(f"the paper is not anonymous: {'; '.join(told[:5])}")
         _replace({out.with_suffix(".html"): page.encode(), out: content})
-    pages = len(laid.document.pages)
-    return Built(out, out.with_suffix(".html"), pages, clock.seconds, trail, gaps)
+    html, pages = out.with_suffix(".html"), len(laid.document.pages)
+    return Built(out, html, pages, clock.seconds, trail, gaps, laid.remarks)
 
 
 def moved(built: Built, out: Path) -> Built:
@@ -215,8 +219,11 @@ def differences(
 
 def _sources(source: Path, author: Path, templates: Path) -> list[Path]:
     """What a write-up is made of, beside the record."""
-    looks = [path for path in templates.iterdir() if path.is_file() and path.suffix != ".md"]
-    return [source, author, *_files_beside(source), *sorted(looks)]
+    folders = [folder for folder in (PACKAGED, templates) if folder.is_dir()]
+    looks = {path.name: path for folder in folders for path in folder.iterdir()}
+    used = (path for path in looks.values() if path.is_file() and path.suffix != ".md")
+    beside = _files_beside(source)
+    return [source, author, *beside, *sorted(used, key=lambda path: path.name)]
 
 
 def _files_beside(source: Path) -> list[Path]:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from research.errors import UserError
+from research.paths import template
 from research.provenance import literals
 from research.report import authors, formulas, pdf, pictures, render, ways
 from research.report import source as texts
@@ -85,7 +86,7 @@ def _check_templates(templates: Path, found: _Found) -> None:
         except render.FAULTS as error:
             line = getattr(error, "lineno", None)
             message = str(getattr(error, "message", error))
-            found.place(templates / name, line, f"this is no template: {message}")
+            found.place(template(templates, name), line, f"this is no template: {message}")
 
 
 _FURNITURE = ("title", "foot", "compute")

@@ -14,6 +14,7 @@ from jinja2.visitor import NodeTransformer
 from markupsafe import Markup
 
 from research.errors import UserError
+from research.paths import PACKAGED
 from research.provenance import literals
 from research.report import formulas, limits, markdown, pictures
 from research.report.authors import Authors
@@ -151,9 +152,10 @@ def _through(name: str, inner: Any) -> nodes.Expr:
     return given
 
 
-def environment(templates: Path) -> Bounded:
+def environment(templates: Path, below: str = "") -> Bounded:
+    """Templates of a project, or the package's where it has none; of their folder `below`."""
     return Bounded(
-        loader=FileSystemLoader(templates),
+        loader=FileSystemLoader([templates / below, PACKAGED / below]),
         undefined=StrictUndefined,
         autoescape=True,
         trim_blocks=True,
@@ -162,10 +164,14 @@ def environment(templates: Path) -> Bounded:
     )
 
 
-def page(templates: Path, name: str, **facts: Any) -> str:
-    """A page of its own from a template. Raises UserError where it shows what the facts lack."""
+def page(templates: Path, below: str, name: str, **facts: Any) -> str:
+    """A page of its own from a template in their folder `below`.
+
+    Raises:
+        UserError: it shows what the facts lack.
+    """
     try:
-        return environment(templates).get_template(name).render(facts)
+        return environment(templates, below).get_template(name).render(facts)
     except TemplateError as error:
         raise UserError(f"{name} shows what is not there: {error}") from None
 

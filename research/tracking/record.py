@@ -23,9 +23,10 @@ from typing import Any, Self
 
 from research import fonts, records
 from research.machine import environment, hardware
-from research.paths import ROOT
+from research.paths import PACKAGE, ROOT, SOURCE
 from research.records import Array, Claim, Number, Run, Table
 from research.records.damage import read_json
+from research.records.measured import INTERVALS
 from research.tracking import staleness
 from research.tracking.curves import Curves
 from research.tracking.log import Opening
@@ -186,7 +187,7 @@ class Record:
 def _caller() -> str:
     """The line of code that logs, as `research/studies/ae/measures.py:42`.
 
-    Of a file outside the project only its name is told.
+    Of a file outside package and project only its name is told.
     """
     frame: FrameType | None = sys._getframe(1)
     own = __name__.rpartition(".")[0]
@@ -195,7 +196,9 @@ def _caller() -> str:
     if frame is None:
         return ""
     path = Path(frame.f_code.co_filename)
-    shown = path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name
+    # the package first: its environment may lie in the project
+    base = SOURCE if path.is_relative_to(PACKAGE) else ROOT
+    shown = path.relative_to(base).as_posix() if path.is_relative_to(base) else path.name
     return f"{shown}:{frame.f_lineno}"
 
 
@@ -221,6 +224,7 @@ def first_facts(id: str, opening: Opening, started: int, code: environment.Check
         changed={key: plain(value) for key, value in opening.changed.items()},
         code=dict(opening.code),
         local=tuple(opening.local),
+        intervals=dict(INTERVALS),
     )
 
 
@@ -278,7 +282,10 @@ def _builtin(number: Number) -> Number:
         None if end is None else float(end) for end in (number.half_width, number.low, number.high)
     )
     values = tuple(map(float, number.values))
-    return Number(float(number.value), number.unit, half_width, int(number.n), low, high, values)
+    return dataclasses.replace(
+        number, value=float(number.value), half_width=half_width, n=int(number.n), low=low,
+        high=high, values=values,
+    )  # fmt: skip
 
 
 def _plain_table(table: Table) -> Table:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from research.data import Dataset, Split, pixel_std
+from research.methods.comparison import beside
 from research.methods.fgsm import (
     accuracy_curve,
     cross_entropy_loss,
@@ -33,6 +34,7 @@ from research.methods.universality import (
 from research.models import count_parameters
 from research.models.inference import evaluation, predict
 from research.records import Array, Cell, Number, Table
+from research.records.measured import CORRELATION, SHARE
 from research.studies.fgsm.networks import stages
 from research.studies.fgsm.settings import EPS, PRINTED, TUTORIAL, Config, Models
 from research.tracking import Log
@@ -51,9 +53,12 @@ def measure_curves(models: Models, data: Dataset, config: Config, log: Log) -> N
         curves = np.array([curves_of(model, images, labels, config.eps) for model in models[arm]])
         log.arrays(f"accuracy_{arm}", clipped=curves[:, 0], unclipped=curves[:, 1])
         for index, kind in enumerate(("clipped", "unclipped")):
-            columns[f"{arm}_{kind}"] = [over_seeds(column) for column in curves[:, index].T]
-        log.number(f"accuracy_{arm}", over_seeds(list(curves[:, 0, 0])))
+            columns[f"{arm}_{kind}"] = [
+                over_seeds(column, range=SHARE) for column in curves[:, index].T
+            ]
+        log.number(f"accuracy_{arm}", over_seeds(list(curves[:, 0, 0]), range=SHARE))
         log.number(f"parameters_{arm}", count_parameters(models[arm][0]))
+        columns |= beside_printed(arm, curves[:, 0], config.eps)
     rows: list[dict[str, Cell]] = [
         {"eps": eps}
         | {f"{arm}_printed": dict(zip(EPS, PRINTED[arm], strict=True)).get(eps) for arm in TUTORIAL}
@@ -61,6 +66,19 @@ def measure_curves(models: Models, data: Dataset, config: Config, log: Log) -> N
         for i, eps in enumerate(config.eps)
     ]
     log.table("curves", Table.of(rows))
+
+
+def beside_printed(arm: str, curves: Array, eps: Sequence[float]) -> dict[str, list[Cell]]:
+    """Our accuracies (seeds, eps) beside those that the tutorial prints, None where it has none."""
+    printed = dict(zip(EPS, PRINTED[arm], strict=True))
+    told = [
+        beside(column.tolist(), printed[one], range=SHARE) if one in printed else None
+        for one, column in zip(eps, curves.T, strict=True)
+    ]
+    return {
+        f"{arm}_ratio": [one.ratio if one else None for one in told],
+        f"{arm}_resolvable": [one.resolvable if one else None for one in told],
+    }
 
 
 def curves_of(
@@ -163,12 +181,13 @@ def row_of(found: Sequence[Signs], largest: int) -> dict[str, Cell]:
     attack against float64.
     """
     row: dict[str, Cell] = {
-        name: over_seeds([one.shares[name] for one in found]) for name in found[0].shares
+        name: over_seeds([one.shares[name] for one in found], range=SHARE)
+        for name in found[0].shares
     }
 
     def gap(attack: str, truth: str) -> Number:
         values = {name: [one.curves[name][largest] for one in found] for name in (attack, truth)}
-        return paired(values[truth], values[attack])
+        return paired(values[truth], values[attack], range=CORRELATION)
 
     row["gap"] = gap("plain", "stable")
     row["gap_truth"] = gap("checked_plain", "checked_truth")

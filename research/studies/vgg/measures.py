@@ -32,6 +32,7 @@ from research.methods.universality import (
 from research.models import Vgg16, count_parameters
 from research.models.inference import evaluation, predict
 from research.records import Cell, Table
+from research.records.measured import SHARE
 from research.studies.vgg.settings import Config, Models
 from research.tracking import Log
 
@@ -44,7 +45,7 @@ SHOWN = 4
 def measure_models(models: Models, data: Dataset, config: Config, log: Log) -> None:
     """Test scores over seeds, and the scale of the pixels that eps is to be read against."""
     found = [scores(predict(model, data.test), data.test.labels) for model in models]
-    log.number("accuracy", over_seeds([run["accuracy/test"] for run in found]))
+    log.number("accuracy", over_seeds([run["accuracy/test"] for run in found], range=SHARE))
     log.number("loss", over_seeds([run["loss/test"] for run in found], "nat"))
     log.number("parameters", count_parameters(models[0]))
     std = pixel_std(data.train)
@@ -68,7 +69,9 @@ def measure_curves(models: Models, data: Dataset, config: Config, log: Log) -> N
         "random": np.array([shares(m, noise) for m in models]),
     }
     log.arrays("curves", eps=np.array(steps), **curves)
-    found = {name: [over_seeds(list(c)) for c in curve.T] for name, curve in curves.items()}
+    found = {
+        name: [over_seeds(list(c), range=SHARE) for c in curve.T] for name, curve in curves.items()
+    }
     rows: list[dict[str, Cell]] = [
         {"eps": eps, "steps": 255 * eps, **{name: found[name][i] for name in found}}
         for i, eps in enumerate(steps)

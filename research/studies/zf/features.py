@@ -19,6 +19,7 @@ from research.methods.statistics import claim_pairs, over_seeds
 from research.methods.top_activations import Strongest, strongest
 from research.models.inference import predict
 from research.records import Array, Cell, Number, Table
+from research.records.measured import SHARE
 from research.studies.zf.networks import Stages, class_names
 from research.studies.zf.settings import Config
 from research.tracking import Log
@@ -132,9 +133,10 @@ def measure_tops(group: Sequence[Viewed], config: Config, log: Log) -> None:
             "layer": layer,
             "maps": len(found[0][layer].values),
             "field": extent(first.chain, layer, shape)[0],
-            "active": over_seeds([len(active(one[layer])) / len(one[layer].values)
-                                  for one in found]),
-            "purity": over_seeds(pure),
+            "active": over_seeds(
+                [len(active(one[layer])) / len(one[layer].values) for one in found], range=SHARE
+            ),
+            "purity": over_seeds(pure, range=SHARE),
         })  # fmt: skip
     log.table("layers", Table.of(rows))
     log.number("labelled", first.labelled)

@@ -63,7 +63,7 @@ PRESETS = {
     "sample": Config(
         data=Data("photos", size=72),
         train=Train(epochs=18, batch=32, lr=0.0025),
-        seeds=(0, 1),
+        seeds=(0, 1, 2),
         side=64,
         width=0.125,
         lengths=(1, 2, 5, 10),
