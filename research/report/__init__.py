@@ -179,7 +179,8 @@ def shown(
     Args and Raises as of `build`.
     """
     with limits.within():
-        text, signed, sheet = texts.read(source), authors.read(author), Sheet()
+        text, signed = texts.read(source), authors.read(author)
+        sheet = LOOKS[text.look]
         beside = _beside(text, others)
         ledger = provenance.Ledger(results, beside, history, stale=tuple(stale))
         env = render.environment(templates)

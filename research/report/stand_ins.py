@@ -219,7 +219,7 @@ class Rehearsed(Words):
 
     def formula(self, tex: str, display: bool) -> str:
         if self.source.braces:
-            formulas.image(tex, display, self._sheet.column * PX)
+            formulas.image(tex, display, self.sheet.column * PX)
             return super().formula(tex, display)
         try:
             formulas.image(tex, display, self.sheet.column * PX)

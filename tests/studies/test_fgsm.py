@@ -309,7 +309,7 @@ def test_examples_are_the_first_of_each_class_that_fall(
         chosen, *(stored[name] for name in ("other", "mean", "cosine")), strict=True
     ):
         alike = (right & (y == y[place])).nonzero()[:, 0]
-        [after] = [int(i) for i in alike if i > place][:1] or [None]
+        after = next((int(i) for i in alike if i > place), None)
         own = noises["cnn-seed0"][place]
         if after is None:
             assert np.isnan(other).all()
