@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from research import paths, studies
 from research.cli import needs
-from research.cli.flags import Paper, Stored, parse, stored
+from research.cli.flags import Paper, Stored, adopted_entries, known, parse, stored
 from research.cli.runs import run_study
 from research.errors import UserError, in_a_line
 from research.tracking import Store, Summary, open_store
@@ -26,6 +26,7 @@ def report(args: list[str]) -> None:
     entry, chosen, store, found = stored(args, "report", Paper)
     needs.pdf(paths.PAPER)
     how = ["--jobs", str(chosen.jobs), *(["--log", chosen.log] if chosen.log else [])]
+    how += ["--experiment", chosen.experiment] if chosen.experiment else []
     if found is None:
         _check_before_training(entry, store, chosen)
         found = run_study(entry, how)
@@ -87,9 +88,9 @@ def _check_before_training(entry: studies.Entry, store: Store, wanted: "Paper") 
     from research.report import rehearsal
 
     needs.tracking(store)
-    known = [one.slug for one in studies.entries()]
+    slugs = [*(one.slug for one in studies.entries()), *adopted_entries(store)]
     source, author = paths.PAPER / f"{entry.slug}.md", paths.PAPER / "author.toml"
-    found = rehearsal.mistakes(source, author=author, templates=paths.TEMPLATES, studies=known)
+    found = rehearsal.mistakes(source, author=author, templates=paths.TEMPLATES, studies=slugs)
     if wanted.final:
         from research.launch import default_preset
         from research.verification import readiness
@@ -183,7 +184,7 @@ def runs_beside(entry: studies.Entry, run: Summary, store: Store) -> dict[str, S
     from research.report import reads
 
     def best(slug: str) -> Summary | None:
-        runs = store.runs(studies.entry(slug).slug)
+        runs = store.runs(known(slug, store).slug)
         return newest([one for one in runs if one.preset == run.preset]) or newest(runs)
 
     return {slug: best(slug) for slug in reads(paths.PAPER / f"{entry.slug}.md")}
@@ -223,7 +224,7 @@ def list_studies(args: list[str]) -> None:
     store = open_store(parse(Studies, args, "research studies").log)
     heads = ("study", "question", "source", "newest run", "PDF")
     table = Table(*(Column(head, overflow="fold") for head in heads))
-    for entry in studies.own():
+    for entry in [*studies.own(), *adopted_entries(store).values()]:
         run = newest(store.runs(entry.slug))
         last = f"{run.id[:8]} {run.preset}, {run.ended[:16]} UTC" if run else "none"
         try:

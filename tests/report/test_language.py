@@ -196,6 +196,16 @@ def test_a_table(speak: Speak) -> None:
     assert "PCA" not in text and made.kinds[1] == "wide"
 
 
+def test_a_table_of_the_authors_own(speak: Speak) -> None:
+    made = speak(
+        "| | So |\n|:--|--:|\n| a | {mse_transpose:.4f\\|no interval} |\n| b | {mse_pca:.4f} |\n\n"
+        ": What *we* say in {run.seeds:# seed}. {#tab:own .wide}\n\nSee @tab:own."
+    )
+    text = made.text.replace(SPACE, " ")
+    assert "Table 1. What we say in 3 seeds. So a 0.0123 b 0.0045 See Table 1." in text
+    assert '<td class="number"><span class="v"' in made.html and made.kinds[1] == "wide"
+
+
 def test_formulas(speak: Speak) -> None:
     made = speak(r"Let $\frac{a}{b}$ be, $$x = \frac{1}{2}.$$ and on; \$x is no formula.")
     assert made.kinds[1:4] == ["text", "formula", "text"]

@@ -57,6 +57,7 @@ MISTAKES = [
     (f"::: {{.table name=e rows=a}}\nC.\n\n{PLAN}\n:::", "rows of table 'e' are chosen as rows="),
     (f"::: {{.table name=e row=a}}\nC.\n\n{PLAN}\n:::", "1:13: a table takes .table, .wide"),
     ("::: {.table name=e}\nC.\n\n| column | head |\n|---|---|\n| a | A |\n:::", "got 'head'"),
+    ("| a |\n|---|\n| b |\n\n: C.", "a table with a caption has an id, by which the text"),
     ("::: {.tabel name=e}\nC.\n:::", "1:5: a block ':::' is {.table name=…}, {.only name=value}"),
     ("::: {.only}\nC.\n:::", "1:5: a block for some runs says for which"),
     ("::: {.only a=b}\nC.", "pandoc says: Div at line 11"),
