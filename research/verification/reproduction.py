@@ -88,6 +88,11 @@ def reproduce(trail: Trail, given: Reproduce) -> Outcome:
         UserError: something is needed that a PDF cannot carry, or the run failed.
     """
     wanted = trail.runs if given.beside else [trail.run]
+    if foreign := [run for run in wanted if run.adopted]:
+        raise UserError(
+            f"'{foreign[0].study}' cannot be run again: its runs were logged by another program, "
+            "which research did not start; run that program, then research adopt"
+        )
     begun, limit = time.monotonic(), budget(wanted, given)
     records: dict[str, Results] = {}
     notes: list[str] = []
