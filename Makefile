@@ -9,7 +9,7 @@ STUDIES := $(sort $(subst _,-,$(basename $(notdir $(filter-out %/__init__.py,$(w
 # flags for the study behind the verb: make run-ae FLAGS="--preset full --train.epochs 50"
 FLAGS ?=
 
-.PHONY: help setup test check bench ui studies lock clean
+.PHONY: help setup test check bench ui studies api lock clean
 
 help:
 	@echo "make report-STUDY    builds paper/STUDY.pdf; trains first if there is no finished run"
@@ -22,6 +22,7 @@ help:
 	@echo "make test            runs the tests, offline"
 	@echo "make check           ruff, mypy --strict and the import contracts"
 	@echo "make bench           measures speed against the course's way of training"
+	@echo "make api             writes docs/api.md from the docstrings"
 	@echo "make setup           creates .venv from the hash-pinned requirements.lock"
 	@echo "make lock            renews requirements.lock from pyproject.toml"
 	@echo "make clean           removes .venv and caches; runs, data and papers stay"
@@ -78,6 +79,9 @@ check: $(READY)
 bench: $(READY)
 	@for bench in train threads adversarial deconvnet distances occlusion; do \
 	  $(BIN)/python -m tests.bench.$$bench || exit 1; done
+
+api: $(READY)
+	@$(BIN)/python docs/api.py
 
 lock: $(READY)
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \

@@ -12,7 +12,7 @@ from jinja2 import Template
 
 from research import __main__ as command
 from research import paths, studies
-from research.cli import needs, projects
+from research.cli import needs, papers, projects
 from research.errors import UserError
 from research.grading import audit
 from research.machine import environment
@@ -198,6 +198,8 @@ def test_templates_are_overridden_file_by_file(project: Path) -> None:
     assert paths.template(paths.TEMPLATES, "title.html.jinja") == own
     assert paths.template(paths.TEMPLATES, "text.css") == paths.PACKAGED / "text.css"
     text = source.read(write(project / "paper/x.md", "---\ntitle: X\n---\n\n## Abstract\n\nX.\n"))
+    assert papers._watched() == [paths.PAPER, paths.TEMPLATES, paths.PACKAGED]
+    assert paths.template(paths.TEMPLATES, "watch.js").is_file()
     bibliography(text, paths.TEMPLATES).number("lecun1998")
     write(project / "templates/references.bib", "@misc{mine, title = {Mine}}")
     assert bibliography(text, paths.TEMPLATES).number("mine") == 1

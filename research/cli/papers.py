@@ -63,8 +63,13 @@ def _watch(entry: studies.Entry, run: Summary, store: Store, wanted: Paper) -> N
     page = preview.Page(read(paths.template(paths.TEMPLATES, "watch.js")))
     with preview.serving(page, wanted.port) as address:
         print(f"{address} shows {entry.slug}.md whenever it is saved; Ctrl-C ends it", flush=True)
-        folders, written = [paths.PAPER, paths.TEMPLATES], [out, out.with_suffix(".html")]
+        folders, written = _watched(), [out, out.with_suffix(".html")]
         preview.follow(page, folders, written, show, build)
+
+
+def _watched() -> list[Path]:
+    """The folders of a paper's sources: a project need have no templates of its own."""
+    return [folder for folder in (paths.PAPER, paths.TEMPLATES, paths.PACKAGED) if folder.is_dir()]
 
 
 def _given(entry: studies.Entry, run: Summary, store: Store) -> dict[str, Any]:
