@@ -26,7 +26,7 @@ from research.report.words import Words
 Place = tuple[int | None, int | None]
 
 REFERENCE = re.compile(r"(?:fig|tab|sec):.+")
-_FACTS = ("run.", "data.", "versions.", "seconds.", "models.", "compute.")
+_FACTS = ("run.", "data.", "versions.", "seconds.", "models.", "compute.", "adopted.")
 
 
 @dataclass(frozen=True)
