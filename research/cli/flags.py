@@ -30,6 +30,8 @@ class Stored:
     """Id of the run, or its beginning; without it the newest full run, else the newest other."""
     log: str | None = None
     """Where the runs are kept, as for `research run`."""
+    experiment: str | None = None
+    """In which experiment of a server, as for `research run`."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,10 @@ class Paper(Stored):
     """Refuse, with every reason at once, unless nothing stands against handing the paper in."""
     anonymous: bool = False
     """Write STUDY-anonymous.pdf, which names no author, user, machine, folder or commit."""
+    watch: bool = False
+    """Show the paper in a browser, and write it again whenever its sources are saved."""
+    port: int = 0
+    """Where --watch serves its page on this machine; 0 takes a free one."""
     jobs: Jobs = "auto"
     """How many networks train at once where a run is needed, as for `research run`."""
 
@@ -67,7 +73,7 @@ def stored(
 ) -> tuple[studies.Entry, S, Store, Summary | None]:
     slug = positional(args, f"research {verb} STUDY")
     chosen: S = parse(kind, args[1:], f"research {verb} {slug}")
-    store = open_store(chosen.log)
+    store = open_store(chosen.log, chosen.experiment)
     entry = known(slug, store)
     found = store.find(chosen.run) if chosen.run else newest(store.runs(entry.slug))
     if found and found.study != entry.slug:

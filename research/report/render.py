@@ -242,9 +242,14 @@ def paper(
             "run": run,
             "reads": list(words.ledger.others),
             "stale": words.ledger.stale,
+            "sheet": words.sheet,
         }
         title = words.vouch() + fill(_furniture(env, "title", words, given))
-        named = {f"b-{n}": _filled(block, fill) for n, block in enumerate(body)}
+        if words.sheet.abstract_within:
+            opening = fill(_furniture(env, "abstract", words, given))
+            body = [Block(opening, "text", "Abstract"), *body]
+        body += _thanks(author.acknowledgements, words)
+        named = {f"b-{n}": _placed(_filled(one, fill), words) for n, one in enumerate(body)}
         given |= {"lone": words.ledger.lone}
         foot, compute = (fill(_furniture(env, name, words, given)) for name in ("foot", "compute"))
     except Placed:
@@ -263,6 +268,26 @@ def paper(
     }
     gaps = tuple(words.draft.gaps) if words.draft else ()
     return Paper(title, named, foot, head, compute.strip(), gaps)
+
+
+def _placed(block: Block, words: Words) -> Block:
+    """On a page of one column nothing is wider than the others."""
+    one = block.kind == "wide" and words.sheet.columns == 1
+    return Block(block.html, "float", block.section) if one else block
+
+
+def _thanks(text: str, words: Words) -> list[Block]:
+    """The authors' acknowledgements, whose numbers, as of grants, are stated by them."""
+    if not text:
+        return []
+    heading, said = "Acknowledgements", html.escape(text)
+    name = f"{heading.lower()} of author.toml"
+    for number in dict.fromkeys(literals.numbers(text)):
+        said = said.replace(number, words.ledger.print("stated", name, number, number, run=""))
+    return [
+        Block(f'<h2 id="sec-acknowledgements">{heading}</h2>', "heading", heading),
+        Block(f"<p>{said}</p>", "text", heading),
+    ]
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from research.tracking.record import CURVES, NUMBERS, Lineage, branch, read_line
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import DatasetInput, Metric, Param
+    from mlflow.entities import DatasetInput, Metric, Param, RunInfo
     from mlflow.entities import Run as Entity
 
 RECORD, STUDY, PRESET, DIGEST = (
@@ -152,46 +152,64 @@ def is_loopback(host: str) -> bool:
     return False
 
 
-def experiment(client: "MlflowClient", study: str, location: str | None) -> str:
-    """The id of the study's experiment, which is created where it is missing.
+def experiment(client: "MlflowClient", name: str, location: str | None) -> str:
+    """The id of an experiment, which is created where it is missing.
 
     Raises:
-        UserError: where it was deleted in the UI, or keeps its artifacts elsewhere.
+        UserError: where it was deleted in the UI, keeps its artifacts elsewhere, or is another
+            user's.
     """
     from mlflow.exceptions import MlflowException
 
-    found = client.get_experiment_by_name(study)
+    with _allowed(name):
+        found = client.get_experiment_by_name(name)
     if found is None:
         try:
             kind = {"mlflow.experimentKind": "custom_model_development"}
-            return str(client.create_experiment(study, location, kind))
+            return str(client.create_experiment(name, location, kind))
         except MlflowException:  # another process was faster
-            found = client.get_experiment_by_name(study)
+            found = client.get_experiment_by_name(name)
             if found is None:
                 raise
     if found.lifecycle_stage != "active":
         raise UserError(
-            f"the experiment {study!r} was deleted in MLflow; bring it back with "
+            f"the experiment {name!r} was deleted in MLflow; bring it back with "
             f"'mlflow experiments restore -x {found.experiment_id}' or remove it with 'mlflow gc'"
         )
     if location and found.artifact_location != location:
         raise UserError(
-            f"the experiment {study!r} must keep its artifacts in {location}, but somebody created "
+            f"the experiment {name!r} must keep its artifacts in {location}, but somebody created "
             f"it with {found.artifact_location}; rename that experiment in MLflow"
         )
     return str(found.experiment_id)
 
 
+@contextmanager
+def _allowed(name: str) -> Iterator[None]:
+    """Raises UserError where a server lets this user not do it, as in another's experiment."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code != "PERMISSION_DENIED" and "403" not in str(error):
+            raise
+        raise UserError(
+            f"runs are written to an experiment of your own or one that you may edit, but the "
+            f"server refuses {name!r}: give another with --experiment NAME, or ask its owner"
+        ) from None
+
+
 def runs(
-    client: "MlflowClient", query: str = "", study: str | None = None, *, deleted: bool = False
+    client: "MlflowClient", query: str = "", experiment: str | None = None, *, deleted: bool = False
 ) -> "Iterator[Entity]":
-    """The runs of active experiments, or else all deleted ones, the newest first."""
+    """The runs of active experiments, or of one, or else all deleted ones, the newest first."""
     from mlflow.entities import ViewType
 
     view = ViewType.DELETED_ONLY if deleted else ViewType.ACTIVE_ONLY
     with told_plainly():
         experiments = client.search_experiments(ViewType.ALL if deleted else ViewType.ACTIVE_ONLY)
-        ids = [one.experiment_id for one in experiments if study in (None, one.name)]
+        ids = [one.experiment_id for one in experiments if experiment in (None, one.name)]
         token: str | None = ""
         while ids and token is not None:
             page = client.search_runs(
@@ -199,6 +217,27 @@ def runs(
             )
             yield from page
             token = page.token or None
+
+
+def of_record(client: "MlflowClient", experiment_id: str, record: str) -> "Entity | None":
+    """The run that shows a record of that id, deleted ones too."""
+    from mlflow.entities import ViewType
+
+    query = f"tags.`{RECORD}` = '{record}'"
+    found = client.search_runs([experiment_id], query, ViewType.ALL)
+    return found[0] if found else None
+
+
+def info_of(client: "MlflowClient", id: str) -> "RunInfo | None":
+    """What the store knows of a run; None where it knows none of that id."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return client.get_run(id).info
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return None
 
 
 def create_run(
@@ -210,7 +249,8 @@ def create_run(
         tags[PARENT] = lineage.parent
     if record:
         tags[RECORD] = record
-    run = client.create_run(experiment_id, lineage.started, tags, opening.name)
+    with _allowed(experiment_id):
+        run = client.create_run(experiment_id, lineage.started, tags, opening.name)
     return str(run.info.run_id)
 
 

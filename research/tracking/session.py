@@ -77,6 +77,7 @@ class Session(Record):
         self._mirror = backend.mirror(id)
         self._carrying = threading.Lock()
         self._open_children: list[Session] = []
+        self._owed: list[Mirror] = []
         self._began = time.perf_counter()
 
     @property
@@ -93,6 +94,7 @@ class Session(Record):
                 yield session
             finally:
                 self._open_children.remove(session)
+                self._owed += session._owed
 
     def flush(self) -> None:
         with self._carrying:
@@ -124,11 +126,15 @@ class Session(Record):
             self.close(status_of(error))
             try:
                 with self._carrying:
+                    for mirror in self._owed:
+                        mirror.finish()
                     self._mirror.finish()
             except UserError as trouble:
-                if error is None:
+                if error is None and not self.lineage.parent:
                     raise
-                warnings.warn(str(trouble), stacklevel=2)  # the error on its way matters more
+                # the error on its way matters more; and a child is told of with its parent
+                self._owed.append(self._mirror)
+                warnings.warn(str(trouble), stacklevel=2)
 
     def _summarise_children(self) -> None:
         """Adds the curves of each arm to the run's own."""

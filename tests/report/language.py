@@ -1,7 +1,7 @@
 """A body in the language of write-ups, spoken over the sample record without making pages."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ class Spoken:
     """
 
     html: str
-    kinds: list[str]
+    kinds: Sequence[str]
     ledger: Ledger
     gaps: tuple[str, ...]
     title: str
