@@ -130,7 +130,7 @@ class _Freezing:
         name = self.choice.experiment.name
         return Opening(
             study=self.choice.slug,
-            question=self.choice.question or f"What do the runs of {name} show?",
+            question=self.choice.question or writeup.question_of(name),
             preset=ADOPTED,
             name=f"{self.choice.slug}: {len(self.cohort.members)} runs of {name}",
             config=_settings(self.cohort.members),

@@ -10,7 +10,7 @@ from research.report.misses import miss
 from research.report.source import Source
 from research.report.words import Words
 
-_FACTS = ("run.", "data.", "versions.", "seconds.", "models.", "compute.")
+_FACTS = ("run.", "data.", "versions.", "seconds.", "models.", "compute.", "adopted.")
 
 
 class Braces:

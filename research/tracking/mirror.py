@@ -76,9 +76,21 @@ class MlflowRun:
             batch = metrics[first : first + METRICS_IN_BATCH]
             self.client.log_batch(self.id, batch, tags=fresh if first == 0 else ())
         if run.data and tags["research.data"] != self._tags.get("research.data"):
-            self.client.log_inputs(self.id, [_dataset_input(run.data)])
+            self._name_data(run)
         self._tags = tags
         self._sent = {name: end for name, (_, end) in points.items()}
+
+    def _name_data(self, run: Run) -> None:
+        """Two runs that name the same new data set at once may both try to create it; for the
+        second attempt it is there."""
+        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
+
+        data = [_dataset_input(run.data)]
+        try:
+            self.client.log_inputs(self.id, data)
+        except (MlflowException, SQLAlchemyError):
+            self.client.log_inputs(self.id, data)
 
     def _push_once(self, run: Run) -> None:
         """Parameters cannot be changed; a resumed run keeps those it started with."""
@@ -292,7 +304,7 @@ def _tags(run: Run, record: Path) -> dict[str, str]:
     }
     tags |= {f"research.{k}": spell(v) for k, v in run.config.items() if _is_digest(k)}
     claims = records.read_claims(record).items()
-    tags |= {f"research.claim.{name}": str(claim) for name, claim in claims}
+    tags |= {f"claim.{name}": str(claim) for name, claim in claims}
     return {key: value[:LONGEST_TAG] for key, value in tags.items() if value}
 
 
@@ -302,7 +314,7 @@ def _is_digest(name: str) -> bool:
 
 
 def _note(run: Run, id: str, record: Path) -> str:
-    """The description: question, findings, and links to paper and figures, as far as they fit.
+    """The description: question, link to the paper, findings, links to figures, as far as they fit.
 
     Pictures would push tags and values out of view.
     """
@@ -310,7 +322,7 @@ def _note(run: Run, id: str, record: Path) -> str:
     figures = [_link(path, id) for path in sorted((record / "figures").glob("*.png"))]
     shown = f"Figures: {', '.join(figures)}" if figures else ""
     note = ""
-    for block in filter(None, [f"**{run.question}**", findings, papers(record, id), shown]):
+    for block in filter(None, [f"**{run.question}**", papers(record, id), findings, shown]):
         if len(note) + len(block) + 2 <= LONGEST_TAG:
             note += block + "\n\n"
     return note
@@ -359,7 +371,7 @@ def _dataset_input(data: dict[str, Any]) -> "DatasetInput":
     remote = source.startswith(("http://", "https://"))
     dataset = Dataset(
         name=str(data.get("name", "data")),
-        digest=str(data.get("sha256", ""))[:LONGEST_DIGEST],
+        digest=str(data.get("sha256") or data.get("digest", ""))[:LONGEST_DIGEST],
         source_type="http" if remote else "local",
         source=json.dumps({"url" if remote else "uri": source}),
         profile=json.dumps({k: v for k, v in data.items() if k not in ("name", "source")}),
