@@ -69,7 +69,7 @@ def _build(entry: studies.Entry, run: Summary, store: Store, wanted: Paper) -> N
         author=paths.PAPER / "author.toml",
         templates=paths.TEMPLATES,
         others={slug: load(other.folder) for slug, other in reads.items()},
-        history=_history(entry, record.run, store),
+        history=history(entry, record.run, store),
         draft=True,
         anonymous=wanted.anonymous,
         stale=_stale(record.run),
@@ -116,7 +116,7 @@ def _stale(run: "Run") -> list[str]:
     return staleness.told(staleness.stale(run))
 
 
-def _history(entry: studies.Entry, run: "Run", store: Store) -> "History":
+def history(entry: studies.Entry, run: "Run", store: Store) -> "History":
     """What the store knows of the study's runs, and of those whose models the run found."""
     from research.records import load
     from research.report import History, Past
