@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import TextIO
 
 from research import studies
-from research.cli import archives, checks, exports, needs, papers, projects, runs
+from research.cli import adoption, archives, checks, exports, needs, papers, projects, runs
 from research.errors import UserError, in_a_line
 from research.passwords import hidden
 from research.paths import PACKAGE
@@ -24,6 +24,7 @@ Verb = Callable[[list[str]], int | None]
 VERBS: dict[str, Verb] = {
     "new": projects.new,
     "run": runs.run,
+    "adopt": adoption.adopt,
     "report": papers.report,
     "verify": checks.verify,
     "sign": checks.sign,

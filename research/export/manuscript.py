@@ -15,7 +15,7 @@ from research.report.authors import Authors
 from research.report.citations import Citations, bibliography
 from research.report.layout import LOOKS, Sheet
 from research.report.pandoc import Node
-from research.report.source import Source
+from research.report.source import Source, slug
 from research.report.words import Words
 
 _DRAWN = re.compile(r'src="data:[^"]*"')
@@ -59,7 +59,7 @@ class Exported(Words):
         self, path: str, *, caption: str, alt: str = "", wide: bool = False, share: float = 0.0,
         page: int = 1,
     ) -> str:  # fmt: skip
-        self.pages[Path(path).stem] = page
+        self.pages[slug(Path(path).stem) or "picture"] = page
         return super().picture(path, caption=caption, alt=alt, wide=wide, share=share, page=page)
 
     def formula(self, tex: str, display: bool) -> str:

@@ -1,5 +1,6 @@
 """Word: a .docx for co-authors who write their remarks beside it."""
 
+import base64
 import json
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -93,7 +94,7 @@ class _Writer:
                     return path
                 shown = pictures.read(path.parent, path.name, self._paper.pages.get(name, 1))
                 drawn = self._folder / f"{name}.png"
-                drawn.write_bytes(shown.content)
+                drawn.write_bytes(base64.b64decode(shown.source.partition(",")[2]))
                 return drawn
         return results.folder / results.figure(name).png
 

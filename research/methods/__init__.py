@@ -63,6 +63,9 @@ if TYPE_CHECKING:
         reconstruction as reconstruction,
     )
     from research.methods import (
+        resampling as resampling,
+    )
+    from research.methods import (
         samples as samples,
     )
     from research.methods import (

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from research.methods.embedding import class_mahalanobis, mahalanobis
 from research.methods.statistics import over_seeds, paired, wilson
 from research.records import Number
+from research.records.measured import SHARE
 
 Floats = npt.NDArray[np.floating]
 Labels = npt.NDArray[np.integer]
@@ -101,7 +102,7 @@ def share(group: Sequence[Report], measure: str, index: int | None = None) -> Nu
         0.5
     """
     values = [one / 100 for one in per_cent(group, measure, index)]
-    return None if np.isnan(values).any() else over_seeds(values)
+    return None if np.isnan(values).any() else over_seeds(values, range=SHARE)
 
 
 def change(

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from research.errors import ArgumentError
-from research.methods import statistics
+from research.methods import resampling, statistics
 from research.records import Number
 
 Metric = Literal["mse", "cosine", "ce", "js"]
@@ -137,9 +137,9 @@ def class_distances(
     p = statistics.permutation_p(ratio * (1 - 1e-5), _ratios(null_inter, null_intra))
     return ClassDistances(
         sums / pairs,
-        statistics.percentile_interval(intra, drawn_intra, n=n),
-        statistics.percentile_interval(inter, drawn_inter, n=n),
-        statistics.percentile_interval(ratio, _ratios(drawn_inter, drawn_intra), n=n),
+        resampling.percentile_interval(intra, drawn_intra, n=n),
+        resampling.percentile_interval(inter, drawn_inter, n=n),
+        resampling.percentile_interval(ratio, _ratios(drawn_inter, drawn_intra), n=n),
         edges,
         densities[0],
         densities[1],
@@ -335,7 +335,7 @@ class _Draws:
         permuted = rng.permuted(np.tile(labels.astype(np.int16), (permutations, 1)), axis=1)
         return cls(
             labels,
-            torch.tensor(statistics.resamples(labels, resamples, seed)).T.contiguous(),
+            torch.tensor(resampling.resamples(labels, resamples, seed)).T.contiguous(),
             torch.tensor(permuted).T.contiguous(),
             np.zeros((2, resamples)),
             np.zeros(permutations),

@@ -1,7 +1,6 @@
 """Uncertainty of measured values: every interval is meant to hold the truth in 95 of 100 cases."""
 
-import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -10,16 +9,19 @@ import numpy.typing as npt
 from scipy import stats
 
 from research.errors import ArgumentError
+from research.methods import bounded
+from research.methods.bounded import range_of
 from research.records import Claim, Number
+from research.records.family import holm as holm
+from research.records.measured import FEWEST, FISHER, LOGIT, SHARE, SPAN, Range
 
 Direction = Literal["greater", "less"]
 
 Floats = npt.NDArray[np.floating]
-Labels = npt.NDArray[np.integer]
 Flags = npt.NDArray[np.bool_]
 
 
-def over_seeds(values: Sequence[float], unit: str = "") -> Number:
+def over_seeds(values: Sequence[float], unit: str = "", range: Range | None = None) -> Number:
     """Mean over seeds and its interval, as in `over_samples`, with the values, one per seed.
 
     Example:
@@ -27,39 +29,63 @@ def over_seeds(values: Sequence[float], unit: str = "") -> Number:
         (1.0, 2.0, 3.0)
     """
     kept = tuple(map(float, values))
-    return dataclasses.replace(over_samples(values, unit), values=kept)
+    return replace(over_samples(values, unit, range), values=kept)
 
 
-def over_samples(values: Sequence[float], unit: str = "") -> Number:
+def over_samples(values: Sequence[float], unit: str = "", range: Range | None = None) -> Number:
     """Mean and 95 % confidence interval of independent repetitions, by Student's t.
 
     The interval assumes normally distributed repetitions and is about their mean, not about one
-    more of them; with a single value there is none, nor where one of them is not finite.
+    more of them. That of a bounded quantity is taken on a scale without bounds, see
+    `methods.bounded`, so that it stays in its range. Fewer than three repetitions have none, nor
+    those of which one is not finite; of two both are kept.
+
+    Arguments:
+        range: the values that it can have, (0, 1) for a share; of unit % it is (0, 100).
 
     Raises:
-        ArgumentError: there are no values.
+        ArgumentError: there are no values, or one lies outside of its range.
 
     Example:
         >>> mean = over_samples([1.0, 2.0, 3.0], "dB")
         >>> mean.value, round(mean.half_width, 3), mean.n
         (2.0, 2.484, 3)
+        >>> [round(end, 2) for end in over_samples([0.8, 0.9, 0.99], range=(0, 1)).bounds]
+        [0.4, 0.99]
     """
     n = len(values)
     if not n:
         raise ArgumentError("a mean needs at least one value, got none")
-    if n == 1:
-        return Number(float(values[0]), unit)
-    if not np.isfinite(values).all():
-        return Number(sum(map(float, values)) / n, unit, n=n)
-    error = float(np.std(values, ddof=1)) / n**0.5
-    half_width = float(stats.t.ppf(0.975, n - 1)) * error
-    return Number(float(np.mean(values)), unit, half_width, n)
+    known = range_of(values, unit, range)
+    mean = Number(sum(map(float, values)) / n, unit, n=n, range=known)
+    if n == 1 or not np.isfinite(values).all():
+        return mean
+    low, high = float(min(values)), float(max(values))
+    if n < FEWEST:
+        return replace(mean, low=low, high=high, interval=SPAN)
+    if low == high:
+        return replace(mean, value=low, half_width=0.0, interval="t")
+    return _with_interval(replace(mean, value=float(np.mean(values))), _error(values))
 
 
-def one_more(values: Sequence[float], unit: str = "") -> Number:
+def _error(values: Sequence[float]) -> float:
+    """Standard error of a mean."""
+    return float(np.std(values, ddof=1) / len(values) ** 0.5)
+
+
+def _with_interval(mean: Number, error: float) -> Number:
+    """A mean of at least three repetitions with the interval that its standard error gives."""
+    if mean.range:
+        low, high = bounded.interval(mean.value, error, mean.n, mean.range)
+        return replace(mean, low=low, high=high, interval=bounded.name_of(mean.range))
+    half_width = float(stats.t.ppf(0.975, mean.n - 1)) * error
+    return replace(mean, half_width=half_width, interval="t")
+
+
+def one_more(values: Sequence[float], unit: str = "", range: Range | None = None) -> Number:
     """Mean of independent repetitions, and an interval that holds one more in 95 of 100 cases.
 
-    With one value there is no interval.
+    With fewer than three values there is no interval.
 
     References:
         Statistical Intervals, section 4.8 (Hahn and Meeker, 1991).
@@ -69,14 +95,19 @@ def one_more(values: Sequence[float], unit: str = "") -> Number:
         >>> round(wide.half_width / narrow.half_width, 6)
         2.0
     """
-    mean = over_seeds(values, unit)
-    if mean.half_width is None:
+    mean = over_seeds(values, unit, range)
+    if not mean.bounds or mean.equal:
         return mean
-    return replace(mean, half_width=mean.half_width * (len(values) + 1) ** 0.5)
+    return _with_interval(mean, _error(values) * (len(values) + 1) ** 0.5)
 
 
-def paired(a: Sequence[float], b: Sequence[float], unit: str = "") -> Number:
+def paired(
+    a: Sequence[float], b: Sequence[float], unit: str = "", range: Range | None = None
+) -> Number:
     """Mean of b - a over seeds and its t interval; `a[i]` and `b[i]` belong to one seed.
+
+    Arguments:
+        range: of the difference, (-100, 100) for one in percentage points, as unit `points` has.
 
     Raises:
         ArgumentError: there are not as many of one as of the other.
@@ -87,7 +118,7 @@ def paired(a: Sequence[float], b: Sequence[float], unit: str = "") -> Number:
     """
     if len(a) != len(b):
         raise ArgumentError(f"pairs need as many values of a as of b, got {len(a)} and {len(b)}")
-    return over_seeds([after - before for before, after in zip(a, b, strict=True)], unit)
+    return over_seeds([after - before for before, after in zip(a, b, strict=True)], unit, range)
 
 
 # --- shares and tests ----------------------------------------------------------------------------
@@ -109,7 +140,10 @@ def wilson(successes: int, trials: int) -> Number:
     if trials < 1:
         raise ArgumentError(f"a share needs at least one trial, got {trials}")
     ends = stats.binomtest(int(successes), int(trials)).proportion_ci(0.95, method="wilson")
-    return Number(successes / trials, n=int(trials), low=float(ends.low), high=float(ends.high))
+    return Number(
+        successes / trials, n=int(trials), low=float(ends.low), high=float(ends.high),
+        range=SHARE, interval="Wilson",
+    )  # fmt: skip
 
 
 def mcnemar(a: Flags, b: Flags) -> float:
@@ -130,26 +164,6 @@ def mcnemar(a: Flags, b: Flags) -> float:
     """
     only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
     return float(stats.binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
-
-
-def holm(p: Sequence[float]) -> list[float]:
-    """p values adjusted for their number, in the same order; one below 0.05 may be believed.
-
-    The chance of even one false rejection among all is then at most 0.05, however they depend on
-    each other.
-
-    References:
-        A Simple Sequentially Rejective Multiple Test Procedure (Holm, 1979).
-
-    Example:
-        >>> holm([0.04, 0.01])
-        [0.04, 0.02]
-    """
-    order = np.argsort(p)
-    scaled = np.asarray(p, float)[order] * np.arange(len(p), 0, -1)
-    adjusted = np.empty(len(p))
-    adjusted[order] = np.minimum(1, np.maximum.accumulate(scaled))
-    return [float(value) for value in adjusted]
 
 
 def permutation_p(observed: float, null: Floats) -> float:
@@ -186,18 +200,55 @@ def claim_of(
         >>> claim_of(Number(0.3, half_width=0.1), "greater").outcome
         'holds'
     """
+    effect = _unbounded(effect, threshold)
     n = len(effect.values)
-    p = None
-    if len(set(effect.values)) > 1 and np.isfinite(effect.values).all():
-        # equal values have no spread to compare with
-        p = float(stats.ttest_1samp(effect.values, threshold).pvalue)
     named = test or ("t test over seeds" if effect.values else "95 % interval")
-    return Claim(effect, p, n or effect.n, named, direction, threshold)
+    return Claim(effect, _p_of(effect, threshold), n or effect.n, named, direction, threshold)
+
+
+def _unbounded(effect: Number, threshold: float) -> Number:
+    """The effect by Student's t where the threshold is an end of its range.
+
+    An interval that never reaches the threshold would always leave it out.
+    """
+    if not effect.range or effect.range[0] < threshold < effect.range[1]:
+        return effect
+    free = replace(effect, range=None)
+    if len(effect.values) < FEWEST or effect.equal or not np.isfinite(effect.values).all():
+        return free
+    return _with_interval(replace(free, low=None, high=None), _error(effect.values))
+
+
+def _p_of(effect: Number, threshold: float) -> float | None:
+    """Two-sided p that the effect is the threshold, below 0.05 where its interval leaves it out.
+
+    Read off the interval, on its own scale: by Student's distribution where it is Student's, else
+    by the normal one on the side of the threshold. None where there is no spread.
+    """
+    if effect.equal or not np.isfinite([effect.value, *effect.values]).all():
+        return None
+    if effect.span:
+        return float(stats.ttest_1samp(effect.values or effect.span, threshold).pvalue)
+    ends = effect.bounds
+    if ends is None or not np.isfinite(ends).all():
+        return None
+    points = np.array([effect.value, threshold, *ends])
+    if effect.range and effect.interval in (LOGIT, FISHER):
+        points = np.array([bounded.on_scale(point, effect.range)[0] for point in points])
+    value, known, low, high = points
+    arm = value - low if known < value else high - value
+    if arm <= 0:
+        return None
+    off = abs(value - known) / arm
+    if (effect.half_width is None and effect.interval not in (LOGIT, FISHER)) or effect.n < FEWEST:
+        return 2 * float(stats.norm.sf(off * stats.norm.ppf(0.975)))
+    return 2 * float(stats.t.sf(off * stats.t.ppf(0.975, effect.n - 1), effect.n - 1))
 
 
 def claim_pairs(
-    a: Sequence[float] | Number, b: Sequence[float] | Number, direction: Direction, unit: str = ""
-) -> Claim:
+    a: Sequence[float] | Number, b: Sequence[float] | Number, direction: Direction, unit: str = "",
+    range: Range | None = None,
+) -> Claim:  # fmt: skip
     """The claim that b - a lies above or below zero, by a t test over pairs of equal seed.
 
     Arguments:
@@ -210,7 +261,7 @@ def claim_pairs(
     """
     first, second = (x if isinstance(x, Number) else over_seeds(x, unit) for x in (a, b))
     before, after = _by_seed(first, len(second.values)), _by_seed(second, len(first.values))
-    effect = paired(before, after, unit or second.unit)
+    effect = paired(before, after, unit or second.unit, range)
     return claim_of(effect, direction, test="paired t test over seeds")
 
 
@@ -226,7 +277,7 @@ def claim_draws(
         'fails'
     """
     claim = claim_of(over_seeds(values, unit), direction, test=test)
-    return replace(claim, effect=over_samples(values, unit))
+    return replace(claim, effect=replace(claim.effect, values=()))
 
 
 def claim_one_more(values: Sequence[float], known: float, direction: Direction) -> Claim:
@@ -238,14 +289,9 @@ def claim_one_more(values: Sequence[float], known: float, direction: Direction) 
         >>> claim_one_more([10.0, 11.0, 12.0], known=20.0, direction="less").outcome
         'holds'
     """
-    expected = one_more(values)
-    finite = bool(np.isfinite(values).all())
-    spread = float(np.std(values, ddof=1)) if finite and len(values) > 1 else 0.0
-    p = None
-    if spread:
-        off = abs(expected.value - known) / (spread * (1 + 1 / len(values)) ** 0.5)
-        p = 2 * float(stats.t.sf(off, len(values) - 1))
-    return Claim(expected, p, len(values), "t test of one more run over seeds", direction, known)
+    expected = _unbounded(one_more(values), known)
+    test = "t test of one more run over seeds"
+    return Claim(expected, _p_of(expected, known), len(values), test, direction, known)
 
 
 def _by_seed(number: Number, n: int) -> Sequence[float]:
@@ -295,68 +341,3 @@ def claim_permutation(observed: float, null: Floats, direction: Direction, n: in
     )
     p = min(1.0, 2 * min(permutation_p(observed, null), permutation_p(-observed, -null)))
     return Claim(effect, p, n, "permutation test", direction)
-
-
-# --- bootstrap -----------------------------------------------------------------------------------
-
-
-def resamples(labels: Labels, times: int, seed: int) -> npt.NDArray[np.float32]:
-    """How often each sample is drawn in each bootstrap resample, (times, N) whole numbers.
-
-    Samples are drawn with replacement within their class, so that each class keeps its size.
-
-    Example:
-        >>> resamples(np.array([0, 0, 1]), times=4, seed=0).sum(1).tolist()
-        [3.0, 3.0, 3.0, 3.0]
-    """
-    rng = np.random.default_rng(seed)
-    counts = np.empty((times, len(labels)), np.float32)
-    rows = np.arange(times)[:, None]
-    for label in np.unique(labels):
-        members = np.flatnonzero(labels == label)
-        drawn = rng.integers(len(members), size=(times, len(members)))
-        cells = (drawn + rows * len(members)).ravel()
-        counts[:, members] = np.bincount(cells, minlength=drawn.size).reshape(drawn.shape)
-    return counts
-
-
-def percentile_interval(value: float, replicates: Floats, unit: str = "", n: int = 1) -> Number:
-    """A value between the 2.5th and the 97.5th percentile of its bootstrap replicates, (B,).
-
-    Without an interval where some of them are not finite.
-
-    References:
-        An Introduction to the Bootstrap, section 13.3 (Efron and Tibshirani, 1993).
-
-    Example:
-        >>> percentile_interval(0.5, np.linspace(0, 1, 201)).bounds
-        (0.025, 0.975)
-    """
-    if not np.isfinite(replicates).all():
-        return Number(float(value), unit, n=n)
-    low, high = np.quantile(replicates, [0.025, 0.975])
-    return Number(float(value), unit, n=n, low=float(low), high=float(high))
-
-
-def bootstrap(
-    statistic: Callable[[npt.NDArray[np.intp]], float],
-    n: int,
-    *,
-    times: int = 1000,
-    seed: int = 0,
-    unit: str = "",
-) -> Number:
-    """A statistic of n independent samples and its percentile interval.
-
-    Arguments:
-        statistic: of the samples with these indices, (n,) in [0, n), some of them repeated.
-        times: resamples.
-
-    Example:
-        >>> data = np.array([1.0, 2.0, 3.0, 4.0])
-        >>> bootstrap(lambda index: float(data[index].mean()), n=4).value
-        2.5
-    """
-    rng = np.random.default_rng(seed)
-    replicates = np.array([statistic(rng.integers(n, size=n)) for _ in range(times)])
-    return percentile_interval(statistic(np.arange(n)), replicates, unit, n)

@@ -34,12 +34,13 @@ from research.methods.perturbations import (
 from research.methods.samples import Samples
 from research.methods.statistics import holm, mcnemar, over_seeds, wilson
 from research.records import Array, Cell, Number, Table
+from research.records.measured import CORRELATION, SHARE
 
-SEEDED = (
-    "cosine_within", "cosine_between", "effective_rank", "fooling_own", "fooling_class",
-    "fooling_best",
-)  # fmt: skip
-"""Numbers of a battery that `over_models` gives over models too."""
+SEEDED = {
+    "cosine_within": CORRELATION, "cosine_between": CORRELATION, "effective_rank": None,
+    "fooling_own": SHARE, "fooling_class": SHARE, "fooling_best": SHARE,
+}  # fmt: skip
+"""Numbers of a battery that `over_models` gives over models too, and their ranges."""
 SIZES = ("crafted", "judged", "classes")
 """How many samples, and of how many classes, a battery had: of these the least of all models."""
 
@@ -64,6 +65,15 @@ class Battery:
     arrays: dict[str, Array]
     deltas: dict[str, Tensor]
     verdict: Verdict
+
+    @property
+    def best(self) -> str:
+        """The candidate that fools most of the crafted samples, of several the first."""
+        names, rates = (self.candidates.column(name) for name in ("candidate", "crafted"))
+        known = {
+            str(n): r.value for n, r in zip(names, rates, strict=True) if isinstance(r, Number)
+        }
+        return max(known, key=lambda name: known[name])
 
 
 def battery(
@@ -271,8 +281,8 @@ def over_models(batteries: Sequence[Battery]) -> dict[str, Number]:
         1.0
     """
     seeded = {
-        f"{name}_seeds": over_seeds([battery.numbers[name].value for battery in batteries])
-        for name in SEEDED
+        f"{name}_seeds": over_seeds([battery.numbers[name].value for battery in batteries], range=r)
+        for name, r in SEEDED.items()
     }
     verdicts = [battery.verdict for battery in batteries]
     least = {f"{name}_least": _least(batteries, name) for name in SIZES}
@@ -359,7 +369,7 @@ def summary(batteries: Sequence[Battery]) -> Table:
 
     def row(name: str, rates: Sequence[float], **cells: Cell) -> dict[str, Cell]:
         empty: dict[str, Cell] = {"noise": name, "crafted": None, "held_out": None, "p": None}
-        return empty | cells | {"seeds": over_seeds(rates)}
+        return empty | cells | {"seeds": over_seeds(rates, range=SHARE)}
 
     for name in ("own", "class"):
         key = f"fooling_{name}"

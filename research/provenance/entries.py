@@ -97,10 +97,19 @@ class RunFacts(Strict, Run):
 
 @dataclass(frozen=True, kw_only=True)
 class Shows(Strict):
-    """What is printed beside a value."""
+    """What is printed beside a value, and how its column prints.
+
+    Attributes:
+        place: the power of ten of the last digit in the column; None where each has its own.
+        ends: whether the column prints the ends of intervals, [low, high], in place of ±.
+        edition: of the rules in `research.provenance.formats`; older papers have the first.
+    """
 
     spread: bool
     unit: bool
+    place: int | None = None
+    ends: bool = False
+    edition: Literal[1, 2] = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,11 +158,13 @@ class Interval(Strict):
     values: tuple[float, ...]
     shows: Shows
     lone: bool
+    range: tuple[float, float] | None = None
+    interval: str = ""
 
     def number(self, value: float) -> Number:
         """The whole number."""
         ends = (self.half_width, self.n, self.low, self.high, self.values)
-        return Number(value, self.unit, *ends)
+        return Number(value, self.unit, *ends, self.range, self.interval)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,11 +191,12 @@ class TableCell(Interval, Entry):
 
 @dataclass(frozen=True, kw_only=True)
 class Count(Entry):
-    """Over how many seeds a table's cells are."""
+    """Over how many seeds a table's cells are, and whether some are equal for all of them."""
 
     kind: Literal["count"]
     run: str
     value: tuple[int, ...]
+    equal: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -270,13 +282,17 @@ class Claimed(Strict):
     printed: str
     page: PageNumber | None
     rectangle: Rectangle | None
+    adjusted: float | None = None
+    range: tuple[float, float] | None = None
+    interval: str = ""
 
     @property
     def claim(self) -> Claim:
         """The claim as a record has it."""
-        ends = {"low": self.low, "high": self.high}
-        effect = Number(self.effect, self.unit, n=self.n, values=self.values, **ends)
-        return Claim(effect, self.p, self.n, self.test, self.direction, self.threshold)
+        ends = (self.low, self.high, self.values, self.range, self.interval)
+        effect = Number(self.effect, self.unit, None, self.n, *ends)
+        test = (self.p, self.n, self.test, self.direction, self.threshold, self.adjusted)
+        return Claim(effect, *test)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from research.provenance.formats import plain
-from research.records import Run
+from research.records import Claim, Run
 
 _ABSOLUTE = re.compile(r"^(?:/|~|[A-Za-z]:[\\/]|\\\\)")
 
@@ -27,6 +27,15 @@ def facts(run: Run) -> dict[str, Any]:
         else:
             flat[key] = _fact(key, value)
     return flat | {"seconds": sum(run.seconds.values())}
+
+
+def claim_facts(claims: Mapping[str, Claim]) -> dict[str, Any]:
+    """What was decided of each claim, in words: `NAME.outcome` and `NAME.test`."""
+    return {
+        f"{name}.{key}": value
+        for name, claim in claims.items()
+        for key, value in (("outcome", claim.outcome), ("test", claim.test))
+    }
 
 
 def _model_facts(run: Run) -> dict[str, Any]:

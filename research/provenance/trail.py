@@ -13,7 +13,8 @@ The trail is one JSON document, embedded in the PDF and in the HTML:
                   threshold, printed, page, rectangle}: what a sentence rests on
     comparisons   {a, b, outcome}: what the words of a computed comparison rest on
     surroundings  run -> facts that are not its own: cohort, selection, what changed since
-    files         {path, sha256, attachment, run}: all numbers and claims of the runs that are read
+    files         {path, sha256, attachment, run}: all numbers and claims of the runs that are read,
+                  and the claims as a table
     author        name, affiliation, email and course as printed
     pages         {text, drawing, picture}: what a reader finds on each page, the digest of how it
                   is drawn, and how it looks, see `research.provenance.raster`
@@ -49,7 +50,7 @@ from research.provenance.entries import (
     PrintedPicture,
 )
 from research.provenance.facts import portable
-from research.records import Claim, Results, read_manifest, sha256
+from research.records import Claim, Results, family, read_manifest, sha256
 
 FORMAT = 3
 READABLE = (2, 3)
@@ -159,11 +160,12 @@ class Ledger:
         """Enters a sentence that rests on a claim and returns its HTML, an element with an id."""
         facts = dataclasses.asdict(claim)
         effect: dict[str, Any] = facts.pop("effect")
+        kind = {"range": effect["range"], "interval": effect["interval"]}
         low, high = claim.effect.bounds or (None, None)
         tested = {"outcome": claim.outcome, "effect": effect["value"], "low": low, "high": high}
         measured = {"unit": effect["unit"], "values": effect["values"]}
         entry = {"id": f"c-{len(self.claims) + 1}", "run": run, "name": name}
-        self.claims.append(entry | tested | measured | facts | {"printed": printed})
+        self.claims.append(entry | tested | measured | kind | facts | {"printed": printed})
         return f'<span class="claim" id="{entry["id"]}">{html}</span>'
 
     def file(self, path: str) -> File:
@@ -227,6 +229,8 @@ def _raised(text: str) -> str:
 
 
 MEASURED = ("numbers.json", "claims.json")
+CLAIMS = "claims.csv"
+"""The claims with their effects, adjusted p and outcomes; follows from claims.json."""
 
 
 def measured_of(ledger: Ledger) -> Iterator[tuple[MeasuredFile, bytes]]:
@@ -238,6 +242,15 @@ def measured_of(ledger: Ledger) -> Iterator[tuple[MeasuredFile, bytes]]:
                 content, name = file.read_bytes(), f"{study}-{path}" if study else path
                 digest, run = sha256_of(content), results.run.id
                 yield MeasuredFile(path=path, sha256=digest, attachment=name, run=run), content
+        if results.claims:
+            content, name = claims_table(results.claims), f"{study}-{CLAIMS}" if study else CLAIMS
+            digest, run = sha256_of(content), results.run.id
+            yield MeasuredFile(path=CLAIMS, sha256=digest, attachment=name, run=run), content
+
+
+def claims_table(claims: Mapping[str, Claim]) -> bytes:
+    """The claims of a run for a spreadsheet, as they are attached."""
+    return family.as_csv(claims).encode()
 
 
 def seal(trail: Mapping[str, Any]) -> str:

@@ -3,9 +3,10 @@
 A *record* is one folder that holds all of it and needs no server to be read:
 
     run.json            the facts in `Run`
-    numbers.json        name -> {"value", "unit", "half_width", "n", "low", "high", "values"}
+    numbers.json        name -> the fields of `Number`
     origins.json        "number NAME", "claim NAME", … -> the line of code that logged it
-    claims.json         name -> {"effect": a number, "p", "n", "test", "direction", "threshold"}
+    claims.json         name -> the fields of `Claim`, its effect being a number
+    claims.csv          the same for a spreadsheet, with the outcomes
     metrics.jsonl       one line a step: {"step", "time", "values": {name: value}}
     tables/NAME.json    {"columns": [...], "rows": [[...]]}, a cell may be a number as above
     tables/NAME.csv     the same for a spreadsheet
@@ -24,99 +25,21 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from research.passwords import hidden
-from research.records import damage
+from research.records import damage, family
+from research.records.measured import Claim as Claim
+from research.records.measured import Number as Number
+from research.records.measured import Outcome as Outcome
 
 if TYPE_CHECKING:
     import pandas
 
 Array = npt.NDArray[Any]
-
-
-@dataclass(frozen=True)
-class Number:
-    """A measured value.
-
-    Attributes:
-        value: the mean over `n` independent repetitions (seeds), or the single measurement.
-        unit: its unit as printed, empty for a pure number.
-        half_width: half the width of its 95 % confidence interval, where that is symmetric.
-        n: independent repetitions: seeds, or trials of a share.
-        low, high: the ends of its 95 % interval, where that is not symmetric.
-        values: the repetitions, in the order of the run's seeds; empty for what has no seed.
-    """
-
-    value: float
-    unit: str = ""
-    half_width: float | None = None
-    n: int = 1
-    low: float | None = None
-    high: float | None = None
-    values: tuple[float, ...] = ()
-
-    @property
-    def lone(self) -> bool:
-        """Whether this is the value of a single seed, which says nothing of others."""
-        return len(self.values) == 1
-
-    @property
-    def bounds(self) -> tuple[float, float] | None:
-        """The ends of the 95 % interval, None where there is none."""
-        if self.half_width is not None:
-            return self.value - self.half_width, self.value + self.half_width
-        return None if self.low is None or self.high is None else (self.low, self.high)
-
-
-Outcome = Literal["holds", "fails", "undecided"]
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A statement about the result, and the test that decides it.
-
-    Attributes:
-        effect: what was measured, with its 95 % interval.
-        p: of the test, two-sided; None where there is none.
-        n: how many repetitions, images or pairs the test rests on.
-        test: its name, with what it was taken over.
-        direction: the side of the threshold on which the effect is claimed to lie.
-    """
-
-    effect: Number
-    p: float | None
-    n: int
-    test: str
-    direction: Literal["greater", "less"] = "greater"
-    threshold: float = 0.0
-
-    @property
-    def outcome(self) -> Outcome:
-        """Holds or fails where the interval lies wholly on one side of the threshold.
-
-        Undecided otherwise, without an interval, and for a single seed.
-        """
-        if self.effect.bounds is None or self.effect.lone:
-            return "undecided"
-        low, high = self.effect.bounds
-        sides = {"greater": low > self.threshold, "less": high < self.threshold}
-        if any(sides.values()):
-            return "holds" if sides[self.direction] else "fails"
-        return "undecided"
-
-    def __str__(self) -> str:
-        """'holds: 0.31 [0.25, 0.37] dB greater than 0, p = 0.002, n = 3, paired t test'"""
-        ends = " [{:.4g}, {:.4g}]".format(*self.effect.bounds) if self.effect.bounds else ""
-        unit = f" {self.effect.unit}" if self.effect.unit else ""
-        p = "" if self.p is None else f", p = {self.p:.2g}"
-        return (
-            f"{self.outcome}: {self.effect.value:.4g}{ends}{unit} {self.direction} than "
-            f"{self.threshold:g}{p}, n = {self.n}, {self.test}"
-        )
 
 
 Cell = str | int | float | Number | None
@@ -199,6 +122,12 @@ class Run:
     `hardware.compute`"""
     local: tuple[str, ...] = ()
     """the settings that name a place on the machine, see `research.config.LOCAL`"""
+    adopted: dict[str, Any] = field(default_factory=dict)
+    """of runs that another program logged: source, experiment, filter, rules, runs, selection, see
+    `research.adoption`; empty for a study's own"""
+    intervals: dict[str, str] = field(default_factory=dict)
+    """means, shares, correlations, claims -> how their intervals are computed, see
+    `research.records.measured.INTERVALS`; empty in older records"""
 
 
 @dataclass
@@ -221,6 +150,11 @@ class Results:
     def claims(self) -> dict[str, Claim]:
         self.reads.add("claims.json")
         return read_claims(self.folder)
+
+    @property
+    def printable(self) -> dict[str, Number]:
+        """The numbers and, as `NAME.effect`, `NAME.p` and `NAME.adjusted`, those of the claims."""
+        return self.numbers | family.numbers(self.claims)
 
     def table(self, name: str) -> Table:
         self.reads.add(f"tables/{name}.json")
@@ -293,13 +227,17 @@ def read_numbers(folder: Path) -> dict[str, Number]:
 
 
 def write_claims(folder: Path, claims: Mapping[str, Claim]) -> None:
-    write_json(folder / "claims.json", {k: dataclasses.asdict(v) for k, v in claims.items()})
+    """The claims of a run, adjusted together."""
+    whole = family.adjusted(claims)
+    write_json(folder / "claims.json", {k: dataclasses.asdict(v) for k, v in whole.items()})
+    damage.write(folder / "claims.csv", family.as_csv(whole).encode())
 
 
 def read_claims(folder: Path) -> dict[str, Claim]:
+    """Adjusted together, also where the record is of a version that did not."""
     path = folder / "claims.json"
     found: dict[str, Claim] = damage.read_json(path, dict[str, Claim]) if path.exists() else {}
-    return found
+    return family.adjusted(found)
 
 
 def write_origins(folder: Path, origins: Mapping[str, str]) -> None:

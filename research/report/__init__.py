@@ -30,7 +30,7 @@ from research.report.citations import style_beside
 from research.report.layout import LOOKS, Plan
 from research.report.words import Words
 
-__all__ = ["Built", "History", "Past", "build", "differences", "moved", "reads"]
+__all__ = ["Built", "History", "Past", "build", "differences", "moved", "reads", "shown"]
 
 NOTHING_KNOWN = History()
 
@@ -46,6 +46,7 @@ class Built:
         seconds: wall time of each part: text, layout, writing.
         provenance: see `research.provenance.trail`.
         gaps: what a draft lacks, one line each.
+        remarks: what looks unfinished and stops nothing, one line each.
     """
 
     pdf: Path
@@ -54,6 +55,7 @@ class Built:
     seconds: dict[str, float]
     provenance: dict[str, Any]
     gaps: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass
@@ -129,8 +131,8 @@ def _build(
     clock, sheet, results = _Clock(), LOOKS[text.look], ledger.results
     ended = results.run.ended
     with clock.part("text"):
-        words = Words.over(ledger, text, templates, sheet, draft=draft)
         env = render.environment(templates)
+        words = Words.over(ledger, text, templates, sheet, draft=draft)
         paper = render.paper(env, text, words, signed)
     with clock.part("layout"):
 
@@ -158,8 +160,33 @@ def _build(
         if told := hidden.found(content, page.encode(), secrets) if secrets else []:
             raise UserError(f"the paper is not anonymous: {'; '.join(told[:5])}")
         _replace({out.with_suffix(".html"): page.encode(), out: content})
-    pages = len(laid.document.pages)
-    return Built(out, out.with_suffix(".html"), pages, clock.seconds, trail, gaps)
+    html, pages = out.with_suffix(".html"), len(laid.document.pages)
+    return Built(out, html, pages, clock.seconds, trail, gaps, laid.remarks)
+
+
+def shown(
+    results: Results,
+    source: Path,
+    *,
+    author: Path,
+    templates: Path,
+    others: Mapping[str, Results] = {},
+    history: History = NOTHING_KNOWN,
+    stale: Sequence[str] = (),
+) -> str:
+    """A draft as a page for a screen, without the PDF and its trail, which take longer.
+
+    Args and Raises as of `build`.
+    """
+    with limits.within():
+        text, signed = texts.read(source), authors.read(author)
+        sheet = LOOKS[text.look]
+        beside = _beside(text, others)
+        ledger = provenance.Ledger(results, beside, history, stale=tuple(stale))
+        env = render.environment(templates)
+        words = Words.over(ledger, text, templates, sheet, draft=True)
+        paper = render.paper(env, text, words, signed)
+        return render.arrange(env, paper, sheet, "screen", trail="{}")
 
 
 def moved(built: Built, out: Path) -> Built:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from research.provenance.facts import facts
+from research.provenance.facts import claim_facts, facts
 from research.records import Claim, Number, Results
 
 
@@ -22,7 +22,8 @@ class Answers:
     @classmethod
     def of(cls, results: Results, more: Mapping[str, str] = {}) -> "Answers":
         run = results.run
-        return cls(run.id, results.numbers, {**facts(run), **more}, run.config, results.claims)
+        told = {**facts(run), **claim_facts(results.claims), **more}
+        return cls(run.id, results.printable, told, run.config, results.claims)
 
 
 def certainty(number: Number) -> dict[str, Any]:

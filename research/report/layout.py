@@ -11,7 +11,7 @@ block. From these heights the pages are planned here, without an engine:
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 PX = 96 / 25.4
@@ -62,7 +62,7 @@ class Sheet:
         return self.height - self.top - self.bottom
 
 
-_LETTER = {"width": 215.9, "height": 279.4}
+_LETTER = Sheet(width=215.9, height=279.4)
 """the paper of US conferences"""
 LOOKS = {
     "course": Sheet(),
@@ -70,12 +70,12 @@ LOOKS = {
         side=27, top=22, bottom=24, columns=1, pages=(2, 6), reduces=0.8,
         line=10.5 * 1.3 * 25.4 / 72, style="look-single.css",
     ),
-    "ieee": Sheet(
-        **_LETTER, side=15.9, top=19, bottom=25.4, gap=6.4, pages=(2, 6), reduces=0.9,
+    "ieee": replace(
+        _LETTER, side=15.9, top=19, bottom=25.4, gap=6.4, pages=(2, 6), reduces=0.9,
         line=10 * 1.15 * 25.4 / 72, abstract_within=True, style="look-ieee.css",
     ),
-    "neurips": Sheet(
-        **_LETTER, side=38.1, top=25.4, bottom=25.4, columns=1, pages=(2, 9), reduces=0.7,
+    "neurips": replace(
+        _LETTER, side=38.1, top=25.4, bottom=25.4, columns=1, pages=(2, 9), reduces=0.7,
         line=10 * 1.15 * 25.4 / 72, style="look-neurips.css",
     ),
 }  # fmt: skip

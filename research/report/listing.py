@@ -52,8 +52,10 @@ def items(results: Results) -> Iterator[Item]:
 
 def shown(number: Number) -> str:
     """A number to six digits, its interval and its unit."""
-    if number.half_width is not None:
+    if number.half_width is not None and not number.few:
         value = f"{number.value:.6g} ± {number.half_width:.2g}"
+    elif number.span:
+        value = "{:.6g} and {:.6g}".format(*number.values or number.span)
     elif number.bounds:
         value = "{:.6g} [{:.4g}, {:.4g}]".format(number.value, *number.bounds)
     else:

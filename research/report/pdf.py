@@ -25,6 +25,7 @@ from research.provenance import attachment
 from research.provenance.attachment import Attached
 from research.provenance.trail import Place
 from research.records import damage
+from research.report import fill
 from research.report.layout import PX, Piece, Plan, Sheet, anchor, plan
 from research.report.source import Block
 
@@ -47,6 +48,8 @@ class Typeset:
     plan: Plan
     complaints: tuple[str, ...] = ()
     """what a draft may be, and a paper may not"""
+    remarks: tuple[str, ...] = ()
+    """what looks unfinished and stops nothing; see `research.report.fill`"""
 
 
 @cache
@@ -96,7 +99,8 @@ def typeset(
     complaints += _page_count(len(document.pages), sheet.pages, places, blocks, excess)
     if complaints and not draft:
         raise UserError("; ".join(complaints))
-    return Typeset(document, places, made, tuple(complaints))
+    remarks = fill.remarks(document, sheet.line * PX)
+    return Typeset(document, places, made, tuple(complaints), tuple(remarks))
 
 
 def write(document: Any, attached: Sequence[Attached], ended: str) -> bytes:

@@ -21,7 +21,7 @@ from research.report.authors import Authors
 from research.report.blocks import Blocks
 from research.report.language import Head, Reader
 from research.report.layout import Plan, Sheet
-from research.report.misses import Placed, at, miss, place_of
+from research.report.misses import Placed, at, miss, place_of, text_of
 from research.report.source import Block, Source
 from research.report.words import Words
 
@@ -416,7 +416,7 @@ def typed(number: str, line: str) -> str:
 
 def lines_of(number: str, source: Source) -> list[int]:
     """The lines where a number stands between words, or else within them, as in a caption."""
-    for text in (_prose(source.text), source.text):
+    for text in (_prose(source.text), source.text, text_of(source.path)):
         lines = enumerate(text.splitlines(), start=1)
         if found := [place for place, line in lines if number in literals.numbers(line)]:
             return found

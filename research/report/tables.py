@@ -7,7 +7,17 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from research.errors import UserError
-from research.provenance.formats import DAGGER, measured, plain, told_apart
+from research.provenance.formats import (
+    ALONE,
+    DAGGER,
+    EQUAL,
+    Manner,
+    is_marked,
+    manner_of,
+    measured,
+    plain,
+    told_apart,
+)
 from research.records import Cell, Number, Table
 from research.report.misses import miss
 
@@ -64,6 +74,21 @@ class Part:
         position = list(self.columns).index(name)
         return [row[position] for _, row in self.rows]
 
+    def manner(self, name: str) -> Manner:
+        """How the printed cells of a column are printed alike."""
+        position = list(self.columns).index(name)
+        numbers = [_number(row[position]) for _, row in self.shown]
+        return manner_of([one for one in numbers if one], self.columns[name].format or "")
+
+    @property
+    def equal(self) -> bool:
+        """Whether a printed cell is marked as equal for all repetitions."""
+        return any(
+            isinstance(cell, Number) and column.spread and is_marked(cell, self.manner(name))
+            for _, row in self.shown
+            for (name, column), cell in zip(self.columns.items(), row, strict=True)
+        )
+
     @property
     def seeds(self) -> set[int]:
         """Over how many seeds its printed cells are; nothing of those that have none."""
@@ -104,12 +129,13 @@ def select(
 def body(part: Part, tracked: Print) -> str:
     """The rows as `<tr>` elements; the first column heads its row."""
     bold = {name: best(part.cells(name), column.best) for name, column in part.columns.items()}
+    manners = {name: part.manner(name) for name in part.columns}
     lines = []
     for index, (number, row) in enumerate(part.shown):
         cells: list[str] = []
         for (name, column), cell in zip(part.columns.items(), row, strict=True):
             lone = len(part.seeds) > 1 and isinstance(cell, Number) and cell.lone
-            shown = printed(cell, column, name) + (DAGGER if lone else "")
+            shown = printed(cell, column, name, manners[name]) + (DAGGER if lone else "")
             text = tracked(name, shown, cell, number)
             text = f"<b>{text}</b>" if bold[name] == index else text
             kind = "" if isinstance(cell, str) else ' class="number"'
@@ -118,14 +144,19 @@ def body(part: Part, tracked: Print) -> str:
     return "\n".join(lines)
 
 
-def repetitions(seeds: set[int]) -> str:
-    """Over how many seeds cells are: n = 3 seeds; n = 1 seed†; n = 2–3 seeds, † n = 1."""
-    several = sorted(seeds - {1})
-    lone = 1 in seeds
-    if not several:
-        return f"n = 1 seed{DAGGER}" if lone else ""
-    ends = "–".join(map(str, dict.fromkeys((several[0], several[-1]))))
-    return f"n = {ends} seeds" + (f", {DAGGER} n = 1" if lone else "")
+def repetitions(seeds: set[int], equal: bool = False) -> str:
+    """Over how many seeds cells are: n = 3 seeds; n = 1 seed†; n = 2–3 seeds, † n = 1.
+
+    Arguments:
+        equal: whether some are marked as equal for all repetitions.
+    """
+    several, told = sorted(seeds - {1}), []
+    if several:
+        ends = "–".join(map(str, dict.fromkeys((several[0], several[-1]))))
+        told = [f"n = {ends} seeds"]
+    if 1 in seeds:
+        told.append(f"{DAGGER} n = 1" if several else f"n = 1 seed{DAGGER}")
+    return ", ".join(told + [f"{EQUAL} all equal"] * equal)
 
 
 def cut(shown: int, whole: int, file: str) -> str:
@@ -145,7 +176,7 @@ def heading(part: Part, inline: Callable[[str], str]) -> str:
     return f"<tr>{''.join(cells)}</tr>"
 
 
-def printed(cell: Cell, column: Column, name: str) -> str:
+def printed(cell: Cell, column: Column, name: str, manner: Manner = ALONE) -> str:
     """A cell's text: mean ± half-width, the label of a word, an en dash for None."""
     if isinstance(cell, str):
         return column.labels.get(cell, cell)
@@ -154,7 +185,7 @@ def printed(cell: Cell, column: Column, name: str) -> str:
     if column.format is None:
         raise UserError(f"column '{name}' holds measured numbers: give it a format, as '.3f'")
     number = cell if isinstance(cell, Number) else Number(cell)
-    return measured(number, column.format, spread=column.spread, unit=False)
+    return measured(number, column.format, spread=column.spread, unit=False, manner=manner)
 
 
 def common_unit(cells: Sequence[Cell]) -> str:

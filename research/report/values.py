@@ -12,7 +12,7 @@ from research.errors import GapError, UserError
 from research.provenance import literals
 from research.provenance.entries import Comparison
 from research.provenance.facts import portable
-from research.provenance.formats import DAGGER, measured, outcome, plain
+from research.provenance.formats import DAGGER, EDITION, measured, outcome, plain
 from research.provenance.trail import Ledger
 from research.records import Claim, Number, Outcome
 from research.report import markdown
@@ -66,7 +66,7 @@ class Values:
         text = measured(number, format, spread=spread, unit=unit) + DAGGER * number.lone
         return self._tracked(
             "number", name, text, number.value, format=format, **certainty(number),
-            shows={"spread": spread, "unit": unit}, lone=number.lone,
+            shows={"spread": spread, "unit": unit, "edition": EDITION}, lone=number.lone,
         )  # fmt: skip
 
     def value(self, name: str, default: Any = None) -> Any:

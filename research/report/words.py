@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from research.errors import GapError, UserError
-from research.provenance.formats import DAGGER
+from research.provenance.formats import DAGGER, EDITION
 from research.provenance.trail import Exhibit, Ledger, OwnPicture
 from research.records import Cell, Number
 from research.report import alternatives, formulas, pictures, tables, vectors
@@ -156,7 +156,7 @@ class Words(Values):
         label = self._label("tab", name, "Table")
         exhibit = Exhibit(f"t-{name}", name, artifact, (artifact,))
         self._checked(part)
-        repeated = tables.repetitions(part.seeds)
+        repeated = tables.repetitions(part.seeds, part.equal)
 
         def render() -> str:
             self.ledger.tables.append(exhibit)
@@ -252,7 +252,9 @@ class Words(Values):
             value = raw.value if isinstance(raw, Number) else raw
             printed = part.columns[column]
             more = {"row": row, "format": printed.format, **certainty(number)}
-            more |= {"shows": {"spread": printed.spread, "unit": False}}
+            manner = part.manner(column)
+            alike = {"place": manner.place, "ends": manner.ends, "edition": EDITION}
+            more |= {"shows": {"spread": printed.spread, "unit": False, **alike}}
             more |= {"lone": text.endswith(DAGGER)}
             name, run, plain = f"{table}.{column}", self._run.id, self.slots.plain(text)
             if plain != text:  # formulas are drawn: a reader of text finds the rest
@@ -264,7 +266,8 @@ class Words(Values):
     def _count_of(self, table: str, part: tables.Part, text: str) -> str:
         """Over how many seeds a table's cells are."""
         name, run = f"{table}.n", self._run.id
-        return self.ledger.print("count", name, text, sorted(part.seeds), run=run)
+        value = sorted(part.seeds)
+        return self.ledger.print("count", name, text, value, run=run, equal=part.equal)
 
     def _cut_of(self, table: str, part: tables.Part, file: str) -> str:
         """That not all rows are printed, and where they are."""

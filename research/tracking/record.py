@@ -26,6 +26,7 @@ from research.machine import environment, hardware
 from research.paths import PACKAGE, ROOT, SOURCE
 from research.records import Array, Claim, Number, Run, Table
 from research.records.damage import read_json
+from research.records.measured import INTERVALS
 from research.tracking import staleness
 from research.tracking.curves import Curves
 from research.tracking.log import Opening
@@ -223,7 +224,15 @@ def first_facts(id: str, opening: Opening, started: int, code: environment.Check
         changed={key: plain(value) for key, value in opening.changed.items()},
         code=dict(opening.code),
         local=tuple(opening.local),
+        intervals=dict(INTERVALS),
     )
+
+
+def opening_of(folder: Path) -> tuple[Opening, Lineage]:
+    """What a run was opened with, of its record: to show it in a store that does not know it."""
+    run, lineage = records.load(folder).run, read_lineage(folder)
+    facts = {field.name: getattr(run, field.name) for field in dataclasses.fields(Opening)}
+    return Opening(**facts), Lineage(lineage.started, parent=lineage.parent)
 
 
 def save_environment(folder: Path, code: environment.Checkout) -> None:
@@ -280,7 +289,10 @@ def _builtin(number: Number) -> Number:
         None if end is None else float(end) for end in (number.half_width, number.low, number.high)
     )
     values = tuple(map(float, number.values))
-    return Number(float(number.value), number.unit, half_width, int(number.n), low, high, values)
+    return dataclasses.replace(
+        number, value=float(number.value), half_width=half_width, n=int(number.n), low=low,
+        high=high, values=values,
+    )  # fmt: skip
 
 
 def _plain_table(table: Table) -> Table:

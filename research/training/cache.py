@@ -57,6 +57,8 @@ def obtain(
     """
     model, recipe = training.model, Recipe(training, name, params, frozenset(snapshots))
     if isinstance(log, Planning):
+        if log.given is not None:
+            _bring(recipe, log.given, log.id)
         log.note(recipe)
         return model
     wanted = recipe.wanted
@@ -76,6 +78,13 @@ def obtain(
     _log_model(name, model, {**methods, "digest": digest}, kept, wanted, log)
     threads.widen(recipe.threads)
     return model
+
+
+def _bring(recipe: "Recipe[Any]", given: Mapping[str, Path], run: str) -> None:
+    """Gives a model that is only planned the weights that it is known to get."""
+    kept = None if recipe.name in given else recipe.found(run)
+    if file := given.get(recipe.name, kept and kept.weights):
+        load_weights(file, recipe.training.model)
 
 
 @dataclass(frozen=True, eq=False)

@@ -194,11 +194,12 @@ def _work(recipe: Recipe[Any], log: Log, out: Connection) -> None:
             for [epoch] in trained([recipe], log):
                 out.send(epoch)
     except Exception as error:
-        out.send(_reason(error))
+        out.send(reason(error))
         sys.exit(1)
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """What a failure is called in a line."""
     if isinstance(error, OSError):
         return in_a_line(error)
     said = hidden((str(error).strip().splitlines() or [""])[0])

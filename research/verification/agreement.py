@@ -6,11 +6,12 @@ number without one may differ by rounding, where the second run added in another
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from research.provenance.entries import Measured, Printed, TableCell
 from research.records import Number, Results, Run
+from research.records.measured import FISHER, LOGIT, SPAN
 
 IDENTICAL, WITHIN, DIFFERS, ELSEWHERE = (
     "identical", "within tolerance", "differs", "of another run",
@@ -79,13 +80,13 @@ def _number(entry: Measured | TableCell) -> Any:
     value = entry.value
     if isinstance(value, bool) or not isinstance(value, int | float):
         return value
-    return Number(value, "", entry.half_width, entry.n, entry.low, entry.high)
+    return replace(entry.number(value), unit="", values=(), range=None)
 
 
 def _found(entry: Measured | TableCell, record: Results) -> Any:
     """The same number of the new record; None where it has none."""
     if isinstance(entry, Measured):
-        return record.numbers.get(entry.name)
+        return record.printable.get(entry.name)
     name, _, column = entry.name.rpartition(".")
     if name not in record.names("tables"):
         return None
@@ -134,10 +135,12 @@ def _ends(number: Number) -> tuple[float | None, ...]:
 
 
 def _tolerance(old: Number, new: Number) -> tuple[float, str]:
-    if not (old.bounds and new.bounds):
+    ends = [one.bounds or one.span for one in (old, new)]
+    widths = [both[1] - both[0] for both in ends if both]
+    if len(widths) < 2:
         return 0.0, "0: no spread, so it is deterministic"
-    widths = [high - low for low, high in (old.bounds, new.bounds)]
-    kind = "seeds" if new.half_width is not None else "trials"
+    over_seeds = new.half_width is not None or new.interval in (LOGIT, FISHER, SPAN)
+    kind = "seeds" if over_seeds else "trials"
     return max(0.0, min(widths) / 2), f"spread over {new.n} {kind}"
 
 

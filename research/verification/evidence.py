@@ -17,10 +17,10 @@ from research.provenance.entries import (
     Trail,
     Typed,
 )
-from research.provenance.facts import facts, portable
-from research.provenance.formats import DAGGER, measured, plain
+from research.provenance.facts import claim_facts, facts, portable
+from research.provenance.formats import DAGGER, Manner, measured, plain
 from research.provenance.reading import Files
-from research.records import Cell, Number
+from research.records import Cell, Number, family
 from research.report.tables import cut, repetitions
 
 
@@ -34,7 +34,7 @@ def reprinted(entry: Printed) -> str | None:
         case Typed():
             return entry.value
         case Count():
-            return repetitions(set(entry.value))
+            return repetitions(set(entry.value), entry.equal)
         case Cut():
             return cut(*entry.value, entry.file)
         case Told():
@@ -55,7 +55,11 @@ def _cell(entry: TableCell) -> str | None:
 
 def _measured(entry: Measured | TableCell, number: Number, lone: bool) -> str:
     shows = entry.shows
-    text = measured(number, str(entry.format), spread=shows.spread, unit=shows.unit)
+    noted = isinstance(entry, TableCell)
+    text = measured(
+        number, str(entry.format), spread=shows.spread, unit=shows.unit,
+        manner=Manner(shows.place, shows.ends, noted, shows.edition),
+    )  # fmt: skip
     return text + DAGGER * lone
 
 
@@ -83,7 +87,11 @@ class Evidence:
             for path in provenance.MEASURED
         )
         self.numbers = {run: reading.numbers_of(name, files) for run, name in numbers.items()}
-        self.claims = {run: reading.claims_of(name, files) for run, name in claims.items()}
+        self.claims = {
+            run: family.adjusted(reading.claims_of(name, files)) for run, name in claims.items()
+        }
+        for run, own in self.claims.items():
+            self.numbers[run] = self.numbers.get(run, {}) | family.numbers(own)
         self._seeds, self._rows = _seeds(trail.numbers), _rows(trail.numbers)
         self._files = {table.name: file.attachment for table in trail.tables for file in table.data}
         self._tables = {
@@ -93,7 +101,10 @@ class Evidence:
         }
         self._runs = {run.id: run for run in trail.runs}
         self._facts = {
-            run.id: facts(run) | trail.surroundings.get(run.id, {}) for run in trail.runs
+            run.id: facts(run)
+            | claim_facts(self.claims.get(run.id, {}))
+            | trail.surroundings.get(run.id, {})
+            for run in trail.runs
         }
 
     def of(self, entry: Printed) -> tuple[bool, Any]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from research.errors import UserError
 from research.machine import environment
 from research.records import Run, load
+from research.records.measured import FEWEST
 from research.report import Built, moved
 from research.tracking import Summary, staleness
 from research.tracking.mutations import mutations
@@ -41,10 +42,13 @@ def _of_checkout() -> list[str]:
 def _of_run(run: Run) -> Iterator[str]:
     if run.status != "FINISHED":
         yield f"it is {run.status}, not finished"
+    if len(run.seeds) < FEWEST:
+        few = "a single seed" if len(run.seeds) == 1 else f"{len(run.seeds)} seeds"
+        yield f"{few}: no interval over seeds, which needs {FEWEST}"
+    if run.adopted:  # its code, settings and data are another program's
+        return
     if run.preset != "full":
         yield f"preset {run.preset}, not full"
-    if len(run.seeds) < 2:
-        yield "a single seed: no interval over seeds"
     if run.dirty is None:
         yield "the commit of its code is unknown: git could not tell when it ran"
     elif run.dirty:

@@ -230,7 +230,10 @@ def _runs_on(pages: Sequence[Page], number: int, start: int, printed: str) -> st
 
 
 def _claims(trail: Trail, files: Files) -> Iterator[Problem]:
-    """Each claim is told as its test decides, and the test is that of the data."""
+    """Each claim is told as its test decides, and the test is that of the data.
+
+    Papers from before claims were adjusted together record no adjusted p.
+    """
     data = Evidence(trail, files)
     for one in trail.claims:
         where = f"claim {one.name} ({one.id}, page {one.page})"
@@ -240,12 +243,17 @@ def _claims(trail: Trail, files: Files) -> Iterator[Problem]:
         known = data.claims.get(one.run, {}).get(one.name)
         if known is None or not _is_same_claim(known, one.claim):
             yield Problem("numbers", where, "is not the claim of the data")
+    for file in (one for one in trail.files if one.path == provenance.CLAIMS):
+        table = provenance.claims_table(data.claims.get(file.run, {}))
+        if files.get(file.attachment, table) != table:
+            message = "is not the table of the claims that are attached"
+            yield Problem("attachments", file.attachment, message)
 
 
 def _is_same_claim(a: Claim, b: Claim) -> bool:
     tests = [(one.p, one.n, one.test, one.direction, one.threshold) for one in (a, b)]
     same_effect = same(a.effect.value, b.effect.value) and a.effect.bounds == b.effect.bounds
-    return tests[0] == tests[1] and same_effect
+    return tests[0] == tests[1] and same_effect and b.adjusted in (None, a.adjusted)
 
 
 def _comparisons(trail: Trail, files: Files) -> Iterator[Problem]:
@@ -283,7 +291,7 @@ def against(trail: Trail, record: Results | None) -> list[Problem]:
     problems = [*_unchanged(trail, record)]
     for entry in trail.numbers:
         if isinstance(entry, Measured) and entry.run == record.run.id:
-            known = record.numbers.get(entry.name)
+            known = record.printable.get(entry.name)
             if known is None or not same(known.value, entry.value):
                 said = "none" if known is None else known.value
                 message = f"printed from {entry.value}, the run has {said}"

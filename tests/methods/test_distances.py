@@ -10,7 +10,7 @@ from scipy import stats as scipy_stats
 from scipy.spatial.distance import cdist
 from scipy.special import log_softmax, softmax
 
-from research.methods import statistics
+from research.methods import resampling
 from research.methods.distances import Metric, class_distances, pairwise, percentiles
 
 Array = npt.NDArray[np.float64]
@@ -132,7 +132,7 @@ def test_replicates_are_the_means_of_the_resampled_sets(metric: Metric) -> None:
     distances, _, _ = off_diagonal(metric)
     found = class_distances(VECTORS, LABELS, metric, resamples=40, permutations=2, block=8, seed=5)
     means = []
-    for counts in statistics.resamples(LABELS, 40, seed=5):
+    for counts in resampling.resamples(LABELS, 40, seed=5):
         drawn = np.repeat(np.arange(len(LABELS)), counts.astype(int))
         copies = drawn[:, None] == drawn
         same = LABELS[drawn][:, None] == LABELS[drawn]

@@ -8,7 +8,17 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from research.errors import UserError
-from research.provenance.formats import apart, decimal, measured, plain, told_apart
+from research.methods.statistics import over_samples, over_seeds, wilson
+from research.provenance.formats import (
+    Manner,
+    apart,
+    decimal,
+    manner_of,
+    measured,
+    outcome,
+    plain,
+    told_apart,
+)
 from research.records import Number
 from research.report.tables import best
 
@@ -51,12 +61,74 @@ def test_measured(number: Number, spec: str, text: str) -> None:
         (Number(12.3456, half_width=0.5), ".5g", "12.35 ± 0.5"),
         (Number(12.3456, half_width=0.5), ".1f", "12.3 ± 0.5"),
         (Number(0.97123, low=0.9, high=0.97623), ".4f", "0.9712 [0.9000, 0.9762]"),
-        (Number(1.2345, half_width=0.0), ".4f", "1.2345 ± 0.0000"),
+        (Number(1.2345, half_width=0.0), ".4f", "1.2345 (all equal)"),
+        (Number(29.1, "", 0.001, 3), ".2f", "29.10 ± 0.01"),
+        (Number(0.291, "", 0.00001, 3), ".2%", "29.10 ± 0.01%"),
+        (Number(1500.0, half_width=1e-6), ",.0f", "1,500 ± 1"),
+        (Number(29.1, low=29.099, high=29.1002), ".2f", "29.10 ± 0.01"),
+        (Number(0.5, low=0.38, high=0.64), ".1f", "0.5 ± 0.1"),
+        (Number(0.99996, low=0.9, high=1.0, range=(0, 1)), ".2f", "1.00 [0.90, 1.00]"),
     ],
 )
 def test_the_interval_limits_the_digits(number: Number, spec: str, text: str) -> None:
     """By hand: the shorter arm keeps at most two digits, and no format is made longer."""
     assert measured(number, spec).replace("\u00a0", " ") == text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (over_seeds([0.304, 0.345]), "0.304 and 0.345"),
+        (over_seeds([0.5, 0.5]), "0.5000 (both equal)"),
+        (over_seeds([0.5, 0.5, 0.5], "dB"), "0.5000 (all equal) dB"),
+        (over_samples([0.30, 0.34]), "0.300 and 0.340"),
+        (over_seeds([1, 1 + 1e-9]), "1.0000 (both)"),
+        (Number(0.5, half_width=0.2, n=2), "0.50"),  # of an older run, which keeps no values
+        (Number(0.5, half_width=0.2, n=2, values=(0.4, 0.6)), "0.40 and 0.60"),
+        (wilson(2, 2), "1.00 [0.34, 1.00]"),
+    ],
+)
+def test_fewer_than_three_repetitions_have_no_plus_minus(number: Number, text: str) -> None:
+    assert measured(number, ".4f").replace("\u00a0", " ") == text
+
+
+def test_a_paper_of_before_is_printed_as_it_was() -> None:
+    former = Manner(edition=1)
+    pair = Number(0.5, half_width=0.2, n=2, values=(0.4, 0.6))
+    assert measured(pair, ".2f", manner=former) == "0.50\u00a0±\u00a00.20"
+    assert measured(Number(1.5, half_width=0.0), ".1f", manner=former) == "1.5\u00a0±\u00a00.0"
+    near = Number(0.5, low=0.38, high=0.64)
+    assert measured(near, ".1f", manner=former) == "0.5\u00a0[0.4,\u00a00.6]"
+
+
+@given(st.lists(st.floats(0.01, 0.99), min_size=3, max_size=5), st.integers(0, 5), st.booleans())
+def test_no_interval_is_printed_as_nothing(values: list[float], digits: int, share: bool) -> None:
+    number = over_seeds(values, range=(0, 1) if share else None)
+    text = measured(number, f".{digits}f")
+    if number.equal:
+        assert text.endswith("(all equal)")
+    else:
+        _, ends = text.split("\u00a0", 1)
+        arm = ends.removeprefix("±\u00a0")
+        printed = {text.split("\u00a0")[0], *ends.strip("[]").split(",\u00a0")}
+        assert len(printed) > 1 if arm == ends else any(digit in arm for digit in "123456789")
+
+
+def test_a_column_has_equally_many_decimals_and_one_kind_of_interval() -> None:
+    column = [Number(51.2, "", 18.3, 3), Number(0.1234, "", 0.0411, 3), Number(7.0)]
+    manner = manner_of(column, ".4f")
+    printed = [measured(one, ".4f", manner=manner).replace("\u00a0", " ") for one in column]
+    assert printed == ["51.200 ± 18.300", "0.123 ± 0.041", "7.000"]
+    lopsided = [Number(0.5, "", 0.1, 3), Number(0.9, low=0.6, high=0.97)]
+    manner = manner_of(lopsided, ".2f")
+    printed = [measured(one, ".2f", manner=manner).replace("\u00a0", " ") for one in lopsided]
+    assert printed == ["0.50 [0.40, 0.60]", "0.90 [0.60, 0.97]"]
+
+
+def test_of_two_seeds_nothing_is_told_apart() -> None:
+    assert not told_apart(over_seeds([1.0, 1.01]), over_seeds([9.0, 9.01]))
+    assert outcome(over_seeds([1.0, 1.01]), over_seeds([9.0, 9.01])) == "tie"
+    assert told_apart(over_seeds([1.0, 1.01, 1.02]), over_seeds([9.0, 9.01, 9.0]))
 
 
 def test_without_its_spread_a_value_has_no_more_digits() -> None:
@@ -83,7 +155,7 @@ def test_values_of_the_same_seeds_are_told_apart_by_scipys_paired_test(
 
 def test_single_seeds_are_not_told_apart_and_other_numbers_by_their_intervals() -> None:
     assert not told_apart(Number(1.0, values=(1.0,)), Number(2.0))
-    wide, far = Number(1.0, half_width=0.5, values=(0.8, 1.2)), Number(2.0, half_width=0.4)
+    wide, far = Number(1.0, half_width=0.5, values=(0.8, 1.2, 1)), Number(2.0, half_width=0.4)
     assert told_apart(wide, far)
     assert not told_apart(wide, Number(1.4))
 
@@ -129,11 +201,8 @@ def test_what_has_no_value_is_printed_in_words() -> None:
 
 
 def test_what_has_no_value_is_never_the_best() -> None:
-    lost = Number(math.nan, n=2, values=(math.nan, 1.0))
-    near, far = (
-        Number(1.0, "", 0.1, 2, values=(0.99, 1.01)),
-        Number(9.0, "", 0.1, 2, values=(9.0, 9.1)),
-    )
+    lost = Number(math.nan, n=3, values=(math.nan, 1.0, 1.0))
+    near, far = over_seeds([0.99, 1.01, 1.0]), over_seeds([9.0, 9.1, 9.05])
     for cells in ([lost, near, far], [near, lost, far], [far, near, lost]):
         assert best(cells, "min") == cells.index(near)
         assert best(cells, "max") == cells.index(far)

@@ -30,6 +30,7 @@ from research.paths import DATA, PAPER
 from research.records import Number, Results
 from research.records import load as read
 from research.studies import cnn
+from research.studies.cnn import layers as looks
 from research.studies.cnn import measures, networks
 from research.training.loop import Objective, resolve
 from tests.trails import trail
@@ -148,8 +149,7 @@ def test_scores_are_those_of_the_stored_weights(
     rates = [(x.argmax(1) == data.test.labels).double().mean().item() for x in logits]
     number = record.numbers["accuracy_baseline"]
     assert number.value == pytest.approx(np.mean(rates))
-    # the half-width of two values: t(0.975; 1) = 12.706 times their standard error
-    assert number.half_width == pytest.approx(12.706 * abs(rates[0] - rates[1]) / 2, rel=1e-3)
+    assert number.bounds is None and number.span == pytest.approx(sorted(rates))
     loss = record.table("arms").rows[0][3]
     losses = [F.cross_entropy(x, data.test.labels).item() for x in logits]
     assert isinstance(loss, Number) and loss.value == pytest.approx(np.mean(losses), rel=1e-4)
@@ -380,8 +380,60 @@ def test_on_mnist_the_four_samples_are_those_of_the_assignment() -> None:
 
 def test_four_images_are_parted_when_no_pair_of_two_classes_is_closer() -> None:
     same = [True, False, False, False, False, True]
-    assert measures.parted(np.array([[0.0], [1.0], [5.0], [6.0]]), same)
-    assert not measures.parted(np.array([[0.0], [2.0], [3.0], [3.1]]), same)
+    # squared differences: 1 and 1 within, at least 16 between; then 4 within and 1 between
+    assert measures.margin(np.array([[0.0], [1.0], [5.0], [6.0]]), same) == pytest.approx(16)
+    assert measures.margin(np.array([[0.0], [2.0], [3.0], [3.1]]), same) == pytest.approx(1 / 4)
+
+
+def test_the_rank_of_a_pair_of_classes_counts_from_the_farthest() -> None:
+    means = np.array([[1.0, 5, 9], [5, 1, 7], [9, 7, 1]])
+    assert [measures.rank_of(means, 2, 0), measures.rank_of(means, 0, 1)] == [1, 3]
+
+
+def test_kernels_are_split_into_an_even_part_and_a_slope() -> None:
+    even, across = np.ones((1, 1, 3, 3)), np.tile([-1.0, 0, 1], (1, 1, 3, 1))
+    assert looks.parts_of(even) == pytest.approx((1, 0))
+    assert looks.parts_of(across) == pytest.approx((0, 1))
+    assert looks.parts_of(across.swapaxes(2, 3)) == pytest.approx((0, 1))
+    mixed = np.concatenate([even, 2 * across])  # 9 squared weights beside 4 × 6
+    assert looks.parts_of(mixed) == pytest.approx((9 / 33, 24 / 33))
+    drawn = np.random.default_rng(0).normal(size=(20000, 1, 3, 3))
+    assert looks.parts_of(drawn) == pytest.approx((1 / 9, 2 / 9), abs=0.01)
+
+
+def test_kernels_are_held_against_those_they_began_as() -> None:
+    first = np.array([[[[3.0, 0], [0, 0]]], [[[0, 2.0], [0, 0]]]])
+    turned = np.array([[[[1.0, 1.0], [0, 0]]], [[[0, -5.0], [0, 0]]]])
+    assert looks.cosines(turned, first) == pytest.approx([2**-0.5, -1])
+
+
+def test_a_map_is_a_copy_a_negative_or_neither() -> None:
+    image = np.random.default_rng(0).random((8, 8))
+    inner = image[1:7, 1:7]
+    assert looks.likeness(image, 3 * inner + 1) == pytest.approx(1)
+    assert looks.likeness(image, -inner) == pytest.approx(-1)
+    assert looks.likeness(image, np.zeros((6, 6))) == 0
+
+
+def test_the_counts_of_maps_and_kernels_are_those_of_the_stored_layers(record: Results) -> None:
+    maps, image = record.arrays("activations"), record.arrays("sample")["image"][0]
+    seen = [np.corrcoef(image[1:-1, 1:-1].ravel(), one.ravel())[0, 1] for one in maps["conv1"]]
+    counts = [record.numbers[f"maps_{name}"].value for name in ("copying", "negative", "other")]
+    assert sum(counts) == 32
+    assert counts[:2] == [sum(r >= 0.7 for r in seen), sum(r <= -0.7 for r in seen)]
+    assert record.numbers["zeros_relu1"].value == np.mean(maps["relu1"] == 0)
+    torch.manual_seed(0)
+    first = CnnA().get_parameter("features.conv1.weight").detach().flatten(1)
+    trained = torch.from_numpy(record.arrays("kernels")["conv1"]).flatten(1)
+    kept = F.cosine_similarity(first, trained).median()
+    assert record.numbers["kernels_kept_conv1"].value == pytest.approx(float(kept), abs=0.05)
+
+
+def test_the_four_digits_are_pictured(record: Results, data: Dataset) -> None:
+    shown = record.arrays("digits")
+    assert list(shown["classes"]) == ["6", "6", "7", "7"]
+    for place, image in zip(shown["places"], shown["images"], strict=True):
+        assert np.allclose(image, data.test.images[place].numpy() / 255)
 
 
 def test_every_figure_is_drawn_from_files_of_the_record(record: Results) -> None:
@@ -409,7 +461,7 @@ def test_the_paper_of_found_and_given_weights_and_a_single_seed(
     assert command.main(["report", "cnn", "--log", f"folder:{tmp_path}"]) == 0
     text = (paper / "cnn.html").read_text().split("<script")[0]
     assert "This run has a single seed" in text
-    assert "were given and need not start" in text
+    assert "Of the 2 models of this run, 1 were given and not trained here" in text
     assert "±\u00a0" not in text
 
 
@@ -425,7 +477,7 @@ def test_the_paper_is_built(store: Path, paper: Path) -> None:
     assert command.main(["report", "cnn", "--log", f"folder:{store}"]) == 0
     assert (paper / "cnn.pdf").exists()
     record = trail(paper / "cnn.pdf")
-    assert {figure["name"] for figure in record["figures"]} == set(cnn.FIGURES)
+    assert {figure["name"] for figure in record["figures"]} == set(cnn.FIGURES) - {"maps"}
 
 
 @pytest.mark.parametrize(

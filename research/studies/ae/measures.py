@@ -16,6 +16,7 @@ from research.methods.statistics import Direction, claim_pairs, over_samples, ov
 from research.models import ConvAutoencoder, count_parameters
 from research.models.inference import predict
 from research.records import Array, Cell, Number, Table
+from research.records.measured import CORRELATION, SHARE, Range
 from research.studies.ae.settings import (
     ARMS,
     UNITS,
@@ -65,7 +66,8 @@ def measure_reconstructions(models: Models, pca: PCA, data: Dataset, log: Log) -
         if not chosen.any():  # a class without test images
             return None
         runs = [run[measure].numpy()[chosen].mean() for run in measured[name] if measure in run]
-        return over_models(name, runs, UNITS[measure]) if runs else None
+        known = CORRELATION if measure == "ssim" else None
+        return over_models(name, runs, UNITS[measure], known) if runs else None
 
     everything = np.ones(len(labels), bool)
     found: dict[str, dict[str, Number | None]] = {}
@@ -76,7 +78,8 @@ def measure_reconstructions(models: Models, pca: PCA, data: Dataset, log: Log) -
             if error:
                 log.number(f"{measure}_{name}", error)
         residuals = (output - images for output in outputs[name])
-        share = over_models(name, [reconstruction.checkerboard_energy(r) for r in residuals])
+        energies = [reconstruction.checkerboard_energy(r) for r in residuals]
+        share = over_models(name, energies, range=SHARE)
         log.number(f"checkerboard_{name}", share)
         found[name] = {**errors, "checkerboard": share}
         rows.append({"model": name, **found[name]})
@@ -122,9 +125,11 @@ def linear_baselines(pca: PCA, images: Tensor) -> dict[str, list[Tensor]]:
     }
 
 
-def over_models(name: str, values: Sequence[float], unit: str = "") -> Number:
+def over_models(
+    name: str, values: Sequence[float], unit: str = "", range: Range | None = None
+) -> Number:
     """A measure over the seeds of an arm; of a baseline, which has no seed, as it is."""
-    return over_seeds(values, unit) if name in ARMS else over_samples(values, unit)
+    return (over_seeds if name in ARMS else over_samples)(values, unit, range)
 
 
 def log_examples(
@@ -163,7 +168,7 @@ def tell_gain(found: Mapping[str, Mapping[str, Number | None]], log: Log) -> Non
     log.number("psnr_gain", gain)
     if not np.isfinite(gain.value):  # a perfect copy has no finite PSNR
         return
-    spread = f" ± {gain.half_width:.2f}" if gain.half_width is not None else ""
+    spread = f" ± {gain.half_width:.2f}" if gain.half_width else ""
     log.finding(
         f"The upsampling decoder's PSNR exceeds the transposed one's by {gain.value:.2f}{spread} "
         f"dB (mean and 95 % interval over {gain.n} paired seeds)."
@@ -184,7 +189,7 @@ def measure_code(models: Models, pca: PCA, data: Dataset, config: Config, log: L
         **{arm: [accuracy(partial(code, m)) for m in group] for arm, group in models.items()},
     }
     for name, values in scores.items():
-        log.number(f"knn_{name}", over_models(name, values))
+        log.number(f"knn_{name}", over_models(name, values, range=SHARE))
     for arm in ARMS:
         constant = scores["pixels"] * len(scores[arm])  # which have no seed
         log.claim(f"{arm}_code_beats_pixels", claim_pairs(constant, scores[arm], "greater"))

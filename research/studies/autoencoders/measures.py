@@ -10,10 +10,12 @@ from torch import Tensor, nn
 
 from research.data import Dataset, Split
 from research.methods import reconstruction
+from research.methods.comparison import Beside, beside
 from research.methods.embedding import fit_pca
 from research.methods.statistics import claim_of, claim_pairs, over_seeds, paired
 from research.models import count_parameters
 from research.records import Array, Cell, Outcome, Table
+from research.records.measured import CORRELATION, SHARE
 from research.studies.autoencoders.networks import code_size, noisy, reconstruct
 from research.studies.autoencoders.settings import (
     FIXED,
@@ -188,14 +190,24 @@ def errors_of(images: Tensor, outputs: Tensor) -> dict[str, float]:
     }
 
 
+def beside_printed(group: str, marks: Marks) -> Beside | None:
+    """Our error beside the one that the source prints: the course's is that of training."""
+    printed = PRINTED.get(group)
+    if not printed:
+        return None
+    return beside(marks.train if set_of(group) == "digits" else marks.mse, printed.mse)
+
+
 def row_of(name: str, group: str, marks: Marks, exam: Exam) -> dict[str, Cell]:
     printed = PRINTED.get(group)
+    told = beside_printed(group, marks)
     return {
         "set": name, "network": group, "code": marks.code, "parameters": marks.parameters,
         "printed": printed.mse if printed else None,
         "printed_epochs": printed.epochs if printed else None,
+        "ratio": told.ratio if told else None, "resolvable": told.resolvable if told else None,
         "train": over_seeds(marks.train), "mse": over_seeds(marks.mse),
-        "psnr": over_seeds(marks.psnr, "dB"), "ssim": over_seeds(marks.ssim),
+        "psnr": over_seeds(marks.psnr, "dB"), "ssim": over_seeds(marks.ssim, range=CORRELATION),
         "pca": floor_of(group, marks, exam),
     }  # fmt: skip
 
@@ -336,7 +348,7 @@ def measure_floor(models: Models, test: Split, log: Log) -> None:
         log.number(f"bright_{arm}", over_seeds(errors))
     log.claim("mended_better_on_bright", claim_pairs(bright["published"], bright["mended"], "less"))
     log.number("floor_excess", over_seeds(excess))
-    log.number("dead_outputs", over_seeds(dead))
+    log.number("dead_outputs", over_seeds(dead, range=SHARE))
 
 
 def error_floor(images: Tensor) -> float:

@@ -15,16 +15,16 @@ from research.errors import UserError
 from research.methods.embedding import varies
 from research.models import CnnA
 from research.studies.cnn.drawings import FIGURES
+from research.studies.cnn.layers import log_digits, measure_layers
 from research.studies.cnn.measures import (
     measure_arms,
     measure_helper,
-    measure_layers,
     measure_maps,
     measure_pairs,
     measure_spaces,
     spaces_of,
 )
-from research.studies.cnn.networks import embedder, encode, train
+from research.studies.cnn.networks import embedder, encode, fresh, train
 from research.studies.cnn.settings import ARMS, PRESETS, Config, Models, children, seeds_of
 from research.tracking import Log
 
@@ -45,8 +45,9 @@ def study(config: Config, log: Log) -> None:
     with log.part("analysis"):
         tell_dead(models["baseline"], data, log)
         measure_arms(models, data, log)
-        measure_layers(models["baseline"][0], sample, log)
+        measure_layers(models["baseline"][0], fresh(config.seeds[0]), sample, log)
         indices = four_samples(data, config)
+        log_digits(data, indices, log)
         measure_helper(models["baseline"], data.test, indices, log)
         spaces = spaces_of(models["baseline"], config)
         measure_spaces(spaces, data, config, log)

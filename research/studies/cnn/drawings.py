@@ -4,7 +4,10 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize, TwoSlopeNorm
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from research import figures
 from research.records import Array, Results
@@ -18,41 +21,92 @@ AXES = {
     "js": "Jensen–Shannon divergence (nat)",
 }
 SIDES = np.array([-1, 1])
+CHANNELS = 16
+"""Channels of each layer whose maps are drawn; the run's files have all."""
+LABEL_MM, BAR_MM, GROUP_MM = 14.0, 11.0, 2.0
+"""Room for the rows' names and for the colour scales, and between groups of rows."""
 PANELS = (
     ("pixels", "mse"), ("untrained", "mse"), ("trained", "mse"),
     ("trained", "cosine"), ("trained", "ce"), ("trained", "js"),
 )  # fmt: skip
 
 
+def draw_digits(results: Results) -> Figure:
+    """The four images whose distances are compared, named by their places in the test set."""
+    shown = results.arrays("digits")
+    figure = figures.canvas(figures.COLUMN_MM, 24)
+    grid = figure.subplots(1, len(shown["images"]))
+    for axes, image, place, name in zip(
+        grid, shown["images"], shown["places"], shown["classes"], strict=True
+    ):
+        figures.show_image(axes, image)
+        axes.set_title(f"{name}: image {place}", pad=2, fontsize=7)
+    return figure
+
+
 def draw_kernels(results: Results) -> Figure:
-    """All kernels of conv1, and those of the first maps of conv2, one colour scale each."""
+    """All kernels of conv1, and those of the first maps of conv2 on their first inputs."""
     weights = results.arrays("kernels")
     first = weights["conv1"][:, 0].reshape(2, 16, 3, 3)
-    second = weights["conv2"][:8]
-    heights = [2 * figures.COLUMN_MM / 16, 8 * figures.COLUMN_MM / 32]
-    figure = figures.canvas(figures.COLUMN_MM, sum(heights) + 6)
-    grid = figure.subplots(2, 1, height_ratios=heights)
-    figures.tiles(grid[0], first, "conv1, all 32")
-    figures.tiles(grid[1], second, "conv2, the first 8 of 64 maps (down), all 32 inputs (across)")
+    second = weights["conv2"][:6, :16]
+    side = figures.COLUMN_MM / 16
+    figure = figures.canvas(figures.COLUMN_MM, 8 * side + 9)
+    grid = figure.subplots(2, 1, height_ratios=[2, 6])
+    figures.tiles(grid[0], first, "conv1: all 32 kernels")
+    figures.tiles(grid[1], second, "conv2: maps 1 to 6 (down) on inputs 1 to 16 (across)")
     return figure
 
 
 def draw_activations(results: Results) -> Figure:
-    """Every channel of both convolutions, poolings and ReLUs, one colour scale a layer."""
-    maps = results.arrays("activations")
-    sheets = {name: maps[name].reshape(-1, 32, *maps[name].shape[1:]) for name in MAPS}
-    title_mm = 3.8
-    heights = {n: figures.PAGE_MM * len(s) / 32 + title_mm for n, s in sheets.items()}
-    whole = sum(heights.values())
+    """Kernels of conv1, and below each the maps that follow from it; then those of conv2.
+
+    A convolution, its pooling and its ReLU share one colour scale.
+    """
+    maps, weights = results.arrays("activations"), results.arrays("kernels")
+    rows = {"kernels": weights["conv1"][:CHANNELS, 0]}
+    rows |= {name: maps[name][:CHANNELS] for name in MAPS}
+    groups = (("kernels",), MAPS[:3], MAPS[3:])
+    pitch = (figures.PAGE_MM - LABEL_MM - BAR_MM) / CHANNELS
+    whole = len(rows) * pitch + len(groups) * GROUP_MM
     figure = figures.canvas(figures.PAGE_MM, whole)
     figure.set_layout_engine("none")
-    top = 1.0
-    for name, sheet in sheets.items():
-        share = heights[name] / whole
-        axes = figure.add_axes((0, top - share, 1, share - title_mm / whole), anchor="NW")
-        figures.tiles(axes, sheet, f"{name} {'×'.join(map(str, maps[name].shape))}")
-        top -= share
+    top = whole
+    for group in groups:
+        reach = max(float(np.abs(rows[name]).max()) for name in group)
+        norm = TwoSlopeNorm(0, -reach, reach)
+        for number, name in enumerate(group, start=1):
+            draw_strip(figure, rows[name], top - number * pitch, pitch, name, norm)
+        height = len(group) * pitch
+        draw_bar(figure, norm, top - height + 0.06 * pitch, height - 0.12 * pitch)
+        top -= height + GROUP_MM
     return figure
+
+
+def draw_strip(
+    figure: Figure, tiles: Array, bottom: float, pitch: float, name: str, norm: Normalize
+) -> None:
+    """A row of tiles (n, h, w), its name and size at its left; millimetres from the foot."""
+    whole = figure.get_figheight() * 25.4
+    for column, tile in enumerate(tiles):
+        left = (LABEL_MM + column * pitch) / figures.PAGE_MM
+        side = 0.94 * pitch
+        axes = figure.add_axes((left, bottom / whole, side / figures.PAGE_MM, side / whole))
+        axes.imshow(tile, cmap="RdBu_r", norm=norm)
+        axes.set(xticks=[], yticks=[])
+        for spine in axes.spines.values():
+            spine.set(visible=True, linewidth=0.3, color="0.6")
+    size = f"{tiles.shape[1]} × {tiles.shape[2]}"
+    figure.text(0, (bottom + pitch / 2) / whole, f"{name}\n{size}", va="center", fontsize=7.5)
+
+
+def draw_bar(figure: Figure, norm: Normalize, bottom: float, height: float) -> None:
+    """The colour scale of a group of rows, at the right; millimetres from the foot."""
+    whole = figure.get_figheight() * 25.4
+    left = (figures.PAGE_MM - BAR_MM + 2) / figures.PAGE_MM
+    axes = figure.add_axes((left, bottom / whole, 2 / figures.PAGE_MM, height / whole))
+    bar = figure.colorbar(ScalarMappable(norm, "RdBu_r"), cax=axes)
+    bar.set_ticks(MaxNLocator(nbins=2 if height < 15 else 5, symmetric=True))
+    bar.ax.tick_params(length=2, pad=1.5)
 
 
 def draw_distances(results: Results) -> Figure:
@@ -98,10 +152,11 @@ def draw_histogram(
 
 def draw_matrices(results: Results) -> Figure:
     """Mean distance from class to class in units of the mean distance within classes."""
-    figure = figures.canvas(figures.COLUMN_MM, 31)
+    spaces = ("pixels", "trained")
+    figure = figures.canvas(figures.COLUMN_MM, 41)
     figure.set_layout_engine("compressed")  # the squares leave room beside them
-    grid = figure.subplots(1, len(SPACES))
-    found = {name: results.arrays(f"distances_{name}_mse") for name in SPACES}
+    grid = figure.subplots(1, len(spaces), sharey=True)
+    found = {name: results.arrays(f"distances_{name}_mse") for name in spaces}
     with np.errstate(invalid="ignore"):  # a space that is one point stays white
         relative = {name: data["means"] / data["mean_intra"] for name, data in found.items()}
     top = max(float(matrix.max()) for matrix in relative.values() if np.isfinite(matrix).all())
@@ -109,8 +164,10 @@ def draw_matrices(results: Results) -> Figure:
         shown = axes.imshow(matrix, vmin=0, vmax=top, cmap="viridis")
         classes = found[name]["classes"]
         axes.set(xticks=range(len(classes)), yticks=range(len(classes)), title=SPACES[name])
-        axes.set(xticklabels=classes, yticklabels=classes)
-    figure.colorbar(shown, ax=grid, shrink=0.8, label="÷ mean within classes")
+        axes.set(xticklabels=classes, yticklabels=classes, xlabel="class")
+        axes.tick_params(length=0, labelsize=6.5)
+    grid[0].set_ylabel("class")
+    figure.colorbar(shown, ax=grid, shrink=0.9, label="÷ mean within classes")
     return figure
 
 
@@ -138,6 +195,7 @@ def draw_maps(results: Results) -> Figure | None:
 
 
 FIGURES: dict[str, Callable[[Results], Figure | None]] = {
+    "digits": draw_digits,
     "kernels": draw_kernels,
     "activations": draw_activations,
     "distances": draw_distances,

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
 
 from research.data import Dataset, Split, batches
-from research.methods.activations import activation_maps, describe, kernels, save_sheet
 from research.methods.classification import scores
 from research.methods.distances import (
     ClassDistances,
@@ -29,18 +28,18 @@ from research.methods.embedding import (
     tsne,
     varies,
 )
+from research.methods.resampling import percentile_interval, resamples
 from research.methods.statistics import (
     claim_of,
     claim_pairs,
     mcnemar,
     over_seeds,
     paired,
-    percentile_interval,
-    resamples,
 )
 from research.models import CnnA, count_parameters
 from research.models.inference import predict
 from research.records import Array, Cell, Claim, Number, Table
+from research.records.measured import CORRELATION, SHARE
 from research.studies.cnn.networks import embedder, encode, fresh, without_relus
 from research.studies.cnn.settings import MEASURED, METRICS, Config, Encode, Models
 from research.tracking import Log
@@ -57,10 +56,12 @@ def measure_arms(models: Models, data: Dataset, log: Log) -> None:
     rows: list[dict[str, Cell]] = []
     for arm, group in measured.items():
         accuracy, loss = (
-            over_seeds([run[f"{name}/test"] for run in group], unit)
-            for name, unit in (("accuracy", ""), ("loss", "nat"))
+            over_seeds([run[f"{name}/test"] for run in group], unit, known)
+            for name, unit, known in (("accuracy", "", SHARE), ("loss", "nat", None))
         )
-        dropped = over_seeds([accuracy_with_dropout(model, test) for model in models[arm]])
+        dropped = over_seeds(
+            [accuracy_with_dropout(model, test) for model in models[arm]], range=SHARE
+        )
         log.number(f"accuracy_{arm}", accuracy)
         log.number(f"dropout_on_{arm}", dropped)
         row: dict[str, Cell] = {"arm": arm, "seeds": len(group), "accuracy": accuracy}
@@ -68,8 +69,8 @@ def measure_arms(models: Models, data: Dataset, log: Log) -> None:
     log.table("arms", Table.of(rows))
     accuracies = {arm: [run["accuracy/test"] for run in group] for arm, group in measured.items()}
     shared = accuracies["baseline"][: len(accuracies["relu"])]
-    log.number("relu_gain", paired(shared, accuracies["relu"]))
-    log.claim("relu_better", claim_pairs(shared, accuracies["relu"], "greater"))
+    log.number("relu_gain", paired(shared, accuracies["relu"], range=CORRELATION))
+    log.claim("relu_better", claim_pairs(shared, accuracies["relu"], "greater", range=CORRELATION))
     for name, counts in zip(
         ("dead_logits", "silent_images"), zip(*map(silence, logits["relu"]), strict=True),
         strict=True,
@@ -97,29 +98,6 @@ def accuracy_with_dropout(model: CnnA, split: Split) -> float:
     return right / len(split)
 
 
-# --- what the layers hold ------------------------------------------------------------------------
-
-
-def measure_layers(model: CnnA, sample: Tensor, log: Log) -> None:
-    """Kernels of both convolutions, and the output of every layer for one image."""
-    weights = {short(name): w.numpy() for name, w in kernels(model).items() if w.ndim == 4}
-    maps = {short(name): m[0].numpy() for name, m in activation_maps(model, sample).items()}
-    # dropout is off and flattening changes no value
-    maps = {name: m for name, m in maps.items() if not name.startswith(("dropout", "flatten"))}
-    for kind, layers in {"kernels": weights, "activations": maps}.items():
-        log.arrays(kind, **layers)
-        for name, values in layers.items():
-            np.save(log.path(f"{kind}/{name}.npy"), values)
-            if values.ndim > 1:
-                save_sheet(log.path(f"{kind}/{name}.png"), values)
-    log.arrays("sample", image=sample[0].cpu().numpy())
-    log.table("layers", Table.of([{"layer": name} | describe(m) for name, m in maps.items()]))
-
-
-def short(layer: str) -> str:
-    return layer.split(".")[-1]
-
-
 # --- what skipping two ReLUs changes -------------------------------------------------------------
 
 
@@ -141,7 +119,8 @@ def measure_helper(models: Sequence[CnnA], test: Split, indices: Sequence[int], 
         for name, value in values.items():
             found.setdefault(name, []).append(value)
     for name, runs in found.items():
-        log.number(f"helper_{name}", over_seeds(runs))
+        known = {"cosine": CORRELATION, "changed": SHARE, "accuracy": SHARE}.get(name)
+        log.number(f"helper_{name}", over_seeds(runs, range=known))
 
 
 def reordered(own: Array, theirs: Array, metric: Metric) -> float:
@@ -259,7 +238,16 @@ def distances_of(
         )  # fmt: skip
         log.number(f"ratio_{name}_{metric}", one.ratio)
         log.number(f"auroc_{name}_{metric}", auroc(one))
+    pair = [data.class_index(one) for one in config.pair]
+    log.number(f"pair_rank_{name}", rank_of(found["mse"].means, *pair))
     return found
+
+
+def rank_of(means: Array, first: int, second: int) -> int:
+    """How many pairs of different classes are as far apart as this one or farther, itself among
+    them. means: (C, C), symmetric"""
+    between = means[np.triu_indices(len(means), 1)]
+    return int((between >= means[first, second]).sum())
 
 
 def row(distances: ClassDistances) -> dict[str, Cell]:
@@ -290,8 +278,10 @@ def compare_spaces(right: Mapping[str, Sequence[Array]], draws: Array, log: Log)
     log.number("only_trained_right", int((trained & ~pixels).sum()))
     rates = {name: [float(flags.mean()) for flags in runs] for name, runs in right.items()}
     gains = {
-        "seeds": over_seeds([r - rates["pixels"][0] for r in rates["trained"]]),
-        "untrained": paired(rates["untrained"], rates["trained"]),
+        "seeds": paired(
+            rates["pixels"][:1] * len(rates["trained"]), rates["trained"], range=CORRELATION
+        ),
+        "untrained": paired(rates["untrained"], rates["trained"], range=CORRELATION),
     }
     for name, over in gains.items():
         log.number(f"knn_gain_{name}", over)
@@ -341,16 +331,18 @@ def measure_pairs(
         for n, (i, j) in enumerate(pairs)
     ]))  # fmt: skip
     for name in ("pixels", "trained"):
-        log.number(f"parted_{name}", float(np.mean([
-            parted(one(test)[list(indices)], same) for one in spaces[name]
-        ])))  # fmt: skip
+        margins = [margin(one(test)[list(indices)], same) for one in spaces[name]]
+        log.number(f"parted_{name}", float(np.mean([one > 1 for one in margins])))
+        log.number(f"margin_{name}", over_networks(name, "margin", margins))
+    classes = len(data.classes)
+    log.number("class_pairs", classes * (classes - 1) // 2)
 
 
-def parted(four: Array, same: Sequence[bool]) -> bool:
-    """Whether each pair of one class is closer than every pair of two, by mse."""
+def margin(four: Array, same: Sequence[bool]) -> float:
+    """Least distance of two classes over the largest of one, by mse; above 1 the classes part."""
     distances = pairwise(four, four, "mse")[np.triu_indices(len(four), 1)]
     inside = np.array(same)
-    return bool(distances[inside].max() < distances[~inside].min())
+    return float(distances[~inside].min() / max(distances[inside].max(), 1e-300))
 
 
 # --- maps ----------------------------------------------------------------------------------------

@@ -10,15 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from research.data import Dataset, Split, pixel_std
+from research.methods.comparison import beside
 from research.methods.fgsm import (
     accuracy_curve,
     cross_entropy_loss,
     input_gradient,
-    predictions,
     resists,
-    signed_step,
 )
-from research.methods.perturbations import sign_perturbation
 from research.methods.samples import halves, judged_alike
 from research.methods.signs import tied_pixels, wrong_signs
 from research.methods.statistics import claim_of, mcnemar, over_seeds, paired
@@ -31,9 +29,11 @@ from research.methods.universality import (
     transfer_rates,
 )
 from research.models import count_parameters
-from research.models.inference import evaluation, predict
+from research.models.inference import predict
 from research.records import Array, Cell, Number, Table
+from research.records.measured import CORRELATION, SHARE
 from research.studies.fgsm.networks import stages
+from research.studies.fgsm.pictures import measure_one_for_all
 from research.studies.fgsm.settings import EPS, PRINTED, TUTORIAL, Config, Models
 from research.tracking import Log
 
@@ -51,9 +51,12 @@ def measure_curves(models: Models, data: Dataset, config: Config, log: Log) -> N
         curves = np.array([curves_of(model, images, labels, config.eps) for model in models[arm]])
         log.arrays(f"accuracy_{arm}", clipped=curves[:, 0], unclipped=curves[:, 1])
         for index, kind in enumerate(("clipped", "unclipped")):
-            columns[f"{arm}_{kind}"] = [over_seeds(column) for column in curves[:, index].T]
-        log.number(f"accuracy_{arm}", over_seeds(list(curves[:, 0, 0])))
+            columns[f"{arm}_{kind}"] = [
+                over_seeds(column, range=SHARE) for column in curves[:, index].T
+            ]
+        log.number(f"accuracy_{arm}", over_seeds(list(curves[:, 0, 0]), range=SHARE))
         log.number(f"parameters_{arm}", count_parameters(models[arm][0]))
+        columns |= beside_printed(arm, curves[:, 0], config.eps)
     rows: list[dict[str, Cell]] = [
         {"eps": eps}
         | {f"{arm}_printed": dict(zip(EPS, PRINTED[arm], strict=True)).get(eps) for arm in TUTORIAL}
@@ -61,6 +64,19 @@ def measure_curves(models: Models, data: Dataset, config: Config, log: Log) -> N
         for i, eps in enumerate(config.eps)
     ]
     log.table("curves", Table.of(rows))
+
+
+def beside_printed(arm: str, curves: Array, eps: Sequence[float]) -> dict[str, list[Cell]]:
+    """Our accuracies (seeds, eps) beside those that the tutorial prints, None where it has none."""
+    printed = dict(zip(EPS, PRINTED[arm], strict=True))
+    told = [
+        beside(column.tolist(), printed[one], range=SHARE) if one in printed else None
+        for one, column in zip(eps, curves.T, strict=True)
+    ]
+    return {
+        f"{arm}_ratio": [one.ratio if one else None for one in told],
+        f"{arm}_resolvable": [one.resolvable if one else None for one in told],
+    }
 
 
 def curves_of(
@@ -163,45 +179,18 @@ def row_of(found: Sequence[Signs], largest: int) -> dict[str, Cell]:
     attack against float64.
     """
     row: dict[str, Cell] = {
-        name: over_seeds([one.shares[name] for one in found]) for name in found[0].shares
+        name: over_seeds([one.shares[name] for one in found], range=SHARE)
+        for name in found[0].shares
     }
 
     def gap(attack: str, truth: str) -> Number:
         values = {name: [one.curves[name][largest] for one in found] for name in (attack, truth)}
-        return paired(values[truth], values[attack])
+        return paired(values[truth], values[attack], range=CORRELATION)
 
     row["gap"] = gap("plain", "stable")
     row["gap_truth"] = gap("checked_plain", "checked_truth")
     row["stable_gap_truth"] = gap("checked_stable", "checked_truth")
     return row
-
-
-# --- pictures ------------------------------------------------------------------------------------
-
-
-def measure_examples(model: nn.Module, test: Split, config: Config, log: Log) -> None:
-    """The first image of each class that is right and falls to the attack at `noise_eps`."""
-    images, labels = test.floats(), test.labels
-    gradient = input_gradient(model, images, labels)
-    delta = sign_perturbation(gradient, config.noise_eps)
-    adv_inputs = signed_step(images, gradient, config.noise_eps)
-    right = predictions(model, images) == labels
-    fooled = right & (predictions(model, adv_inputs) != labels)
-    of_class = (torch.nonzero(fooled & (labels == y))[:1, 0] for y in range(int(labels.max()) + 1))
-    chosen = torch.cat(list(of_class))
-    with evaluation(model):
-        confidences = [model(x[chosen]).softmax(1).max(1) for x in (images, adv_inputs)]
-    log.arrays(
-        "examples",
-        clean=images[chosen].cpu().numpy(),
-        noise=delta[chosen].cpu().numpy(),
-        adversarial=adv_inputs[chosen].cpu().numpy(),
-        **{
-            f"{name}_{kind}": value.cpu().numpy()
-            for kind, pair in zip(("clean", "adversarial"), confidences, strict=True)
-            for name, value in zip(("confidence", "label"), pair, strict=True)
-        },
-    )
 
 
 # --- is it universal? ----------------------------------------------------------------------------
@@ -220,6 +209,7 @@ def measure_universality(models: Models, data: Dataset, config: Config, log: Log
         if text:
             print(f"fgsm  {text}", file=sys.stderr, flush=True)
             log.finding(text)
+        measure_one_for_all(arm, models[arm][0], data.test, batteries[0], config, log)
     log.table("candidates", side_by_side(found))
     measure_transfer(models, found, data, config, log)
 

@@ -67,7 +67,7 @@ PRESETS = {
     "sample": Config(
         data=Data("mnist-sample"),
         train=Train(epochs=4, batch=64, lr=1.0),
-        seeds=(0, 1),
+        seeds=(0, 1, 2),
         lenet_epochs=20,
         paper_epochs=10,
         lengths=(2,),

@@ -13,24 +13,27 @@ from research import figures
 from research.records import Array, Results
 from research.studies.mlp.settings import ARMS, SHOWN
 
+TITLES = {"train": "training images", "test": "test images"}
 COLOURS = dict(zip(ARMS, figures.COLOURS, strict=False))
 
 
 def draw_curves(results: Results) -> Figure:
-    """Training (dashed) and test loss of each arm, mean over seeds and range."""
-    figure = figures.canvas(figures.COLUMN_MM, 38)
-    axes = figure.subplots()
+    """Training and test loss of each arm side by side, mean over seeds and range."""
+    figure = figures.canvas(figures.COLUMN_MM, 46)
+    grid = figure.subplots(1, 2)
     stored = [name for name in results.names("arrays") if name.startswith("curve_")]
-    for arm in SHOWN:
-        curves = [results.arrays(name) for name in stored if name.startswith(f"curve_{arm}-seed")]
-        if curves:
-            for side, line, label in (("train", "--", ""), ("test", "-", ARMS[arm])):
-                values = np.stack([curve[f"loss_{side}"] for curve in curves])
-                figures.spread(axes, values, COLOURS[arm], label, line)
-    axes.set(xlabel="epoch", ylabel="loss (nat)", yscale="log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 3), numticks=9))
-    axes.yaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    for axes, side in zip(grid, ("train", "test"), strict=True):
+        for arm in SHOWN:
+            own = [name for name in stored if name.startswith(f"curve_{arm}-seed")]
+            if own:
+                values = np.stack([results.arrays(name)[f"loss_{side}"] for name in own])
+                label = ARMS[arm] * (side == "test")
+                figures.spread(axes, values, COLOURS[arm], label)
+        axes.set(title=TITLES[side], xlabel="epoch", yscale="log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if side == "test" else (1,)))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    grid[0].set_ylabel("cross-entropy (nat)")
     if stored:  # given weights have no curves
         figure.legend(loc="outside lower center", ncols=2)
     return figure

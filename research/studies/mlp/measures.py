@@ -11,6 +11,7 @@ from torch import Tensor
 from research.data import Dataset
 from research.methods import embedding
 from research.methods.classification import Report, auroc, change, novelty, per_cent, share
+from research.methods.comparison import resolution
 from research.methods.spaces import (
     bures,
     frobenius,
@@ -18,15 +19,22 @@ from research.methods.spaces import (
     participation_ratio,
     spectral_distance,
 )
-from research.methods.statistics import claim_of, claim_pairs, holm, mcnemar, over_seeds, paired
+from research.methods.statistics import (
+    claim_of,
+    claim_pairs,
+    holm,
+    mcnemar,
+    over_seeds,
+    paired,
+)
 from research.models import MNIST, Mlp
 from research.records import Array, Cell, Number, Table
+from research.records.measured import CORRELATION, SHARE
+from research.studies.mlp.course import log_course
 from research.studies.mlp.networks import embed, probe, thinned
 from research.studies.mlp.settings import (
     ARMS,
-    COURSE_ACCURACY,
     COURSE_NOISE,
-    COURSE_TRAINING,
     OTHERS,
     RARE,
     Config,
@@ -72,6 +80,9 @@ def measure_arms(reports: Reports, config: Config, data: Dataset, log: Log) -> N
         log_cells(cells, arm, log)
         log.arrays(f"confusion_{arm}", counts=np.stack([one.counts for one in group]))
     log.table("arms", Table.of(rows))
+    accuracies = {arm: per_cent(reports[arm], "accuracy") for arm in ARMS}
+    for name, number in resolution([*accuracies.values()]).numbers("arms", "points").items():
+        log.number(name, number)
     log.table("report", Table.of(report_rows(reports, data.classes)))
     log_course(per_cent(base, "accuracy"), config, data, log)
     for arm in ("lr", "deep"):
@@ -82,8 +93,8 @@ def measure_arms(reports: Reports, config: Config, data: Dataset, log: Log) -> N
 
 
 def said(change: Number) -> str:
-    spread = f" ± {change.half_width:.2f}" if change.half_width is not None else ""
-    return f"{change.value:+.2f}{spread} points (seeds: {change.n})"
+    ends = " [{:+.2f}, {:+.2f}]".format(*change.bounds) if change.bounds else ""
+    return f"{change.value:+.2f}{ends} points (seeds: {change.n})"
 
 
 def log_cells(cells: Mapping[str, Cell], row: str, log: Log) -> None:
@@ -109,23 +120,6 @@ def report_rows(reports: Reports, classes: Sequence[str]) -> list[dict[str, Cell
     return rows
 
 
-def log_course(accuracies: Sequence[float], config: Config, data: Dataset, log: Log) -> None:
-    """The baseline's accuracy on each seed, beside the course's if that was trained alike."""
-    log.number("accuracy_least", min(accuracies) / 100)
-    log.number("accuracy_greatest", max(accuracies) / 100)
-    mean = over_seeds(accuracies)
-    if mean.half_width is not None:
-        # where one more run would lie: its own spread comes on top of the mean's
-        reach = mean.half_width * (mean.n + 1) ** 0.5
-        log.number("accuracy_next", Number(mean.value / 100, half_width=reach / 100, n=mean.n))
-    unlike = {key: getattr(config.train, key) != value for key, value in COURSE_TRAINING.items()}
-    unlike["data"] = data.name != "mnist"
-    for key, differs in unlike.items():
-        log.number(f"unlike_course_{key}", int(differs))
-    if not any(unlike.values()):
-        log.number("course_gap", over_seeds([a - COURSE_ACCURACY for a in accuracies], "points"))
-
-
 # --- what the arms do to the embedding -----------------------------------------------------------
 
 DISTANCES = ("mean", "sd", "frobenius", "bures", "spectral", "cka")
@@ -143,7 +137,7 @@ def measure_spaces(spaces: Mapping[str, Sequence[Array]], log: Log) -> None:
     for arm in ARMS:
         group = spaces[arm]
         log.arrays(f"embedding_{arm}", **moments(group))
-        cells = {m: over_pairs([one.get(m) for one in found.get(arm, ())]) for m in DISTANCES}
+        cells = {m: over_pairs(m, [one.get(m) for one in found.get(arm, ())]) for m in DISTANCES}
         rows.append({"pair": arm, **shape_of(group), **cells})
     between = [apart(a, b) for a, b in combinations(base, 2)]
     for name, end in (("least", np.min), ("greatest", np.max)):
@@ -199,10 +193,11 @@ def apart(a: Array, b: Array) -> dict[str, float]:
     }
 
 
-def over_pairs(values: Sequence[float | None]) -> Number | None:
+def over_pairs(measure: str, values: Sequence[float | None]) -> Number | None:
     """Mean and interval over pairs of equal seed, None without a value in every pair."""
     there = [value for value in values if value is not None]
-    return over_seeds(there) if there and len(there) == len(values) else None
+    known = SHARE if measure == "cka" else None
+    return over_seeds(there, range=known) if there and len(there) == len(values) else None
 
 
 def shape_of(group: Sequence[Array]) -> dict[str, Cell]:
@@ -324,12 +319,14 @@ def log_lost(reports: Reports, rare: int, classes: Sequence[str], log: Log) -> N
     }
     order = [i for i in np.argsort(-rows["biased"].mean(0), kind="stable") if i != rare]
     log.table("lost", Table.of([
-        {"class": classes[index]} | {arm: over_seeds(list(rows[arm][:, index])) for arm in arms}
+        {"class": classes[index]} | {
+            arm: over_seeds(list(rows[arm][:, index]), range=SHARE) for arm in arms
+        }
         for index in order
     ]))  # fmt: skip
     for rank, index in enumerate(order[:2], start=1):
         log.number(f"lost_class_{rank}", int(classes[index]))
-        log.number(f"lost_share_{rank}", over_seeds(list(rows["biased"][:, index])))
+        log.number(f"lost_share_{rank}", over_seeds(list(rows["biased"][:, index]), range=SHARE))
 
 
 # --- noise ---------------------------------------------------------------------------------------
@@ -354,9 +351,11 @@ def measure_noise(models: Sequence[Mlp], config: Config, data: Dataset, log: Log
     for name, seen in scores.items():
         taken = np.stack([np.bincount(one, minlength=size) / len(one) for one in preds[name]])
         cells: dict[str, Cell] = {
-            "three": over_seeds(list(taken[:, three])),
-            "modal": over_seeds(list(taken.max(1))),
-            "confidence": over_seeds([float(np.exp(-one["softmax"]).mean()) for one in seen]),
+            "three": over_seeds(list(taken[:, three]), range=SHARE),
+            "modal": over_seeds(list(taken.max(1)), range=SHARE),
+            "confidence": over_seeds(
+                [float(np.exp(-one["softmax"]).mean()) for one in seen], range=SHARE
+            ),
             "distance": over_seeds([float(np.median(one["class_mahalanobis"])) for one in seen]),
         }
         areas = {
@@ -364,8 +363,10 @@ def measure_noise(models: Sequence[Mlp], config: Config, data: Dataset, log: Log
             for score in SCORES
         }
         known = name == "clean"
-        cells |= {score: None if known else over_seeds(areas[score]) for score in SCORES}
-        lead = paired(areas["class_mahalanobis"], areas["softmax"])
+        cells |= {
+            score: None if known else over_seeds(areas[score], range=SHARE) for score in SCORES
+        }
+        lead = paired(areas["class_mahalanobis"], areas["softmax"], range=CORRELATION)
         cells["softmax_lead"] = None if known else lead
         if not known:
             log.claim(f"probability_better_{name}", claim_of(lead, "greater"))

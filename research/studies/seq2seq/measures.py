@@ -8,6 +8,7 @@ import numpy as np
 from research import fonts
 from research.data.numerals import SCALES
 from research.data.sequences import Bitext
+from research.methods.comparison import beside, resolution
 from research.methods.statistics import (
     claim_of,
     claim_one_more,
@@ -29,6 +30,7 @@ from research.methods.translation import (
 )
 from research.models import Translator
 from research.records import Array, Cell, Number, Table
+from research.records.measured import SHARE
 from research.studies.seq2seq.networks import held_out
 from research.studies.seq2seq.settings import (
     COPY_PERPLEXITY,
@@ -74,7 +76,7 @@ def compare_published(curves: Array, log: Log) -> None:
     expected = [one_more(list(epoch)) for epoch in curves.T[: len(COPY_PERPLEXITY)]]
     inside = below = 0
     for published, number in zip(COPY_PERPLEXITY, expected, strict=False):
-        low, high = number.bounds or (number.value, number.value)
+        low, high = number.bounds or number.span or (number.value, number.value)
         inside += low <= published <= high
         below += high < published
     log.number("epochs_compared", len(expected))
@@ -85,6 +87,10 @@ def compare_published(curves: Array, log: Log) -> None:
     log.number("copy_published", published)
     last = list(curves.T[len(expected) - 1])
     log.claim("post_copies_better", claim_one_more(last, published, "greater"))
+    seen = beside(last, published)
+    log.number("copy_ratio", seen.ratio)
+    if seen.resolvable:
+        log.number("copy_resolvable", seen.resolvable)
 
 
 def measure_copies(models: Sequence[Translator], config: Config, log: Log) -> None:
@@ -92,7 +98,7 @@ def measure_copies(models: Sequence[Translator], config: Config, log: Log) -> No
     steps = pairs.source.shape[1]
     copies = [greedy(model, pairs.source, steps, ends=None)[0] for model in models]
     shares = [float((copy == pairs.source).all(1).double().mean()) for copy in copies]
-    log.number("copy_exact", over_seeds(shares))
+    log.number("copy_exact", over_seeds(shares, range=SHARE))
     log.number("copy_perplexity", over_seeds([perplexity(model, pairs) for model in models]))
 
 
@@ -110,17 +116,20 @@ def measure_translations(
     bleus = {way: [run[1] for run in runs] for way, runs in scores.items()}
     rows: list[dict[str, Cell]] = []
     for way in widths:
-        log.number(f"exact_{way}", over_seeds(exacts[way]))
+        log.number(f"exact_{way}", over_seeds(exacts[way], range=SHARE))
         log.number(f"bleu_{way}", over_seeds(bleus[way]))
         rows.append({
-            "decoding": way, "exact": over_seeds(exacts[way]), "bleu": over_seeds(bleus[way])
+            "decoding": way, "exact": over_seeds(exacts[way], range=SHARE),
+            "bleu": over_seeds(bleus[way]),
         })  # fmt: skip
     log.table("scores", Table.of(rows))
     for measure, found in {"exact": exacts, "bleu": bleus}.items():
         log.number(f"{measure}_gain", paired(found["greedy"], found["beam"]))
         better = claim_pairs(found["greedy"], found["beam"], "greater")
         log.claim(f"beam_better_{measure}", better)
-    mean = over_seeds(exacts["greedy"])
+        for name, number in resolution([*found.values()]).numbers(measure).items():
+            log.number(name, number)
+    mean = over_seeds(exacts["greedy"], range=SHARE)
     log.finding(
         f"Greedy decoding gives the reference for {mean.value:.1%} of {len(text.test)} sentences "
         f"({text.name}, mean over {len(models)} seeds)."
@@ -184,7 +193,7 @@ def measure_alignment(
     rows: list[dict[str, Cell]] = []
     for kind, chosen in kinds.items():
         for name, values in (("peak", peak), ("mass", mass)):
-            shares[name][kind] = over_seeds(list(values[:, chosen].mean(1)))
+            shares[name][kind] = over_seeds(list(values[:, chosen].mean(1)), range=SHARE)
             log.number(f"{name}_{kind}", shares[name][kind])
         numbers = {name: one[kind] for name, one in shares.items()}
         rows.append({"words": kind, **numbers, "chance": float(chance[chosen].mean())})
@@ -196,8 +205,8 @@ def measure_alignment(
         np.concatenate([around(one, link, REACH) for one, link in zip(weights, links, strict=True)])
         for weights in found
     ]
-    beside = [one[:, [REACH - 1, REACH + 1]].sum(1).mean() for one in near]
-    log.number("mass_beside", over_seeds(beside))
+    next_to = [one[:, [REACH - 1, REACH + 1]].sum(1).mean() for one in near]
+    log.number("mass_beside", over_seeds(next_to, range=SHARE))
     log.arrays("offsets", **{
         kind: np.stack([one[chosen].mean(0) for one in near])
         for kind, chosen in kinds.items() if kind != "all"

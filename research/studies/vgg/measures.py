@@ -14,11 +14,12 @@ from research.methods.fgsm import (
     accuracy_curve,
     cross_entropy_loss,
     input_gradient,
+    predictions,
     signed_step,
     stable_loss,
 )
 from research.methods.perturbations import random_signs, sign_perturbation
-from research.methods.samples import Samples, halves, judged_alike
+from research.methods.samples import Samples, halves, judged_alike, of_different_classes
 from research.methods.signs import tied_pixels, wrong_signs
 from research.methods.statistics import claim_of, over_seeds
 from research.methods.universality import (
@@ -32,6 +33,7 @@ from research.methods.universality import (
 from research.models import Vgg16, count_parameters
 from research.models.inference import evaluation, predict
 from research.records import Cell, Table
+from research.records.measured import SHARE
 from research.studies.vgg.settings import Config, Models
 from research.tracking import Log
 
@@ -44,7 +46,7 @@ SHOWN = 4
 def measure_models(models: Models, data: Dataset, config: Config, log: Log) -> None:
     """Test scores over seeds, and the scale of the pixels that eps is to be read against."""
     found = [scores(predict(model, data.test), data.test.labels) for model in models]
-    log.number("accuracy", over_seeds([run["accuracy/test"] for run in found]))
+    log.number("accuracy", over_seeds([run["accuracy/test"] for run in found], range=SHARE))
     log.number("loss", over_seeds([run["loss/test"] for run in found], "nat"))
     log.number("parameters", count_parameters(models[0]))
     std = pixel_std(data.train)
@@ -68,7 +70,9 @@ def measure_curves(models: Models, data: Dataset, config: Config, log: Log) -> N
         "random": np.array([shares(m, noise) for m in models]),
     }
     log.arrays("curves", eps=np.array(steps), **curves)
-    found = {name: [over_seeds(list(c)) for c in curve.T] for name, curve in curves.items()}
+    found = {
+        name: [over_seeds(list(c), range=SHARE) for c in curve.T] for name, curve in curves.items()
+    }
     rows: list[dict[str, Cell]] = [
         {"eps": eps, "steps": 255 * eps, **{name: found[name][i] for name in found}}
         for i, eps in enumerate(steps)
@@ -111,6 +115,8 @@ def measure_noises(models: Models, data: Dataset, config: Config, log: Log) -> l
             model, crafted, judged, config.noise_eps, classes=len(data.classes),
             cells=config.cells, random=config.random, deepfool=config.deepfool,
         ))  # fmt: skip
+        if len(found) == 1:
+            measure_one_for_all(model, judged, found[0], data, config.noise_eps, log)
     first = found[0]
     for name, number in over_models(found).items():
         log.number(f"vgg_{name}", number)
@@ -165,12 +171,19 @@ def measure_examples(model: Vgg16, judged: Samples, data: Dataset, eps: float, l
     )  # fmt: skip
 
 
-def of_different_classes(labels: Tensor, first: Tensor, count: int) -> list[int]:
-    """Places of up to `count` samples of different classes; those marked `first` come first."""
-    chosen: dict[int, int] = {}
-    for place in torch.argsort((~first).int(), stable=True).tolist():
-        chosen.setdefault(int(labels[place]), place)
-    return list(chosen.values())[:count]
+def measure_one_for_all(
+    model: Vgg16, judged: Samples, found: Battery, data: Dataset, eps: float, log: Log
+) -> None:
+    """The single noise that fools most samples that it was made of, on held-out samples."""
+    noise = found.deltas[found.best]
+    noisy = (judged.images + noise).clamp(0, 1)
+    clean, attacked = (predictions(model, x) for x in (judged.images, noisy))
+    chosen = of_different_classes(judged.labels, attacked != judged.labels, SHOWN)
+    log.arrays(
+        "one", eps=np.array(eps), noise=noise.cpu().numpy(), noisy=noisy[chosen].cpu().numpy(),
+        clean_class=clean[chosen].cpu().numpy(), noisy_class=attacked[chosen].cpu().numpy(),
+        classes=np.array(data.classes),
+    )  # fmt: skip
 
 
 def measure_transfer(

@@ -56,7 +56,7 @@ PRESETS = {
     "sample": Config(
         data=Data("photos"),
         train=Train(epochs=4, batch=64, lr=0.005),
-        seeds=(0, 1),
+        seeds=(0, 1, 2),
         width=0.25,
         eps=tuple(step / 255 for step in STEPS if step != 1),
         checked=30,

@@ -14,6 +14,7 @@ from research.methods.top_activations import strongest
 from research.models import ZFNet, count_parameters
 from research.models.inference import predict
 from research.records import Array, Cell, Table
+from research.records.measured import CORRELATION, SHARE
 from research.studies.zf.features import Viewed, spread
 from research.studies.zf.settings import Config
 from research.tracking import Log
@@ -31,7 +32,7 @@ def measure_errors(models: Models, whole: Split, middle: Split, log: Log) -> Non
         arm: [errors_of(model, whole, middle) for model in group] for arm, group in models.items()
     }
     for arm, found in errors.items():
-        cells = {name: over_seeds([one[name] for one in found]) for name in found[0]}
+        cells = {name: over_seeds([one[name] for one in found], range=SHARE) for name in found[0]}
         parameters = count_parameters(models[arm][0])
         rows.append({"arm": arm, "parameters": parameters, **cells})
         for name, cell in cells.items():
@@ -40,7 +41,7 @@ def measure_errors(models: Models, whole: Split, middle: Split, log: Log) -> Non
     log.number("largest_rms", over_seeds([largest_rms(model) for model in models["zf"]]))
     log.table("errors", Table.of(rows))
     top1 = {arm: [one["top1"] for one in found] for arm, found in errors.items()}
-    log.number("top1_gain", paired(top1["zf"], top1["alexnet"]))
+    log.number("top1_gain", paired(top1["zf"], top1["alexnet"], range=CORRELATION))
 
 
 def largest_rms(model: nn.Module) -> float:

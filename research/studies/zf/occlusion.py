@@ -13,6 +13,7 @@ from research.methods.occlusion import occlusion_map, positions
 from research.methods.statistics import claim_of, over_seeds
 from research.models.inference import evaluation
 from research.records import Array
+from research.records.measured import CORRELATION
 from research.studies.zf.features import Viewed, spread
 from research.studies.zf.settings import Config
 from research.tracking import Log
@@ -33,8 +34,9 @@ def measure_occlusion(group: Sequence[Viewed], fill: float, config: Config, log:
     )  # fmt: skip
     found = [agreement(maps) for maps in looked_at]
     for name in found[0]:
-        log.number(f"occlusion_{name}", over_seeds([one[name] for one in found]))
-    ranks = over_seeds([one["ranks"] for one in found])
+        known = CORRELATION if name == "ranks" else None
+        log.number(f"occlusion_{name}", over_seeds([one[name] for one in found], range=known))
+    ranks = over_seeds([one["ranks"] for one in found], range=CORRELATION)
     log.claim("activity_falls_with_probability", claim_of(ranks, "greater"))
     log.number("occluded", len(looked_at[0]))
     log.number("occlusion_fill", fill)

@@ -14,6 +14,7 @@ from research.methods.correspondence import Box, grouped, masked, random_boxes, 
 from research.methods.invariance import CHANGES, curves
 from research.methods.statistics import claim_pairs, holm, over_samples, over_seeds
 from research.records import Array, Cell, Table
+from research.records.measured import SHARE
 from research.studies.zf.features import Viewed, spread
 from research.studies.zf.settings import Config
 from research.tracking import Log
@@ -57,11 +58,12 @@ def measure_invariance(group: Sequence[Viewed], fill: float, config: Config, log
         )  # fmt: skip
         at = amounts.index(NAMED[name])
         for key, values in {"first": first, "last": last, "probability": probability}.items():
-            log.number(f"{name}_{key}", over_seeds(values[:, at].tolist()))
+            known = SHARE if key == "probability" else None
+            log.number(f"{name}_{key}", over_seeds(values[:, at].tolist(), range=known))
         pair = first[:, at].tolist(), last[:, at].tolist()
         log.claim(f"last_more_invariant_{name}", claim_pairs(*pair, "less"))
     unmoved = amounts.index(NONE[name])  # the same for all changes
-    log.number("unmoved_probability", over_seeds(probability[:, unmoved].tolist()))
+    log.number("unmoved_probability", over_seeds(probability[:, unmoved].tolist(), range=SHARE))
     log.number("moved", len(images))
 
 

@@ -6,10 +6,12 @@ import numpy as np
 from torch import nn
 
 from research.data import Split
+from research.methods.comparison import beside
 from research.methods.statistics import Direction, claim_of, over_seeds, paired
 from research.models import count_parameters
 from research.models.inference import predict
 from research.records import Cell, Number, Table
+from research.records.measured import SHARE
 from research.studies.zf_features.networks import Source
 from research.studies.zf_features.settings import ARMS, BASELINE, NETWORKS
 from research.tracking import Log
@@ -59,7 +61,7 @@ def measure_ablations(found: Ablation, log: Log) -> None:
     )
     for arm, errors in found.errors.items():
         for name in errors[0]:
-            log.number(f"{name}_{arm}", over_seeds([one[name] for one in errors]))
+            log.number(f"{name}_{arm}", over_seeds([one[name] for one in errors], range=SHARE))
         log.number(f"parameters_{arm}", found.parameters[arm])
     for side in SIDES:
         words = [direction(change_of(arm, side, found), [*printed_changes(arm, side).values()])
@@ -89,13 +91,14 @@ def row_of(arm: str, found: Ablation) -> dict[str, Cell]:
     errors = found.errors[arm]
     row: dict[str, Cell] = {"arm": arm, "parameters": found.parameters[arm]}
     for side in SIDES:
-        row[side] = over_seeds([one[side] for one in errors])
+        row[side] = over_seeds([one[side] for one in errors], range=SHARE)
         row |= {f"{one}_{side}": printed_error(arm, one, side) for one in NETWORKS}
     for side in SIDES:
         other = arm != BASELINE
         change, theirs = change_of(arm, side, found), printed_changes(arm, side)
         row[f"change_{side}"] = change if other else None
         row |= {f"{one}_change_{side}": theirs.get(one) if other else None for one in NETWORKS}
+        row[f"resolvable_{side}"] = resolvable(change) if other else None
         row[f"direction_{side}"] = direction(change, [*theirs.values()]) if other else "base"
     return row
 
@@ -103,7 +106,7 @@ def row_of(arm: str, found: Ablation) -> dict[str, Cell]:
 def top5_of(arm: str, found: Ablation) -> dict[str, Cell]:
     """Errors by the five likest classes, where there are more."""
     errors = [one["top5"] for one in found.errors[arm] if "top5" in one]
-    row: dict[str, Cell] = {"arm": arm, "test": over_seeds(errors) if errors else None}
+    row: dict[str, Cell] = {"arm": arm, "test": over_seeds(errors, range=SHARE) if errors else None}
     return row | {f"{network}_test": printed_error(arm, network, "top5") for network in NETWORKS}
 
 
@@ -117,6 +120,11 @@ def change_of(arm: str, side: str, found: Ablation) -> Number:
     """From the baseline to an architecture, in percentage points, in pairs of one seed."""
     base, changed = ([100 * one[side] for one in found.errors[name]] for name in (BASELINE, arm))
     return paired(base, changed, "points")
+
+
+def resolvable(change: Number) -> Number | None:
+    """The smallest change of one run, as the paper has one, that ours could have told from none."""
+    return beside(change.values, 0.0, change.unit).resolvable
 
 
 def printed_changes(arm: str, side: str) -> dict[str, float]:
@@ -133,7 +141,8 @@ def direction(change: Number, printed: Sequence[float]) -> str:
     """Whether a change goes where the paper's goes: same, opposite, none, or mixed.
 
     Mixed where the paper's own two networks disagree, none where ours does not change at all. In
-    parentheses where the interval over seeds holds 0; without an interval by the sign alone.
+    parentheses where the interval over seeds holds 0, and for two seeds, which have none; for one
+    by the sign alone.
     """
     if len({theirs > 0 for theirs in printed}) > 1:
         return "mixed"
@@ -141,4 +150,4 @@ def direction(change: Number, printed: Sequence[float]) -> str:
         return "none"
     word = "same" if (change.value > 0) == (printed[0] > 0) else "opposite"
     low, high = change.bounds or (change.value, change.value)
-    return word if low > 0 or high < 0 else f"({word})"
+    return word if (low > 0 or high < 0) and not change.span else f"({word})"

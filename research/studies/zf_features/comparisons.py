@@ -10,6 +10,7 @@ from scipy.stats import spearmanr
 
 from research.methods.statistics import claim_draws, over_samples
 from research.records import Array, Cell, Claim, Number, Table
+from research.records.measured import CORRELATION, SHARE
 from research.studies.zf_features.generalisation import Case, Pool, Scratch, Tries
 from research.studies.zf_features.settings import (
     KINDS,
@@ -34,10 +35,10 @@ def measure_transfer(tries: Tries, scratch: Scratch, pool: Pool, config: Config,
     log.number("chance", 1 / len(pool.classes))
     log.number("edge", at_the_edge(tries, config.penalties))
     for name, k in (("few", few), ("many", many)):
-        log.number(f"fitted_{name}", over_samples(scratch.fitted[k]))
-        log.number(f"pretrained_{name}", over_samples(pretrained(tries, k)))
+        log.number(f"fitted_{name}", over_samples(scratch.fitted[k], range=SHARE))
+        log.number(f"pretrained_{name}", over_samples(pretrained(tries, k), range=SHARE))
         for control, values in controls(tries, scratch, k).items():
-            log.number(f"{control}_{name}", over_samples(values))
+            log.number(f"{control}_{name}", over_samples(values, range=SHARE))
             log.number(f"gain_{control}_{name}", gain(values, pretrained(tries, k)))
         measure_depth(tries, k, name, log)
     ours = pretrained(tries, many)
@@ -97,12 +98,14 @@ def measure_depth(tries: Tries, k: int, name: str, log: Log) -> None:
     ranks = {space: [rank(one) for one in np.transpose(rows)] for space, rows in found.items()}
     for space, rows in found.items():
         log.number(f"rise_{space}_{name}", gain(rows[0], rows[-1]))
-        log.number(f"depth_{space}_{name}", over_samples(ranks[space]))
+        log.number(f"depth_{space}_{name}", over_samples(ranks[space], range=CORRELATION))
     means = [float(np.mean(row)) for row in found["trained"]]
     log.number(f"best_layer_{name}", 1 + int(np.argmax(means)))
-    log.number(f"best_{name}", over_samples(found["trained"][int(np.argmax(means))]))
+    best = found["trained"][int(np.argmax(means))]
+    log.number(f"best_{name}", over_samples(best, range=SHARE))
     pairs = [points(*pair) for pair in zip(found["untrained"], found["trained"], strict=True)]
-    ends = [one.bounds or (one.value, one.value) for one in map(over_samples, pairs)]
+    means_of = map(over_samples, pairs)
+    ends = [one.bounds or one.span or (one.value, one.value) for one in means_of]
     added = [float(draw) for draw in np.mean(pairs, 0)]
     log.number(f"gain_training_{name}", over_samples(added, "points"))
     log.number(f"layers_gained_{name}", sum(low > 0 for low, _ in ends))
@@ -134,10 +137,11 @@ def layers_table(tries: Tries, few: int, many: int) -> Table:
         row: dict[str, Cell] = {"layer": layer}
         for (name, k), kind in ((a, b) for a in (("few", few), ("many", many)) for b in KINDS):
             space = "pixels" if layer == "pixels" else "trained"
-            row[f"{kind}_{name}"] = over_samples(accuracies(tries, Case(space, layer, kind, k)))
+            found = accuracies(tries, Case(space, layer, kind, k))
+            row[f"{kind}_{name}"] = over_samples(found, range=SHARE)
             other = Case("untrained", layer, kind, k)
             row[f"untrained_{kind}_{name}"] = (
-                over_samples(accuracies(tries, other)) if other in tries else None
+                over_samples(accuracies(tries, other), range=SHARE) if other in tries else None
             )
         for kind in KINDS:
             printed = PRINTED_LAYERS[kind].get(layer, (None, None))
@@ -159,7 +163,7 @@ def transfer_table(tries: Tries, scratch: Scratch) -> Table:
             row[arm] = None
         if k in scratch.judged:
             found = {"pretrained": pretrained(tries, k), **controls(tries, scratch, k)}
-            row |= {arm: over_samples(values) for arm, values in found.items()}
+            row |= {arm: over_samples(values, range=SHARE) for arm, values in found.items()}
         for name, theirs in printed.items():
             pair: tuple[float | None, float | None] = theirs.get(k, (None, None))
             row[f"scratch_{name}"], row[f"pretrained_{name}"] = pair

@@ -131,7 +131,7 @@ PRESETS = {
     "sample": Config(
         data=Data("photos", size=72),
         train=Train(epochs=14, batch=64, lr=0.01),
-        seeds=(0, 1),
+        seeds=(0, 1, 2),
         target=Data("mnist-sample"),
         side=64,
         width=0.125,
