@@ -40,7 +40,7 @@ def mistakes(source: Path, *, author: Path, templates: Path, studies: Sequence[s
     with found.told():
         text = texts.read(source)
         with found.told():
-            bibliography(text, templates)
+            bibliography(text, templates, Citations)
         _check_head(text, studies, found)
         with found.told():
             _rehearse(text, templates, found)
@@ -106,7 +106,7 @@ def _check_head(text: texts.Source, studies: Sequence[str], found: _Found) -> No
 
 
 def _rehearse(text: texts.Source, templates: Path, found: _Found) -> None:
-    env, citations = render.environment(templates), bibliography(text, templates)
+    env, citations = render.environment(templates), bibliography(text, templates, Citations)
     if text.braces:
         _hear(text, citations, found)
         return

@@ -220,10 +220,9 @@ def paper(
     Raises:
         UserError: a word at fault, no abstract, an untracked number, a reference to nothing.
     """
-    read = _in_braces if source.braces else _in_words
     try:
-        text = read(env, source, words)
-        abstract, body = _abstract(source, text.blocks)
+        text = spoken(env, source, words)
+        abstract, body = parted(text.blocks)
         fill = words.slots.fill
         filled = [_filled(block, fill).html for block in abstract]
         run = words.ledger.results.run
@@ -285,7 +284,7 @@ def _thanks(text: str, words: Words) -> list[Block]:
 
 
 @dataclass(frozen=True)
-class _Text:
+class Text:
     """A write-up whose words are spoken; `references` are label, key and HTML of each."""
 
     title: Head
@@ -294,23 +293,29 @@ class _Text:
     references: list[tuple[str, str, str]]
 
 
-def _in_braces(env: Bounded, source: Source, words: Words) -> _Text:
+def spoken(env: Bounded, source: Source, words: Words) -> Text:
+    """A write-up with its words spoken. Raises UserError for the first mistake in it."""
+    read = _in_braces if source.braces else _in_words
+    return read(env, source, words)
+
+
+def _in_braces(env: Bounded, source: Source, words: Words) -> Text:
     reader = Reader(source, words, words.citations)
     tree = reader.tree()
     made = Blocks(reader)
     found = made.of(tree)
     words.sections = made.sections
-    return _Text(reader.title, reader.keywords, found, words.listed())
+    return Text(reader.title, reader.keywords, found, words.listed())
 
 
-def _in_words(env: Bounded, source: Source, words: Words) -> _Text:
+def _in_words(env: Bounded, source: Source, words: Words) -> Text:
     spoken = evaluate(env, source, words)
     limits.check_text(spoken)
     found, words.sections = markdown.blocks(spoken, words.slots)
     title, *keywords = (
         Head(_line_of_words(one, words), _bare(one)) for one in (source.title, *source.keywords)
     )
-    return _Text(title, keywords, found, words.references())
+    return Text(title, keywords, found, words.references())
 
 
 def _line_of_words(text: str, words: Words) -> str:
@@ -345,8 +350,8 @@ def arrange(
     return page if medium == "screen" else _BEFORE_ELEMENT.sub(r"<span>\1</span>\2", page)
 
 
-def _abstract(source: Source, blocks: list[Block]) -> tuple[list[Block], list[Block]]:
-    """Splits off the paragraphs of the section `## Abstract`, which comes first."""
+def parted(blocks: list[Block]) -> tuple[list[Block], list[Block]]:
+    """The paragraphs of the section `## Abstract`, which comes first, and the rest."""
     check_abstract(blocks)
     cut = next((n for n, block in enumerate(blocks[1:], 1) if block.kind == "heading"), len(blocks))
     return blocks[1:cut], blocks[cut:]

@@ -46,7 +46,7 @@ class Words(Values):
         cls, ledger: Ledger, source: Source, templates: Path, sheet: Sheet, *, draft: bool = False
     ) -> "Words":
         """The words of one write-up. Raises UserError where its bibliography cannot be read."""
-        works, folder = bibliography(source, templates), source.path.parent
+        works, folder = bibliography(source, templates, Citations), source.path.parent
         inline = str if source.braces else None
         return cls(ledger, works, sheet, draft=draft, folder=folder, inline=inline)
 
