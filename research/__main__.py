@@ -14,14 +14,15 @@ from types import TracebackType
 from typing import TextIO
 
 from research import studies
-from research.cli import checks, needs, papers, runs
+from research.cli import archives, checks, needs, papers, projects, runs
 from research.errors import UserError, in_a_line
 from research.passwords import hidden
-from research.paths import ROOT
+from research.paths import PACKAGE
 
 Verb = Callable[[list[str]], int | None]
 
 VERBS: dict[str, Verb] = {
+    "new": projects.new,
     "run": runs.run,
     "report": papers.report,
     "verify": checks.verify,
@@ -34,9 +35,13 @@ VERBS: dict[str, Verb] = {
     "ui": runs.ui,
     "reproduce": checks.reproduce,
     "diff": checks.diff,
+    "crate": archives.crate,
+    "bundle": archives.bundle,
 }
-PAPERS = ("report", "verify", "sign", "audit", "studies", "reproduce", "diff")
+PAPERS = ("report", "verify", "sign", "audit", "studies", "reproduce", "diff", "crate", "bundle")
 """the verbs that read or write papers"""
+ANYWHERE = ("new", "verify", "sign", "audit", "diff", "crate", "bundle")
+"""the verbs that need no project"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -46,6 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         _speak_plainly()
     try:
         verb = _choose(args)
+        if args and args[0] in VERBS and args[0] not in ANYWHERE and not _asks(args):
+            needs.project()
         if args and args[0] in PAPERS:
             needs.reading()
         return verb(args[1:]) or 0
@@ -64,6 +71,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _asks(args: list[str]) -> bool:
+    return "-h" in args or "--help" in args
+
+
 def _speak_plainly() -> None:
     """A terminal that knows few letters gets `?` for others; a crash tells no password."""
     for stream in (sys.stdout, sys.stderr):
@@ -77,7 +88,7 @@ def _speak_plainly() -> None:
         message: Warning | str, category: type[Warning], filename: str, lineno: int,
         file: TextIO | None = None, line: str | None = None,
     ) -> None:  # fmt: skip
-        if Path(filename).is_relative_to(ROOT / "research"):
+        if Path(filename).is_relative_to(PACKAGE):
             print(f"research: {hidden(str(message))}", file=sys.stderr)
         else:
             former(message, category, filename, lineno, file, line)
@@ -88,7 +99,7 @@ def _speak_plainly() -> None:
 
 
 def _choose(args: list[str]) -> Verb:
-    if not args or args[0] in ("-h", "--help"):
+    if not args or _asks(args[:1]):
         print(__doc__.splitlines()[0], "\n")
         for name, verb in VERBS.items():
             print(f"  research {name:9} {(verb.__doc__ or '').splitlines()[0]}")

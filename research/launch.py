@@ -14,10 +14,10 @@ from matplotlib.figure import Figure
 
 from research import figures, models, records
 from research.config import GIVEN, Jobs, changes, digest, flatten, places
-from research.data import remembered
+from research.data import origins, remembered
 from research.errors import UserError
 from research.machine import threads
-from research.records import sha256
+from research.records import sha256, sources
 from research.studies import Entry, module_of
 from research.tracking import Log, Opening, OpenRun, Store, Summary, staleness
 from research.tracking.ending import Terminated
@@ -101,6 +101,7 @@ def launch(entry: Entry, config: Any, options: Options, store: Store) -> str:
         measured(study, config, pretrained, log, options.jobs)
         with log.part("figures"):
             draw(study, log)
+        sources.write(log.folder, origins.sources(config))
         # a finished run is never resumed, and its weights are stored
         shutil.rmtree(log.folder / "checkpoints", ignore_errors=True)
         return log.id

@@ -38,6 +38,10 @@ class Paper(Stored):
     """Refuse, with every reason at once, unless nothing stands against handing the paper in."""
     anonymous: bool = False
     """Write STUDY-anonymous.pdf, which names no author, user, machine, folder or commit."""
+    watch: bool = False
+    """Show the paper in a browser, and write it again whenever its sources are saved."""
+    port: int = 0
+    """Where --watch serves its page on this machine; 0 takes a free one."""
     jobs: Jobs = "auto"
     """How many networks train at once where a run is needed, as for `research run`."""
 

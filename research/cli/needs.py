@@ -4,10 +4,23 @@ import os
 import sys
 from pathlib import Path
 
+from research import paths
 from research.errors import UserError
 from research.machine import libraries, packages
 from research.tracking import Store
 from research.tracking.folder import FolderStore
+
+
+def project() -> None:
+    """Raises UserError where there is none, see `research.paths`."""
+    if paths.PAPER.is_dir():
+        return
+    if named := os.environ.get("RESEARCH_ROOT"):
+        raise UserError(f"RESEARCH_ROOT must be a folder with paper/, got {named}; set another")
+    raise UserError(
+        f"a project is needed, a folder with paper/, but none was found at or above {paths.ROOT}: "
+        "go into one, or make one with `research new NAME`"
+    )
 
 
 def tracking(store: Store) -> None:

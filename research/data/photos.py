@@ -21,7 +21,7 @@ from research.data.pixels import Pixels, read_rgb, stack
 from research.errors import UserError
 
 _SKIMAGE, _SKLEARN = ("skimage", "scikit-image"), ("sklearn", "scikit-learn")
-_FILES = {
+FILES = {
     "astronaut": (*_SKIMAGE, "data/astronaut.png"),
     "cat": (*_SKIMAGE, "data/chelsea.png"),
     "coffee": (*_SKIMAGE, "data/coffee.png"),
@@ -33,6 +33,7 @@ _FILES = {
     "temple": (*_SKLEARN, "datasets/images/china.jpg"),
     "tissue": (*_SKIMAGE, "data/ihc.png"),
 }
+"""class -> package, distribution and file of its photograph"""
 _LICENCE = (
     "as the packages state: public domain, CC0 or no known restrictions (astronaut, cat, coffee, "
     "galaxy, retina, rocket, tissue); CC BY 2.0 (flower: vultilion, temple: danielbuechele); "
@@ -71,12 +72,12 @@ def load(config: Data) -> Dataset:
         raise UserError(
             f"photos can be cut to {SIZES[0]} to {SIZES[-1]} pixels, got --data.size {size}"
         )
-    images = [_photo(*where) for where in _FILES.values()]
+    images = [_photo(*where) for where in FILES.values()]
     return Dataset.of(
         "photos",
         _split("train", images, size),
         _split("test", images, size),
-        tuple(_FILES),
+        tuple(FILES),
         source="crops of ten photographs in the packages scikit-image and scikit-learn",
         licence=_LICENCE,
     )

@@ -20,7 +20,7 @@ from research import studies
 from research.errors import UserError
 from research.grading import assignments as requirements
 from research.grading.assignments import Assignment, Judgement
-from research.paths import ROOT, TEMPLATES
+from research.paths import TEMPLATES
 from research.provenance import container, page_text
 from research.provenance.entries import Interval, Measured, Trail, Typed
 from research.provenance.facts import facts
@@ -31,7 +31,7 @@ from research.tracking import Store, staleness
 from research.verification import apart, signatures, verdicts
 from research.verification.verify import Problem, Verdict, examined
 
-LOOKS = TEMPLATES / "audit"
+LOOKS = TEMPLATES, "audit"
 ALIKE = 10
 """Numbers that two papers have to print before it is worth a word that all of them are equal."""
 
@@ -75,9 +75,8 @@ class Audit:
 
 def assignments() -> dict[str, Assignment]:
     """Study -> what its source asks for, where that is written down beside it."""
-    folder = ROOT / "research/studies"
-    files = {one.slug: folder / f"{one.slug.replace('-', '_')}.toml" for one in studies.entries()}
-    return {slug: requirements.load(path) for slug, path in files.items() if path.is_file()}
+    files = {one.slug: studies.beside(one.slug, ".toml") for one in studies.entries()}
+    return {slug: requirements.load(path) for slug, path in files.items() if path}
 
 
 def audit(path: Path, asked: Mapping[str, Assignment], store: Store | None = None) -> Audit:
@@ -196,7 +195,7 @@ def write(audits: Sequence[Audit], out: Path) -> list[Path]:
         for one, page in zip(audits, pages, strict=True):
             page.write_text(_page(one, out), encoding="utf-8", errors="backslashreplace")
         rows = [(page.name, _view(one, out)) for one, page in zip(audits, pages, strict=True)]
-        index = render.page(LOOKS, "index.html.jinja", rows=rows)
+        index = render.page(*LOOKS, "index.html.jinja", rows=rows)
         (out / "index.html").write_text(index, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise UserError(
@@ -206,7 +205,7 @@ def write(audits: Sequence[Audit], out: Path) -> list[Path]:
 
 
 def _page(one: Audit, out: Path) -> str:
-    return render.page(LOOKS, "page.html.jinja", **_view(one, out))
+    return render.page(*LOOKS, "page.html.jinja", **_view(one, out))
 
 
 def _names(paths: Sequence[Path]) -> list[str]:

@@ -19,7 +19,10 @@ from research.records import damage
 UNKNOWN = "unknown"
 """The commit of code of which git tells none."""
 
-REPORTED = ("torch", "torchvision", "numpy", "scikit-learn", "matplotlib", "mlflow")
+PACKAGE = "research-report-generator"
+"""Our own distribution: where it is installed, the user's commit does not tell its code."""
+
+REPORTED = (PACKAGE, "torch", "torchvision", "numpy", "scikit-learn", "matplotlib", "mlflow")
 
 
 @dataclass(frozen=True)
@@ -43,14 +46,14 @@ class Checkout:
 
 
 def checkout(root: Path = ROOT) -> Checkout:
-    """The checkout this package runs from.
+    """The checkout that a project is, or is a folder of.
 
-    A package that was installed below somebody else's checkout, as in its `.venv`, is not part of
-    that checkout, so only a tree that tracks the package counts.
+    A project that lies below somebody else's checkout is not part of it until that tracks one of
+    its files.
     """
     try:
-        if not _git(root, "ls-files", "research/__init__.py"):
-            return Checkout(why="it is no part of a git repository")
+        if not _git(root, "ls-files"):
+            return Checkout(why=f"no file of {root.name} is tracked by a git repository")
         commit = _git(root, "rev-parse", "--verify", "HEAD").strip()
         untracked = _git(root, "ls-files", "--others", "--exclude-standard").splitlines()
         changes = _git(root, "diff", "--binary", "HEAD")

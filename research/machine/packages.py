@@ -4,10 +4,12 @@ import importlib.util
 from collections.abc import Sequence
 
 from research.errors import UserError
+from research.paths import SOURCE
 
 REPORT = ("jinja2", "markdown_it", "pikepdf", "pypandoc", "pypdfium2", "weasyprint", "ziamath")
 TRACK = ("mlflow",)
-PARTS = {"report": REPORT, "track": TRACK}
+ARCHIVE = ("mlcroissant", "rocrate")
+PARTS = {"report": REPORT, "track": TRACK, "archive": ARCHIVE}
 """optional part of the project -> the modules that it brings"""
 
 
@@ -22,6 +24,6 @@ def need(modules: Sequence[str], what: str) -> None:
         return
     parts = ",".join(part for part, own in PARTS.items() if set(own) & set(lacking))
     listed = ", ".join(lacking)
-    raise UserError(
-        f"{what} needs {listed}, which this Python lacks: make setup, or pip install '.[{parts}]'"
-    )
+    here = (SOURCE / "pyproject.toml").is_file()
+    install = "make setup, or pip install '." if here else "pip install 'research-report-generator"
+    raise UserError(f"{what} needs {listed}, which this Python lacks: {install}[{parts}]'")

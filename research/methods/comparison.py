@@ -76,6 +76,14 @@ class Resolution(NamedTuple):
         """Whether all values are within resolution: a sentence says as much as a figure of them."""
         return self.apart == 0
 
+    def numbers(self, name: str, unit: str = "") -> dict[str, Number]:
+        """For a record: `NAME_apart`, `NAME_pairs`, `NAME_largest` and, where there is one,
+        `NAME_resolvable`."""
+        told = {"apart": Number(self.apart), "pairs": Number(self.pairs)}
+        sizes = {"largest": self.largest, "resolvable": self.resolvable}
+        told |= {key: Number(size, unit) for key, size in sizes.items() if not np.isnan(size)}
+        return {f"{name}_{key}": number for key, number in told.items()}
+
 
 def resolution(groups: Sequence[Number | Sequence[float]], *, pairs: bool = True) -> Resolution:
     """Whether any two of several means over seeds can be told apart.

@@ -70,7 +70,7 @@ def over_samples(values: Sequence[float], unit: str = "", range: Range | None = 
 
 def _error(values: Sequence[float]) -> float:
     """Standard error of a mean."""
-    return float(np.std(values, ddof=1)) / len(values) ** 0.5
+    return float(np.std(values, ddof=1) / len(values) ** 0.5)
 
 
 def _with_interval(mean: Number, error: float) -> Number:

@@ -12,6 +12,7 @@ A *record* is one folder that holds all of it and needs no server to be read:
     tables/NAME.csv     the same for a spreadsheet
     arrays/NAME.npz     named arrays
     figures/NAME.svg    drawn from the above, with .png beside it and .json (see `Drawing`)
+    data.json           the files of the data sets that were read, see `research.records.sources`
     manifest.json       relative path -> sha256, for every file above
 
 Values are stored at full precision; headings, units in print and formats belong to the write-up.

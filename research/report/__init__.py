@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from research.errors import UserError
+from research.paths import PACKAGED
 from research.provenance import attachment, page_text, reading
 from research.provenance import trail as provenance
 from research.provenance.attachment import Attached
@@ -29,7 +30,7 @@ from research.report.citations import style_beside
 from research.report.layout import Plan, Sheet
 from research.report.words import Words
 
-__all__ = ["Built", "History", "Past", "build", "differences", "moved", "reads"]
+__all__ = ["Built", "History", "Past", "build", "differences", "moved", "reads", "shown"]
 
 NOTHING_KNOWN = History()
 
@@ -90,7 +91,8 @@ def build(
         results: the record of a finished run.
         source: the write-up, Markdown with the words that templates/README.md lists.
         author: a TOML file; see `research.report.authors`.
-        templates: page templates, style sheets and references.bib.
+        templates: page templates, style sheets and references.bib that take the place of the
+            package's own, file by file.
         others: records of the studies that the write-up `reads` beside its own.
         history: the runs around this one, for what the foot says of cohort and selection.
         draft: prints a box where the write-up names what is not there, instead of raising.
@@ -129,8 +131,8 @@ def _build(
     clock, sheet, results = _Clock(), Sheet(), ledger.results
     ended = results.run.ended
     with clock.part("text"):
-        words = Words.over(ledger, text, templates, sheet, draft=draft)
         env = render.environment(templates)
+        words = Words.over(ledger, text, templates, sheet, draft=draft)
         paper = render.paper(env, text, words, signed)
     with clock.part("layout"):
 
@@ -160,6 +162,30 @@ def _build(
         _replace({out.with_suffix(".html"): page.encode(), out: content})
     html, pages = out.with_suffix(".html"), len(laid.document.pages)
     return Built(out, html, pages, clock.seconds, trail, gaps, laid.remarks)
+
+
+def shown(
+    results: Results,
+    source: Path,
+    *,
+    author: Path,
+    templates: Path,
+    others: Mapping[str, Results] = {},
+    history: History = NOTHING_KNOWN,
+    stale: Sequence[str] = (),
+) -> str:
+    """A draft as a page for a screen, without the PDF and its trail, which take longer.
+
+    Args and Raises as of `build`.
+    """
+    with limits.within():
+        text, signed, sheet = texts.read(source), authors.read(author), Sheet()
+        beside = _beside(text, others)
+        ledger = provenance.Ledger(results, beside, history, stale=tuple(stale))
+        env = render.environment(templates)
+        words = Words.over(ledger, text, templates, sheet, draft=True)
+        paper = render.paper(env, text, words, signed)
+        return render.arrange(env, paper, sheet, "screen", trail="{}")
 
 
 def moved(built: Built, out: Path) -> Built:
@@ -217,8 +243,11 @@ def differences(
 
 def _sources(source: Path, author: Path, templates: Path) -> list[Path]:
     """What a write-up is made of, beside the record."""
-    looks = [path for path in templates.iterdir() if path.is_file() and path.suffix != ".md"]
-    return [source, author, *_files_beside(source), *sorted(looks)]
+    folders = [folder for folder in (PACKAGED, templates) if folder.is_dir()]
+    looks = {path.name: path for folder in folders for path in folder.iterdir()}
+    used = (path for path in looks.values() if path.is_file() and path.suffix != ".md")
+    beside = _files_beside(source)
+    return [source, author, *beside, *sorted(used, key=lambda path: path.name)]
 
 
 def _files_beside(source: Path) -> list[Path]:

@@ -61,10 +61,11 @@ _DATA = re.compile(rb"data:[\w/+.-]+;base64,([A-Za-z0-9+/=]+)")
 
 def cleaned(results: Results) -> Results:
     """The record as an anonymous paper tells of it: without the commit, by which code is found."""
-    return dataclasses.replace(results, run=_cleaned(results.run))
+    return dataclasses.replace(results, run=cleaned_run(results.run))
 
 
-def _cleaned(run: Run) -> Run:
+def cleaned_run(run: Run) -> Run:
+    """The facts of a run without the commit, settings that name places and folders' names."""
     data = run.data
     if run.config.get("data.name") == "folder":  # a folder's name is the author's own
         read = f"; {data['reading']}" if data.get("reading") else ""
@@ -98,9 +99,27 @@ def secrets(author: Mapping[str, str], root: Path = ROOT) -> dict[str, str]:
 
 def found(pdf: bytes, page: bytes, wanted: Mapping[str, str]) -> list[str]:
     """One line for each thing that a file tells and must not, with its place."""
+    return _search((*_of_pdf(pdf), *_of_html(page)), wanted)
+
+
+def found_in(files: Mapping[str, bytes], wanted: Mapping[str, str]) -> list[str]:
+    """The same for files of any kind by their names, which are searched too."""
+    return _search((piece for name in files for piece in _opened(name, files[name])), wanted)
+
+
+def _opened(name: str, content: bytes) -> Iterator[tuple[str, bytes]]:
+    yield f"the name {name}", name.encode()
+    if content.startswith(b"%PDF"):
+        yield from ((f"{name}, {place}", inner) for place, inner in _of_pdf(content))
+    else:
+        yield from _of_file(name, content)
+        yield from ((f"{name}, {place}", inner) for place, inner in _pictures_of(content))
+
+
+def _search(pieces: Iterable[tuple[str, bytes]], wanted: Mapping[str, str]) -> list[str]:
     lines: dict[str, None] = {}
     patterns = {value: _pattern(value) for value in wanted}
-    for place, content in (*_of_pdf(pdf), *_of_html(page)):
+    for place, content in pieces:
         text = _text_of(content)
         here = [
             value for value in wanted
@@ -264,5 +283,10 @@ def _of_file(place: str, content: bytes) -> Iterator[tuple[str, bytes]]:
 
 def _of_html(content: bytes) -> Iterator[tuple[str, bytes]]:
     yield "the HTML", _DATA.sub(b"", content)
+    yield from ((f"{place} of the HTML", picture) for place, picture in _pictures_of(content))
+
+
+def _pictures_of(content: bytes) -> Iterator[tuple[str, bytes]]:
+    """The pictures that stand within a page, an SVG or a notebook."""
     for number, match in enumerate(_DATA.finditer(content), 1):
-        yield from _of_file(f"picture {number} of the HTML", base64.b64decode(match[1]))
+        yield from _of_file(f"picture {number}", base64.b64decode(match[1]))

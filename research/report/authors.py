@@ -4,16 +4,22 @@
     name = ["Ada Rivers", "Bo Stone"]            several, of one affiliation
     affiliation = ["University A", "Institute B"]   … or of one each, in their order
 
-    [[author]]                                   the same, author by author
+    course = "Vision"                            … and what is told of all
+    acknowledgements = "We thank …"
+    licence = "CC-BY-4.0"                        of what is handed on, by SPDX's short name
+
+    [[author]]                                   the same authors, one by one, at the file's end
     name = "Ada Rivers"
     affiliation = ["University A", "Institute B"]
     email = "ada@example.org"
+    orcid = "0000-0002-1825-0097"
 
 The byline marks affiliations by raised letters where there are several: numbers would have to be
 vouched for, and change places with names that run from right to left.
 """
 
 import html
+import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,19 +32,36 @@ from unicodedata import bidirectional
 from research.errors import UserError
 from research.report.misses import miss, text_of
 
-KEYS = ("name", "affiliation", "email", "course")
+OF_ONE = ("name", "affiliation", "email", "orcid")
+"""what is told of each author"""
+KEYS = (*OF_ONE, "course", "acknowledgements", "licence")
 _LISTED = ("author", "authors")
 _LEFT_TO_RIGHT = "\u200e"
+_ORCID = re.compile(r"(?:https?://orcid\.org/)?(\d{4}-\d{4}-\d{4}-\d{3}[\dX])/?")
+_SPDX = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*")
 _FORM = 'name = "…", or of several authors name = ["…", "…"]'
 
 
 @dataclass(frozen=True)
 class Person:
-    """One author: the name, the affiliations and the address, which may be empty."""
+    """One author: the name; the affiliations, the address and the ORCID, which may be empty."""
 
     name: str
     affiliations: tuple[str, ...] = ()
     email: str = ""
+    orcid: str = ""
+
+    @property
+    def family(self) -> str:
+        """The family name: what stands before a comma, else the last word."""
+        before, comma, _ = self.name.partition(",")
+        return before.strip() if comma else self.name.split()[-1]
+
+    @property
+    def given(self) -> str:
+        """The given names; empty for a name of one word."""
+        _, comma, behind = self.name.partition(",")
+        return behind.strip() if comma else " ".join(self.name.split()[:-1])
 
 
 @dataclass(frozen=True)
@@ -47,6 +70,8 @@ class Authors:
 
     people: tuple[Person, ...]
     course: str = ""
+    acknowledgements: str = ""
+    licence: str = ""
 
     @property
     def affiliations(self) -> list[str]:
@@ -95,7 +120,9 @@ class Authors:
             "name": [person.name for person in self.people],
             "affiliation": self.affiliations,
             "email": [person.email for person in self.people],
+            "orcid": [person.orcid for person in self.people],
             "course": [self.course],
+            "acknowledgements": [self.acknowledgements],
         }
         return {
             f"{key} {number}" if len(values) > 1 else key: value
@@ -139,19 +166,24 @@ def read(path: Path) -> Authors:
     people = [*_columns(told, path.name), *(_person(one, path.name) for one in tables)]
     if not people:
         raise UserError(f"{path.name} needs a line: {_FORM}")
-    return Authors(tuple(people), _text(told.get("course", ""), "course", path.name))
+    texts = {key: _text(told.get(key, ""), key, path.name) for key in KEYS[len(OF_ONE) :]}
+    if texts["licence"] and not _SPDX.fullmatch(texts["licence"]):
+        raise UserError(
+            f"{path.name}: 'licence' must be a short name of SPDX's list, as CC-BY-4.0, "
+            f"got {texts['licence']!r}"
+        )
+    return Authors(tuple(people), **texts)
 
 
 def _columns(told: Mapping[str, Any], file: str) -> list[Person]:
-    """The authors of `name`, `affiliation` and `email`, which are texts or lists of them."""
-    names = _texts(told.get("name", []), "name", file)
-    places = _texts(told.get("affiliation", []), "affiliation", file)
-    emails = _texts(told.get("email", []), "email", file)
+    """The authors of `name`, `affiliation` and so on, which are texts or lists of them."""
+    names, places, emails, orcids = (_texts(told.get(key, []), key, file) for key in OF_ONE)
     if not names:
         return []
-    for key, given in {"affiliation": places, "email": emails}.items():
-        several = len(names) > 1 or key == "email"
-        if several and len(given) not in (0, 1, len(names)):
+    for key, given in {"affiliation": places, "email": emails, "orcid": orcids}.items():
+        several = len(names) > 1 or key != "affiliation"
+        one_for_all = 1 if key != "orcid" else len(names)
+        if several and len(given) not in (0, one_for_all, len(names)):
             raise UserError(
                 f"{file} has {len(names)} names and {len(given)} of '{key}': give one for all, or "
                 "one for each name"
@@ -159,7 +191,8 @@ def _columns(told: Mapping[str, Any], file: str) -> list[Person]:
     own = len(places) == len(names) > 1
     each = [(place,) for place in places] if own else [tuple(places)] * len(names)
     emails += [""] * (len(names) - len(emails))  # one for all is written once
-    return [Person(*one) for one in zip(names, each, emails, strict=True)]
+    orcids = [_orcid(one, file) for one in orcids] or [""] * len(names)
+    return [Person(*one) for one in zip(names, each, emails, orcids, strict=True)]
 
 
 def _person(table: Any, file: str) -> Person:
@@ -167,12 +200,33 @@ def _person(table: Any, file: str) -> Person:
     if not isinstance(table, Mapping):
         raise UserError(f"{file}: 'author' must hold names alone or tables alone, got both")
     for key in table:
-        if key not in KEYS[:3]:
-            raise miss(f"{file} has no key of an author", key, KEYS[:3])
+        if key not in OF_ONE:
+            raise miss(f"{file} has no key of an author", key, OF_ONE)
     if not table.get("name"):
         raise UserError(f"{file}: each [[author]] needs a name")
-    name, email = (_text(table.get(key, ""), key, file) for key in ("name", "email"))
-    return Person(name, tuple(_texts(table.get("affiliation", []), "affiliation", file)), email)
+    name, email, orcid = (
+        _text(table.get(key, ""), key, file) for key in ("name", "email", "orcid")
+    )
+    places = tuple(_texts(table.get("affiliation", []), "affiliation", file))
+    return Person(name, places, email, _orcid(orcid, file) if orcid else "")
+
+
+def _orcid(given: str, file: str) -> str:
+    """The sixteen digits in four groups. Raises UserError where the last does not fit the others.
+
+    References:
+        ISO 7064, MOD 11-2, as ORCID's "Structure of the ORCID Identifier" uses it.
+    """
+    found = _ORCID.fullmatch(given)
+    rest = 0
+    for digit in found[1].replace("-", "") if found else "":
+        rest = (2 * rest + (10 if digit == "X" else int(digit))) % 11
+    if not found or rest != 1:
+        raise UserError(
+            f"{file}: 'orcid' must be like 0000-0002-1825-0097, whose last digit checks the "
+            f"others, got {given!r}; copy it from orcid.org"
+        )
+    return found[1]
 
 
 def _as_list(given: Any) -> Sequence[Any]:

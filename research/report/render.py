@@ -14,13 +14,14 @@ from jinja2.visitor import NodeTransformer
 from markupsafe import Markup
 
 from research.errors import UserError
+from research.paths import PACKAGED
 from research.provenance import literals
 from research.report import formulas, limits, markdown, pictures
 from research.report.authors import Authors
 from research.report.blocks import Blocks
 from research.report.language import Head, Reader
 from research.report.layout import Plan, Sheet
-from research.report.misses import Placed, at, miss, place_of
+from research.report.misses import Placed, at, miss, place_of, text_of
 from research.report.source import Block, Source
 from research.report.words import Words
 
@@ -151,9 +152,10 @@ def _through(name: str, inner: Any) -> nodes.Expr:
     return given
 
 
-def environment(templates: Path) -> Bounded:
+def environment(templates: Path, below: str = "") -> Bounded:
+    """Templates of a project, or the package's where it has none; of their folder `below`."""
     return Bounded(
-        loader=FileSystemLoader(templates),
+        loader=FileSystemLoader([templates / below, PACKAGED / below]),
         undefined=StrictUndefined,
         autoescape=True,
         trim_blocks=True,
@@ -162,10 +164,14 @@ def environment(templates: Path) -> Bounded:
     )
 
 
-def page(templates: Path, name: str, **facts: Any) -> str:
-    """A page of its own from a template. Raises UserError where it shows what the facts lack."""
+def page(templates: Path, below: str, name: str, **facts: Any) -> str:
+    """A page of its own from a template in their folder `below`.
+
+    Raises:
+        UserError: it shows what the facts lack.
+    """
     try:
-        return environment(templates).get_template(name).render(facts)
+        return environment(templates, below).get_template(name).render(facts)
     except TemplateError as error:
         raise UserError(f"{name} shows what is not there: {error}") from None
 
@@ -380,7 +386,7 @@ def typed(number: str, line: str) -> str:
 
 def lines_of(number: str, source: Source) -> list[int]:
     """The lines where a number stands between words, or else within them, as in a caption."""
-    for text in (_prose(source.text), source.text):
+    for text in (_prose(source.text), source.text, text_of(source.path)):
         lines = enumerate(text.splitlines(), start=1)
         if found := [place for place, line in lines if number in literals.numbers(line)]:
             return found

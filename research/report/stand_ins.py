@@ -216,6 +216,9 @@ class Rehearsed(Words):
         return text
 
     def formula(self, tex: str, display: bool) -> str:
+        if self.source.braces:
+            formulas.image(tex, display, self._sheet.column * PX)
+            return super().formula(tex, display)
         try:
             formulas.image(tex, display, self._sheet.column * PX)
         except UserError as error:
@@ -243,7 +246,8 @@ class Rehearsed(Words):
         return self.slots.put_block(html, kind)
 
     def ref(self, target: str) -> str:
-        self.targets.append((self._line(), target))
+        line = line_of(self.source.text, f"@{target}") if self.source.braces else self._line()
+        self.targets.append((line, target))
         return self.slots.put(lambda: '<span class="auto">…</span>', target)
 
     def _look(self, html: str) -> None:

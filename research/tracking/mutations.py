@@ -18,23 +18,23 @@ def mutations(run: Summary) -> list[str]:
     changes in MLflow is no mutation: nothing reads it from there.
     """
     found = [*_files(run.folder)]
-    for name, folder in _children(run):
+    for name, folder in children(run):
         found += [f"child {name}: {line}" for line in _files(folder)]
     return found
 
 
-def _children(run: Summary) -> Iterator[tuple[str, Path]]:
+def children(run: Summary) -> Iterator[tuple[str, Path]]:
     """The records of the children that are here; they lie beside their parent's in every store."""
-    children = read_lineage(run.folder).children
-    if not children:
+    named = read_lineage(run.folder).children
+    if not named:
         return
     inner = run.folder.parts[run.folder.parts.index(run.id) + 1 :]
     beside = run.folder.parents[len(inner)]
-    folders = {id: beside.joinpath(id, *inner) for id in children.values()}
+    folders = {id: beside.joinpath(id, *inner) for id in named.values()}
     if run.record_id != run.id:  # it was brought in, and so were they: under ids of the store
         here = [path.parent for path in beside.glob("/".join(["*", *inner, "run.json"]))]
         folders |= {records.load(folder).run.id: folder for folder in here}
-    for name, id in children.items():
+    for name, id in named.items():
         if folders[id].exists():
             yield name, folders[id]
 

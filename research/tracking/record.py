@@ -23,7 +23,7 @@ from typing import Any, Self
 
 from research import fonts, records
 from research.machine import environment, hardware
-from research.paths import ROOT
+from research.paths import PACKAGE, ROOT, SOURCE
 from research.records import Array, Claim, Number, Run, Table
 from research.records.damage import read_json
 from research.records.measured import INTERVALS
@@ -187,7 +187,7 @@ class Record:
 def _caller() -> str:
     """The line of code that logs, as `research/studies/ae/measures.py:42`.
 
-    Of a file outside the project only its name is told.
+    Of a file outside package and project only its name is told.
     """
     frame: FrameType | None = sys._getframe(1)
     own = __name__.rpartition(".")[0]
@@ -196,7 +196,9 @@ def _caller() -> str:
     if frame is None:
         return ""
     path = Path(frame.f_code.co_filename)
-    shown = path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name
+    # the package first: its environment may lie in the project
+    base = SOURCE if path.is_relative_to(PACKAGE) else ROOT
+    shown = path.relative_to(base).as_posix() if path.is_relative_to(base) else path.name
     return f"{shown}:{frame.f_lineno}"
 
 

@@ -1,7 +1,7 @@
 """Staleness: what has changed since a run, told apart, because the remedy differs.
 
-    code          the study and the project modules that it reaches, as syntax trees: comments,
-                  layout and docstrings do not count
+    code          the study and the modules of project and package that it reaches, as syntax
+                  trees: comments, layout and docstrings do not count
     config        the preset, or what its settings mean
     data          the files that were read, where they are few enough to be read again
     environment   versions of Python and the packages that can change a result
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from research.machine import environment
-from research.paths import ROOT
+from research.paths import PACKAGE, ROOT, SOURCE
 from research.records import Run, sha256
 
 SETTINGS = "settings"
@@ -45,7 +45,7 @@ def code(slug: str, preset: str, root: Path = ROOT) -> dict[str, str]:
 
 
 def modules_of(slug: str, root: Path = ROOT) -> dict[str, ast.Module]:
-    """The project's modules that a study imports, directly or through others, and itself."""
+    """The modules of project and package that a study imports, also through others, and itself."""
     found: dict[str, ast.Module] = {}
     waiting = [_study(slug)]
     while waiting:
@@ -145,16 +145,30 @@ def _study(slug: str) -> str:
 
 
 def _file(name: str, root: Path) -> Path | None:
-    base = root.joinpath(*name.split("."))
-    for path in (base / "__init__.py", base.with_suffix(".py")):
-        if name.split(".")[0] == "research" and path.is_file():
-            return path
+    """The file of a module of the project or the package; None for one of a library."""
+    for base in _bases(name, root):
+        for path in (base / "__init__.py", base.with_name(f"{base.name}.py")):
+            if path.is_file():
+                return path
     return None
+
+
+def _bases(name: str, root: Path) -> Iterator[Path]:
+    """Where a module may lie, in the order in which Python finds it."""
+    parts = name.split(".")
+    if parts[:2] == ["research", "studies"]:  # see `research.studies.folders`
+        yield from (root.joinpath(*parts), root.joinpath(*parts[1:]))
+    ours = (root / "research/__init__.py").is_file()  # as in a checkout of the package
+    yield (SOURCE if parts[0] == "research" and not ours else root).joinpath(*parts)
 
 
 def _spelt(name: str, root: Path) -> str:
     path = _file(name, root)
-    return path.relative_to(root).as_posix() if path else name
+    if not path:
+        return name
+    # the package first: its environment may lie in the project
+    base = SOURCE if path.is_relative_to(PACKAGE) else root
+    return path.relative_to(base).as_posix()
 
 
 @cache

@@ -7,7 +7,7 @@ of the training. A run that needs the same again finds it there, with its curves
 
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,36 +17,25 @@ import numpy as np
 import torch
 from torch import nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
 from research.config import Train
-from research.data import Samples
 from research.machine import hardware, threads
 from research.models import load_weights, save_weights
 from research.records import Array, read_arrays, sha256
 from research.tracking import Log
 from research.training import cost, fingerprint
 from research.training.kept import Kept, find, keep, snapshot_file
-from research.training.loop import DivergenceError, Epoch, Fitting, M, Objective, fit, fit_together
+from research.training.loop import DivergenceError, Epoch, M, Training, fit, fit_together
 from research.training.plan import Planning
 from research.training.progress import shown
 
-Evaluate = Callable[[nn.Module], Mapping[str, float]]
-
 
 def obtain(
-    model: M,
-    samples: Samples,
-    objective: Objective,
-    optimiser: Optimizer,
-    settings: Train,
+    training: Training[M],
     *,
     name: str,
     params: Mapping[str, Any],
-    seed: int,
     log: Log,
-    evaluate: Evaluate = lambda model: {},
-    scheduler: LRScheduler | None = None,
     snapshots: Iterable[int] = (),
 ) -> M:
     """Brings a freshly made model to its trained state, and logs how.
@@ -56,25 +45,22 @@ def obtain(
     underscores), the weights and the model's origin. Given weights have no curve.
 
     Arguments:
-        samples, objective, optimiser, settings, seed, evaluate, scheduler: as for `train.fit`.
-            What the functions close over is part of the model's digest: let it be little.
+        training: what the training's functions close over is part of the model's digest: let it
+            be little.
         name: one of the study's `children`.
         params: shown for the child run: arm, seed, optimiser.
         snapshots: epochs after which the weights are stored too, as `weights/<name>-epoch<K>`; see
             `snapshot`. A given model has none.
 
     Returns:
-        `model`.
+        `training.model`.
     """
-    recipe = Recipe(
-        model, samples, objective, optimiser, settings, name, params, seed, evaluate, scheduler,
-        frozenset(snapshots),
-    )  # fmt: skip
+    model, recipe = training.model, Recipe(training, name, params, frozenset(snapshots))
     if isinstance(log, Planning):
         log.note(recipe)
         return model
     wanted = recipe.wanted
-    methods = {**methods_of(model, optimiser, settings), "threads": recipe.threads}
+    methods = {**methods_of(training), "threads": recipe.threads}
     digest = recipe.digest
     with log.child(name, {**params, "model_digest": digest[:12]}) as child:
         if child.pretrained:
@@ -96,30 +82,24 @@ def obtain(
 class Recipe(Generic[M]):
     """What `obtain` is asked for; see there."""
 
-    model: M
-    samples: Samples
-    objective: Objective
-    optimiser: Optimizer
-    settings: Train
+    training: Training[M]
     name: str
     params: Mapping[str, Any]
-    seed: int
-    evaluate: Evaluate
-    scheduler: LRScheduler | None
     snapshots: frozenset[int]
+
+    @property
+    def settings(self) -> Train:
+        return self.training.settings
 
     @cached_property
     def digest(self) -> str:
         """Of the model as it is before it is trained."""
-        return digest_of(
-            self.model, self.samples, self.objective, self.optimiser, self.settings, self.seed,
-            self.evaluate, self.scheduler, self.threads,
-        )  # fmt: skip
+        return digest_of(self.training, self.threads)
 
     @cached_property
     def threads(self) -> int:
         """On how many the model trains. Raises UserError where a batch has no room."""
-        return prepare(self.model, self.samples, self.objective, self.settings)
+        return prepare(self.training)
 
     @property
     def wanted(self) -> list[int]:
@@ -140,23 +120,17 @@ class Recipe(Generic[M]):
         name = f"checkpoints/{self.name}-{self.digest[:12]}"
         return {k: log.path(f"{name}-epoch{k}.safetensors") for k in self.wanted}
 
-    def fitting(self, log: Log) -> Fitting:
-        return Fitting(
-            self.model, self.samples, self.objective, self.optimiser, self.settings, self.seed,
-            self.evaluate, self.scheduler, self.checkpoint(log),
-        )  # fmt: skip
-
 
 def _train(recipe: Recipe[Any], child: Log, log: Log) -> Kept:
     name, files = recipe.name, recipe.files(log)
-    epochs = (epoch for [epoch] in fit_together([recipe.fitting(log)]))
-    shots = _photographed(epochs, recipe.model, files)
+    epochs = fit(recipe.training, recipe.checkpoint(log))
+    shots = _photographed(epochs, recipe.training.model, files)
     try:
         with threads.limited(recipe.threads):
             curve = _log_curve(name, shown(shots, name, recipe.settings.epochs), child, log)
     except DivergenceError as error:
         raise DivergenceError(f"{name}: {error}") from None
-    return keep(recipe.model, recipe.digest, log.id, curve, files)
+    return keep(recipe.training.model, recipe.digest, log.id, curve, files)
 
 
 def train_together(recipes: Sequence[Recipe[Any]], log: Log) -> None:
@@ -181,71 +155,66 @@ def trained(recipes: Sequence[Recipe[Any]], log: Log) -> Iterator[list[Epoch]]:
     """
     files = [recipe.files(log) for recipe in recipes]
     curves: list[list[Epoch]] = [[] for _ in recipes]
-    for epochs in fit_together([recipe.fitting(log) for recipe in recipes]):
+    trainings = [recipe.training for recipe in recipes]
+    for epochs in fit_together(trainings, [recipe.checkpoint(log) for recipe in recipes]):
         for recipe, shots, curve, epoch in zip(recipes, files, curves, epochs, strict=True):
-            _photograph(epoch, recipe.model, shots)
+            _photograph(epoch, recipe.training.model, shots)
             curve.append(epoch)
         yield epochs
     for recipe, shots, curve in zip(recipes, files, curves, strict=True):
-        keep(recipe.model, recipe.digest, log.id, curve, shots)
+        keep(recipe.training.model, recipe.digest, log.id, curve, shots)
 
 
-def prepare(model: nn.Module, samples: Samples, objective: Objective, settings: Train) -> int:
+def prepare(training: Training[Any]) -> int:
     """The number of threads on which the model trains. An accelerator leaves the host its own.
 
     Raises:
         UserError: what a batch of training computes has no room in the memory.
     """
+    samples = training.samples
     if samples.device.type != "cpu":
         return threads.AVAILABLE
-    sample, batch = cost.of_sample(model, samples, objective), min(settings.batch, len(samples))
+    sample = cost.of_sample(training.model, samples, training.objective)
+    batch = min(training.settings.batch, len(samples))
     hardware.require_memory(
         sample.memory * batch, f"a batch of {batch:,} images", "lower --train.batch or --data.size"
     )
     return threads.suited(sample.operations * batch)
 
 
-def digest_of(
-    model: nn.Module,
-    samples: Samples,
-    objective: Objective,
-    optimiser: Optimizer,
-    settings: Train,
-    seed: int,
-    evaluate: Evaluate,
-    scheduler: LRScheduler | None,
-    count: int = 1,
-) -> str:
+def digest_of(training: Training[Any], count: int = 1) -> str:
     """sha256 of everything that a trained model and its curve follow from.
 
     Of the machine that is the number of threads on a CPU, whose sums it orders: 1 wherever the
     batches are small.
     """
+    model, samples, settings = training.model, training.samples, training.settings
+    optimiser, scheduler = training.optimiser, training.scheduler
     kinds = sorted({type(module) for module in model.modules()}, key=lambda kind: kind.__qualname__)
     return fingerprint.digest(
         {"python": sys.version_info[:2], "torch": torch.__version__},
         [str(model), getattr(model, "config", None), kinds, dict(model.named_buffers())],
         [(name, weight.requires_grad, weight) for name, weight in model.named_parameters()],
         samples,
-        [seed, settings.epochs, settings.batch, settings.precision],
+        [training.seed, settings.epochs, settings.batch, settings.precision],
         [torch.device(settings.device).type, count if samples.device.type == "cpu" else None],
         [type(optimiser), _settings_of(optimiser, model)],
         [type(scheduler), vars(scheduler).get("lr_lambdas"), scheduler.state_dict()]
         if scheduler
         else None,
-        [fit, objective, evaluate],
+        [fit, training.objective, training.evaluate],
     )
 
 
-def methods_of(model: nn.Module, optimiser: Optimizer, settings: Train) -> dict[str, Any]:
+def methods_of(training: Training[Any]) -> dict[str, Any]:
     """What a methods section says of a training, read off the objects before it begins."""
-    rates = sorted({float(group["lr"]) for group in optimiser.param_groups})
+    rates = sorted({float(group["lr"]) for group in training.optimiser.param_groups})
     return {
-        "parameters": sum(weight.numel() for weight in model.parameters()),
-        "optimiser": type(optimiser).__name__,
+        "parameters": sum(weight.numel() for weight in training.model.parameters()),
+        "optimiser": type(training.optimiser).__name__,
         "lr": rates[0] if len(rates) == 1 else rates,
-        "epochs": settings.epochs,
-        "batch": settings.batch,
+        "epochs": training.settings.epochs,
+        "batch": training.settings.batch,
     }
 
 

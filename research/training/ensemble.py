@@ -38,7 +38,7 @@ def train_beforehand(
 
 def is_open(recipe: Recipe[Any], log: Log) -> bool:
     """Whether a model is neither kept nor half trained, and its steps can be recorded."""
-    track = recipe.fitting(log).track
+    track = recipe.training.track
     begun = recipe.checkpoint(log).exists()
     return not begun and graphs.recordable(track) and recipe.found(log.id) is None
 
@@ -54,5 +54,5 @@ def groups(recipes: Iterable[Recipe[Any]]) -> Iterator[list[Recipe[Any]]]:
 
 def _steps(recipe: Recipe[Any]) -> tuple[int, int, str, str]:
     settings = recipe.settings
-    steps = len(recipe.samples) // settings.batch
+    steps = len(recipe.training.samples) // settings.batch
     return steps, settings.epochs, settings.precision, settings.device

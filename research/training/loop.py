@@ -6,9 +6,9 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -154,58 +154,33 @@ def placed(model: M, settings: Train) -> M:
     return model.to(settings.device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
-def fit(
-    model: nn.Module,
-    samples: Samples,
-    objective: Objective,
-    optimiser: Optimizer,
-    settings: Train,
-    *,
-    seed: int,
-    evaluate: Callable[[nn.Module], Mapping[str, float]] = lambda model: {},
-    scheduler: LRScheduler | None = None,
-    checkpoint: Path | None = None,
-) -> Iterator[Epoch]:
-    """Trains `model` in place and yields after each epoch.
+Evaluate = Callable[[nn.Module], Mapping[str, float]]
+"""(model in evaluation mode) -> metrics by name"""
 
-    With a `checkpoint` path, everything needed to go on (weights, optimiser, scheduler, the epochs
-    so far) is stored there before an epoch is yielded; when the file already exists, its epochs
-    are yielded first, marked `restored`, and training goes on behind them. The random state of an
-    epoch, the order of its samples included, is a function of `seed` and its number, so there is
-    none to store that a caller could have disturbed meanwhile. On a CPU the result has the same
-    bits as training that was never stopped.
 
-    Arguments:
+@dataclass(frozen=True, eq=False)
+class Training(Generic[M]):
+    """One training, before it begins: all that its outcome follows from, and nothing else.
+
+    Attributes:
+        model: as it is made, with its first weights; it is trained in place.
         samples: images or sentences, on the device of the model.
         objective: mean loss of a batch.
         settings: epochs, batch and precision; `auto` already resolved.
         seed: of the order of the samples, and of dropout.
         evaluate: called after each epoch on the model in evaluation mode.
         scheduler: stepped after each epoch.
-
-    Raises:
-        DivergenceError: the mean loss of an epoch, or a weight after it, is infinite or not a
-            number.
     """
-    one = Fitting(
-        model, samples, objective, optimiser, settings, seed, evaluate, scheduler, checkpoint
-    )
-    yield from (epoch for [epoch] in fit_together([one]))
 
-
-@dataclass(frozen=True)
-class Fitting:
-    """What `fit` is asked for; see there."""
-
-    model: nn.Module
+    model: M
     samples: Samples
     objective: Objective
     optimiser: Optimizer
     settings: Train
+    _: KW_ONLY
     seed: int
-    evaluate: Callable[[nn.Module], Mapping[str, float]]
+    evaluate: Evaluate = lambda model: {}
     scheduler: LRScheduler | None = None
-    checkpoint: Path | None = None
 
     @property
     def track(self) -> Track:
@@ -217,10 +192,9 @@ class Fitting:
     def state(self) -> "_State":
         return _State(self.model, self.optimiser, self.scheduler)
 
-    def restored(self) -> list[Epoch]:
-        """The epochs that the checkpoint holds, to whose state the model is brought."""
-        there = self.checkpoint and self.checkpoint.exists()
-        return self.state().restore(self.checkpoint) if self.checkpoint and there else []
+    def restored(self, checkpoint: Path | None) -> list[Epoch]:
+        """The epochs that a checkpoint holds, to whose state the model is brought."""
+        return self.state().restore(checkpoint) if checkpoint and checkpoint.exists() else []
 
     def measured(self, number: int, loss: float, seconds: float, steps: str) -> Epoch:
         """What comes after the steps of an epoch. Raises DivergenceError."""
@@ -243,31 +217,52 @@ def _finite(model: nn.Module) -> bool:
     return all(bool(weight.isfinite().all()) for weight in model.parameters())
 
 
-def fit_together(fittings: Sequence[Fitting]) -> Iterator[list[Epoch]]:
+def fit(training: Training[Any], checkpoint: Path | None = None) -> Iterator[Epoch]:
+    """Trains a model in place and yields after each epoch.
+
+    With a `checkpoint` path, everything needed to go on (weights, optimiser, scheduler, the epochs
+    so far) is stored there before an epoch is yielded; when the file already exists, its epochs
+    are yielded first, marked `restored`, and training goes on behind them. The random state of an
+    epoch, the order of its samples included, is a function of the seed and its number, so there is
+    none to store that a caller could have disturbed meanwhile. On a CPU the result has the same
+    bits as training that was never stopped.
+
+    Raises:
+        DivergenceError: the mean loss of an epoch, or a weight after it, is infinite or not a
+            number.
+    """
+    yield from (epoch for [epoch] in fit_together([training], [checkpoint]))
+
+
+def fit_together(
+    trainings: Sequence[Training[Any]], checkpoints: Sequence[Path | None] = ()
+) -> Iterator[list[Epoch]]:
     """Several trainings side by side, an epoch of each at a time; each as `fit` would do it.
 
     On a GPU their steps are taken at once, and the bits are those of a training alone. An epoch's
     wall time is shared out among them equally.
 
     Arguments:
-        fittings: of one number of epochs and one precision, and as far by their checkpoints.
+        trainings: of one number of epochs and one precision.
+        checkpoints: of each its own or none, and all as far as each other; without them none.
     """
-    settings = fittings[0].settings
-    restored = [one.restored() for one in fittings]
+    settings = trainings[0].settings
+    pairs = [*zip(trainings, checkpoints or [None] * len(trainings), strict=True)]
+    restored = [one.restored(checkpoint) for one, checkpoint in pairs]
     for epochs in zip(*restored, strict=True):
         yield [dataclasses.replace(epoch, restored=True) for epoch in epochs]
-    steps = Steps([one.track for one in fittings])
+    steps = Steps([one.track for one in trainings])
     for number in range(len(restored[0]) + 1, settings.epochs + 1):
         start = time.perf_counter()
         with tf32(settings.precision == "tf32"):
             losses = steps.epoch(
-                [random.Random(f"{one.seed}/{number}").getrandbits(63) for one in fittings]
+                [random.Random(f"{one.seed}/{number}").getrandbits(63) for one in trainings]
             )
-        seconds = (time.perf_counter() - start) / len(fittings)
-        for one, loss, curve in zip(fittings, losses, restored, strict=True):
+        seconds = (time.perf_counter() - start) / len(trainings)
+        for (one, checkpoint), loss, curve in zip(pairs, losses, restored, strict=True):
             curve.append(one.measured(number, loss, seconds, steps.how))
-            if one.checkpoint:
-                one.state().save(one.checkpoint, curve)
+            if checkpoint:
+                one.state().save(checkpoint, curve)
         yield [curve[-1] for curve in restored]
 
 

@@ -35,7 +35,7 @@ from research.methods.perturbations import fooling_matrix, gradient_uap, random_
 from research.methods.samples import Samples, halves
 from research.methods.universality import fooled
 from research.models import LeNet
-from research.training.loop import fit
+from research.training.loop import Training, fit
 from tests.bench.turns import EPS, compare, lenet, tutorial
 
 ROUNDS = 5
@@ -97,7 +97,7 @@ def trained() -> tuple[nn.Module, Samples, Samples]:
     optimiser = torch.optim.SGD(model.parameters(), lr=0.03, momentum=0.9)
     settings = Train(epochs=5, device="cpu", precision="float32")
     loss = lambda model, images, labels: F.cross_entropy(model(images), labels)  # noqa: E731
-    for _ in fit(model, data.train, loss, optimiser, settings, seed=0):
+    for _ in fit(Training(model, data.train, loss, optimiser, settings, seed=0)):
         pass
     return model.eval(), *halves(model, data.test, 50, 500)
 

@@ -49,7 +49,7 @@ from research.models import ConvAutoencoder, LeNet, TutorialCnn, Vgg16, ZFNet
 from research.models.inference import predict
 from research.studies.vgg.networks import augmented_loss
 from research.training import graphs
-from research.training.loop import Fitting, fit_together, placed, tf32
+from research.training.loop import Training, fit_together, placed, tf32
 from tests.bench.turns import EPS, tutorial
 
 CUDA = torch.cuda.is_available()
@@ -129,34 +129,34 @@ def ae_loss(model: nn.Module, images: Tensor, _: Tensor) -> Tensor:
 
 def ae(
     seed: int, split: Split, epochs: int, batch: int = 32, precision: Any = PRECISION
-) -> Fitting:
+) -> Training[Any]:
     torch.manual_seed(seed)
     settings = Train(epochs, batch, 1e-3, DEVICE, precision)
     model = placed(ConvAutoencoder(3, "transpose" if seed % 2 else "upsample"), settings)
     optimiser = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
-    return Fitting(model, split, ae_loss, optimiser, settings, seed, lambda model: {})
+    return Training(model, split, ae_loss, optimiser, settings, seed=seed)
 
 
-def vgg(seed: int, split: Split, epochs: int, batch: int = 128) -> Fitting:
+def vgg(seed: int, split: Split, epochs: int, batch: int = 128) -> Training[Any]:
     torch.manual_seed(seed)
     settings = Train(epochs, batch, 0.05, DEVICE, PRECISION)
     model = placed(Vgg16(1.0 if CUDA else 0.125), settings)
     optimiser = torch.optim.SGD(
         model.parameters(), lr=0.05, momentum=0.9, nesterov=True, weight_decay=5e-4
     )
-    return Fitting(model, split, augmented_loss, optimiser, settings, seed, lambda model: {})
+    return Training(model, split, augmented_loss, optimiser, settings, seed=seed)
 
 
-def run(*fittings: Fitting) -> tuple[float, str, list[float]]:
+def run(*trainings: Training[Any]) -> tuple[float, str, list[float]]:
     """Samples a second of all together, the first epoch aside; how; the last losses."""
-    epochs = [*fit_together(fittings)]
-    rates = [sum(len(fittings[0].samples) for _ in row) / sum(e.seconds for e in row)
+    epochs = [*fit_together(trainings)]
+    rates = [sum(len(trainings[0].samples) for _ in row) / sum(e.seconds for e in row)
              for row in epochs]  # fmt: skip
     later = rates[1:] or rates
     return statistics.median(later), epochs[-1][0].steps, [e.loss for e in epochs[-1]]
 
 
-def equal(name: str, make: Callable[[int, Split, int], Fitting], split: Split) -> None:
+def equal(name: str, make: Callable[[int, Split, int], Training[Any]], split: Split) -> None:
     """Recorded and side by side against step by step, all on kernels that repeat themselves."""
     former = torch.backends.cudnn.deterministic
     torch.backends.cudnn.deterministic = True
@@ -180,7 +180,7 @@ def equal(name: str, make: Callable[[int, Split, int], Fitting], split: Split) -
           f"largest differences {told}; losses {found}; {beside}")  # fmt: skip
 
 
-def apart(a: Fitting, b: Fitting) -> float:
+def apart(a: Training[Any], b: Training[Any]) -> float:
     pairs = zip(a.model.state_dict().values(), b.model.state_dict().values(), strict=True)
     gaps = ((x.double() - y.double()).abs().max() / y.double().abs().max().clamp(min=1e-12)
             for x, y in pairs)  # fmt: skip

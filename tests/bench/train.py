@@ -25,7 +25,7 @@ from research.data import Split, load
 from research.methods import reconstruction
 from research.models import ConvAutoencoder
 from research.tracking import Opening, open_store
-from research.training.loop import fit, placed
+from research.training.loop import Training, fit, placed
 from tests.bench.turns import compare, seconds
 
 ROUNDS = 5
@@ -81,7 +81,7 @@ def ours(model: nn.Module, split: Split, epochs: int = 1) -> Iterator[float]:
     def loss(model: nn.Module, images: Tensor, _: Tensor) -> Tensor:
         return reconstruction.bce(images, model(images)).mean()
 
-    for epoch in fit(model, split, loss, optimiser, settings, seed=0):
+    for epoch in fit(Training(model, split, loss, optimiser, settings, seed=0)):
         yield epoch.loss
 
 
@@ -97,7 +97,11 @@ def order_of(split: Split) -> Tensor:
         return loss
 
     model = nn.Linear(1, 1)
-    list(fit(model, numbered, record, torch.optim.SGD(model.parameters()), SETTINGS, seed=0))
+    list(
+        fit(
+            Training(model, numbered, record, torch.optim.SGD(model.parameters()), SETTINGS, seed=0)
+        )
+    )
     return torch.cat(seen)
 
 

@@ -243,7 +243,7 @@ def caltech(nowhere: str, tmp_path: Path, monkeypatch: Patch) -> Path:
         archive.writestr("caltech-101/101_ObjectCategories.tar.gz", tar(files))
         archive.writestr("caltech-101/Annotations.tar", b"not read")
         archive.writestr("__MACOSX/caltech-101/._Annotations.tar", b"not read")
-    monkeypatch.setattr(downloads, "_CALTECH_URL", f"{nowhere}caltech-101.zip")
+    monkeypatch.setattr(downloads, "CALTECH_URL", f"{nowhere}caltech-101.zip")
     monkeypatch.setattr(downloads, "_CALTECH_MD5", md5(path.read_bytes()))
     monkeypatch.setattr(downloads, "_CALTECH", 31 + 33 + 90)
     return tmp_path
@@ -333,5 +333,5 @@ def test_caltech101_s_address_and_checksum_are_torchvision_s() -> None:
     from torchvision.datasets import Caltech101
 
     source = inspect.getsource(Caltech101.download)
-    assert f'"{downloads._CALTECH_URL}"' in source
+    assert f'"{downloads.CALTECH_URL}"' in source
     assert f'"{downloads._CALTECH_MD5}"' in source

@@ -155,7 +155,7 @@ def test_impossible_size(size: int) -> None:
 
 def test_a_missing_photograph_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     where = ("skimage", "scikit-image", "data/no.png")
-    monkeypatch.setitem(photos._FILES, "cat", where)
+    monkeypatch.setitem(photos.FILES, "cat", where)
     with pytest.raises(UserError, match=r"no\.png is missing: reinstall scikit-image$"):
         load(Data("photos"))
 

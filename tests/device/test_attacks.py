@@ -31,7 +31,7 @@ from research.methods.samples import Samples, halves
 from research.methods.signs import tied_pixels, wrong_signs
 from research.methods.universality import battery
 from research.records import Number
-from research.training.loop import fit, placed
+from research.training.loop import Training, fit, placed
 
 pytestmark = pytest.mark.cuda
 
@@ -48,7 +48,7 @@ def network(digits: Split) -> nn.Module:
         nn.Flatten(), nn.Dropout(0.2), nn.Linear(256, 4),
     )  # fmt: skip
     optimiser = torch.optim.Adam(model.parameters(), lr=0.003)
-    list(fit(placed(model, settings), digits, cross_entropy, optimiser, settings, seed=0))
+    list(fit(Training(placed(model, settings), digits, cross_entropy, optimiser, settings, seed=0)))
     return model
 
 

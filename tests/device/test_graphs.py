@@ -1,7 +1,7 @@
 """On a GPU: recorded steps against the same steps one by one, for the objectives of the studies."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,7 +34,7 @@ from research.studies.fgsm.networks import objective_of as attacked_objective
 from research.studies.vgg.networks import augmented_loss
 from research.studies.zf_features.networks import shifted_loss
 from research.training import graphs
-from research.training.loop import Epoch, Fitting, Objective, fit_together, placed, tf32
+from research.training.loop import Epoch, Objective, Training, fit_together, placed, tf32
 
 pytestmark = [
     pytest.mark.cuda,
@@ -125,27 +125,27 @@ def split(shape: tuple[int, int, int], count: int = 8 * BATCH + 5) -> Split:
     return Split(images, torch.randint(0, 10, (count,), generator=order)).to("cuda")
 
 
-def fitting(
+def training_of(
     case: Case,
     seed: int,
     epochs: int = 3,
     data: Split | None = None,
-    checkpoint: Path | None = None,
-) -> Fitting:
+) -> Training[Any]:
     torch.manual_seed(seed)
     settings = Train(epochs=epochs, batch=BATCH, device="cuda", precision=case.precision)
     model = placed(case.model(), settings)
     optimiser = case.optimiser(model)
-    return Fitting(
-        model, split(case.shape), case.objective, optimiser, settings, seed,
-        lambda model: {}, case.schedule(optimiser) if case.schedule else None, checkpoint,
-    )  # fmt: skip
+    schedule = case.schedule(optimiser) if case.schedule else None
+    data = split(case.shape)
+    return Training(model, data, case.objective, optimiser, settings, seed=seed, scheduler=schedule)
 
 
-def trained(*fittings: Fitting) -> list[tuple[list[Epoch], list[Tensor]]]:
+def trained(
+    *trainings: Training[Any], checkpoints: Sequence[Path] = ()
+) -> list[tuple[list[Epoch], list[Tensor]]]:
     """The epochs and the final tensors of trainings side by side."""
-    epochs = [*fit_together(fittings)]
-    tensors = [[*one.model.state_dict().values()] for one in fittings]
+    epochs = [*fit_together(trainings, checkpoints)]
+    tensors = [[*one.model.state_dict().values()] for one in trainings]
     return [*zip(map(list, zip(*epochs, strict=True)), tensors, strict=True)]
 
 
@@ -160,10 +160,10 @@ def difference(a: tuple[list[Epoch], list[Tensor]], b: tuple[list[Epoch], list[T
 
 @pytest.fixture
 def step_by_step(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    def run(*fittings: Fitting) -> Any:
+    def run(*trainings: Training[Any]) -> Any:
         with monkeypatch.context() as patch:
             patch.setattr(graphs, "usable", lambda device: False)
-            return trained(*fittings)
+            return trained(*trainings)
 
     return run
 
@@ -173,8 +173,8 @@ def test_a_recorded_training_has_the_bits_of_one_step_by_step(
     name: str, step_by_step: Callable[..., Any]
 ) -> None:
     case = CASES[name]
-    [true], [again] = step_by_step(fitting(case, 3)), step_by_step(fitting(case, 3))
-    [found] = trained(fitting(case, 3))
+    [true], [again] = step_by_step(training_of(case, 3)), step_by_step(training_of(case, 3))
+    [found] = trained(training_of(case, 3))
     assert {epoch.steps for epoch in found[0]} == {graphs.RECORDED}
     noise, gap = difference(again, true), difference(found, true)
     print(f"{name}: step by step twice {noise:.2e}, recorded {gap:.2e}")
@@ -187,9 +187,9 @@ def test_a_recorded_training_has_the_bits_of_one_step_by_step(
 @pytest.mark.parametrize("name", ["ae", "lenet", "vgg", "zf", "autoencoders", "adversarial"])
 def test_networks_side_by_side_have_the_bits_that_each_has_alone(name: str) -> None:
     case, seeds = CASES[name], (3, 4, 5)
-    alone = [trained(fitting(case, seed))[0] for seed in seeds]
-    noise = difference(trained(fitting(case, 3))[0], alone[0])
-    together = trained(*(fitting(case, seed) for seed in seeds))
+    alone = [trained(training_of(case, seed))[0] for seed in seeds]
+    noise = difference(trained(training_of(case, 3))[0], alone[0])
+    together = trained(*(training_of(case, seed) for seed in seeds))
     gap = max(map(difference, together, alone))
     print(f"{name}: alone twice {noise:.2e}, side by side {gap:.2e}")
     assert {epoch.steps for epochs, _ in together for epoch in epochs} == {graphs.RECORDED}
@@ -201,11 +201,11 @@ def test_a_recorded_training_that_was_stopped_goes_on_to_the_same_bits(
     name: str, tmp_path: Path
 ) -> None:
     case = CASES[name]
-    [whole], [again] = trained(fitting(case, 3)), trained(fitting(case, 3))
-    for number, _ in enumerate(fit_together([fitting(case, 3, checkpoint=tmp_path / "c.pt")]), 1):
+    [whole], [again] = trained(training_of(case, 3)), trained(training_of(case, 3))
+    for number, _ in enumerate(fit_together([training_of(case, 3)], [tmp_path / "c.pt"]), 1):
         if number == 2:
             break
-    [resumed] = trained(fitting(case, 3, checkpoint=tmp_path / "c.pt"))
+    [resumed] = trained(training_of(case, 3), checkpoints=[tmp_path / "c.pt"])
     assert [epoch.restored for epoch in resumed[0]] == [True, True, False]
     assert difference(resumed, whole) <= 20 * difference(again, whole)
 
@@ -232,8 +232,8 @@ def test_what_cannot_be_recorded_is_stepped_through(
     def case() -> Case:
         return CASES["lenet"]._replace(objective=Own() if objective is Own else objective)
 
-    [true] = step_by_step(fitting(case(), 3))
-    [found] = trained(fitting(case(), 3))
+    [true] = step_by_step(training_of(case(), 3))
+    [found] = trained(training_of(case(), 3))
     print({epoch.steps for epoch in found[0]})
     assert all(epoch.steps.startswith("step by step: ") for epoch in found[0])
     if objective is waiting:
@@ -250,7 +250,7 @@ def test_batches_of_many_lengths_are_stepped_through() -> None:
     task = Copying(count=160, device=torch.device("cuda"))
     model = Translator((11, 11), 8, 8, 0.0).cuda()
     settings = Train(epochs=1, batch=16, device="cuda", precision="float32")
-    one = Fitting(model, task, objective, adam(model), settings, 0, lambda model: {})
+    one = Training(model, task, objective, adam(model), settings, seed=0)
     [[epoch]] = fit_together([one])
     assert epoch.steps == "step by step: its batches differ in shape"
     assert dataclasses.asdict(epoch)["steps"] == epoch.steps

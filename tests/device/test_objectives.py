@@ -18,22 +18,12 @@ from torch import Tensor, nn
 from torch.optim import SGD
 from torch.overrides import TorchFunctionMode
 
-from research.data import Samples
 from research.launch import study_of
 from research.studies import entries
 from research.training import loop
-from research.training.loop import Objective, fit, mixed, placed
+from research.training.loop import Objective, Training, fit, mixed, placed
 
 from .small import SETTINGS, config_of, patched
-
-
-@dataclass
-class Training:
-    """What a study would train."""
-
-    model: nn.Module
-    samples: Samples
-    objective: Objective
 
 
 class TrainedError(Exception):
@@ -53,14 +43,14 @@ class Noted:
 
 
 @cache
-def trainings(slug: str) -> dict[str, Training]:
+def trainings(slug: str) -> dict[str, Training[Any]]:
     """Every model that a study trains, by name, untrained."""
-    found: dict[str, Training] = {}
+    found: dict[str, Training[Any]] = {}
     study = study_of(next(entry for entry in entries() if entry.slug == slug))
 
-    def obtain(model: Any, samples: Any, objective: Any, *_: Any, name: str, **__: Any) -> Any:
-        found[name] = Training(model, samples, objective)
-        return model
+    def obtain(training: Training[Any], *, name: str, **_: Any) -> Any:
+        found[name] = training
+        return training.model
 
     with patched(study, obtain=obtain), pytest.raises(TrainedError):
         study.study(config_of(slug, study), Noted())  # type: ignore[arg-type]
@@ -116,7 +106,7 @@ class Seen:
     gradients: list[Tensor]
 
 
-def step(training: Training, precision: Any) -> Seen:
+def step(training: Training[Any], precision: Any) -> Seen:
     """One step of training with one batch."""
     model, watch, seen = copy.deepcopy(training.model), Unrounded(), Seen([], [], [])
     entered: list[AbstractContextManager[None]] = []
@@ -148,7 +138,7 @@ def step(training: Training, precision: Any) -> Seen:
     trained = [weight for weight in model.parameters() if weight.requires_grad]
     settings = replace(SETTINGS, precision=precision)
     batch = next(iter(training.samples.batches(20, torch.Generator().manual_seed(0))))
-    list(fit(model, OneBatch(batch), objective, SGD(trained, lr=0.0), settings, seed=0))
+    list(fit(Training(model, OneBatch(batch), objective, SGD(trained, lr=0.0), settings, seed=0)))
     seen.gradients += [one.grad for one in trained if one.grad is not None]
     return seen
 
@@ -231,7 +221,7 @@ def test_an_objective_of_the_device_is_that_of_the_cpu(slug: str, name: str, dev
     assert found["bfloat16"] == pytest.approx(found["float32"], rel=0.06, abs=0.002)
 
 
-def training_objective(training: Training, device: str) -> Objective:
+def training_objective(training: Training[Any], device: str) -> Objective:
     """The objective with what it closes over, as class weights, on the device."""
     objective = training.objective
     cells = getattr(objective, "__closure__", None) or ()

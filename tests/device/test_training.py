@@ -23,7 +23,7 @@ from research.models.inference import predict
 from research.records import load as read
 from research.tracking import Opening, open_store
 from research.training.cache import obtain
-from research.training.loop import fit, placed, resolve, tf32
+from research.training.loop import Training, fit, placed, resolve, tf32
 
 pytestmark = pytest.mark.cuda
 
@@ -47,8 +47,12 @@ def trained(
     model = placed(network(dropout), settings)
     optimiser = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
     scheduler = torch.optim.lr_scheduler.StepLR(optimiser, 2, 0.5)
-    run = fit(model, split.to(device), cross_entropy, optimiser, settings, seed=3,
-              scheduler=scheduler, checkpoint=checkpoint)  # fmt: skip
+    run = fit(
+        Training(
+            model, split.to(device), cross_entropy, optimiser, settings, seed=3, scheduler=scheduler
+        ),
+        checkpoint,
+    )
     return model, [epoch.loss for epoch in run]
 
 
@@ -123,7 +127,7 @@ def test_the_loss_that_autocast_refuses_is_trained_with_rounding(
         settings = Train(epochs=4, batch=16, device=device, precision=precision)
         model = placed(ConvAutoencoder(), settings)
         adam = torch.optim.Adam(model.parameters(), lr=3e-3, fused=True)
-        run = fit(model, pictures.to(device), objective, adam, settings, seed=0)
+        run = fit(Training(model, pictures.to(device), objective, adam, settings, seed=0))
         losses[precision] = [epoch.loss for epoch in run]
     assert losses["bfloat16"] == pytest.approx(losses["float32"], rel=0.01)
 
@@ -183,10 +187,20 @@ def test_a_model_trained_on_the_device_is_kept_and_found(
         model = placed(CnnA(), settings)
         with store.start(opening) as log:
             obtain(
-                model, data, cross_entropy, torch.optim.SGD(model.parameters(), lr=0.05), settings,
-                name="a", params={}, seed=1, log=log, snapshots=(1,),
-                evaluate=lambda model: scores(predict(model, data), data.labels),
-            )  # fmt: skip
+                Training(
+                    model,
+                    data,
+                    cross_entropy,
+                    torch.optim.SGD(model.parameters(), lr=0.05),
+                    settings,
+                    seed=1,
+                    evaluate=lambda model: scores(predict(model, data), data.labels),
+                ),
+                name="a",
+                params={},
+                log=log,
+                snapshots=(1,),
+            )
         return model, read(log.folder)
 
     (first, former), (second, latter) = train(), train()
@@ -211,5 +225,7 @@ def test_the_memory_that_the_gpu_holds_is_told(digits: Split, device: str) -> No
     settings = dataclasses.replace(SETTINGS, device=device, epochs=2)
     model = placed(network(), settings)
     optimiser = torch.optim.SGD(model.parameters(), lr=0.01)
-    epochs = list(fit(model, digits.to(device), cross_entropy, optimiser, settings, seed=0))
+    epochs = list(
+        fit(Training(model, digits.to(device), cross_entropy, optimiser, settings, seed=0))
+    )
     assert all(0 < a.peak_memory_mb <= b.peak_memory_mb for a, b in pairwise(epochs))

@@ -51,17 +51,17 @@ def test_an_untracked_file_alone_makes_it_dirty(checkout: Path) -> None:
     assert environment.checkout(checkout).dirty
 
 
-@pytest.mark.parametrize("inside", ["", "venv/site-packages"])
-def test_a_package_outside_a_checkout_has_no_commit(tmp_path: Path, inside: str) -> None:
+@pytest.mark.parametrize("inside", ["", "mine/paper"])
+def test_a_project_outside_a_checkout_has_no_commit(tmp_path: Path, inside: str) -> None:
     root = tmp_path
-    if inside:  # somebody else's checkout, which does not track this package
+    if inside:  # somebody else's checkout, which tracks no file of it
         git(tmp_path, "init")
         root = tmp_path / inside
         (root / "research").mkdir(parents=True)
         (root / "research/__init__.py").touch()
     found = environment.checkout(root)
     assert (found.commit, found.dirty, found.diff) == ("unknown", None, "")
-    assert ("is no part of a git repository" if inside else "not a git repository") in found.why
+    assert ("is tracked by a git repository" if inside else "not a git repository") in found.why
 
 
 def test_without_git_the_commit_is_unknown(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,7 @@ from research.records import load as read
 from research.tracking import Opening, open_store
 from research.training import cache, cost
 from research.training.cache import obtain
+from research.training.loop import Training
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +54,8 @@ def test_operations_are_those_counted_by_hand() -> None:
 
 
 def count(model: nn.Module, samples: Samples, objective: Any, batch: int) -> int:
-    return cache.prepare(model, samples, objective, Train(batch=batch))
+    settings, optimiser = Train(batch=batch), torch.optim.SGD([torch.zeros(1)])
+    return cache.prepare(Training(model, samples, objective, optimiser, settings, seed=0))
 
 
 def test_only_large_batches_have_all_threads() -> None:
@@ -135,9 +137,19 @@ def logged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         opening = Opening("small", "?", "sample", "small", {}, "d", (0,), "cpu")
         with open_store(f"folder:{tmp_path}/store").start(opening) as log:
             obtain(
-                model, pictures(4), cross_entropy, torch.optim.SGD(model.parameters(), lr=0.1),
-                settings, name="a", params={}, seed=0, log=log, evaluate=evaluate,
-            )  # fmt: skip
+                Training(
+                    model,
+                    pictures(4),
+                    cross_entropy,
+                    torch.optim.SGD(model.parameters(), lr=0.1),
+                    settings,
+                    seed=0,
+                    evaluate=evaluate,
+                ),
+                name="a",
+                params={},
+                log=log,
+            )
             after = torch.get_num_threads()
         return seen, after, read(log.folder).run
 

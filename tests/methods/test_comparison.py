@@ -58,4 +58,8 @@ def test_within_resolution_nothing_is_shown() -> None:
     assert resolution([OURS, [1.12, 1.13, 1.19]]).shows_nothing
     assert resolution([OURS[:2], [9.0, 9.1]]).shows_nothing
     assert resolution([OURS]).pairs == 0
+    told = resolution([OURS, [1.12, 1.13, 1.19]]).numbers("arms", "dB")
+    assert [*told] == ["arms_apart", "arms_pairs", "arms_largest", "arms_resolvable"]
+    assert (told["arms_pairs"].value, told["arms_largest"].unit) == (1, "dB")
+    assert "arms_resolvable" not in resolution([OURS[:2], [9.0, 9.1]]).numbers("arms")
     assert not resolution([[1.0, 1.0, 1.0], [2.0, 2.0, 2.0]]).shows_nothing

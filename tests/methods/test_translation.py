@@ -14,7 +14,7 @@ from research.config import Train
 from research.data.sequences import EOS, PAD, SOS, Copying, Pairs, padded
 from research.methods import translation
 from research.models import Translator
-from research.training.loop import fit
+from research.training.loop import Training, fit
 
 
 @pytest.fixture
@@ -271,7 +271,7 @@ def test_the_copy_task_is_learnt() -> None:
     before = translation.perplexity(model, pairs)
     optimiser = torch.optim.Adam(model.parameters(), lr=1e-2)
     settings = Train(epochs=4, batch=32, device="cpu", precision="float32")
-    epochs = list(fit(model, task, translation.objective, optimiser, settings, seed=0))
+    epochs = list(fit(Training(model, task, translation.objective, optimiser, settings, seed=0)))
     assert before > 2.5 and epochs[-1].loss < epochs[0].loss / 4
     assert translation.perplexity(model, pairs) < 1.2
     copies, _ = translation.greedy(model, pairs.source, 2, ends=None)

@@ -30,7 +30,7 @@ from research.models import (
 from research.models.zeiler import First, milestones
 from research.training import fingerprint
 from research.training.cache import digest_of
-from research.training.loop import Epoch, fit
+from research.training.loop import Epoch, Training, fit
 
 Floats = npt.NDArray[np.float64]
 
@@ -400,9 +400,9 @@ def run(seed: int, epochs: int, rms: float, checkpoint: Path | None) -> tuple[ZF
     optimiser = FilterSgd(parameter_groups(model, rms), lr=0.01, momentum=0.9)
     settings = Train(epochs=epochs, batch=8, lr=0.01, device="cpu", precision="float32")
     training = fit(
-        model, split(), partial(crop_loss, side=47), optimiser, settings, seed=3,
-        checkpoint=checkpoint,
-    )  # fmt: skip
+        Training(model, split(), partial(crop_loss, side=47), optimiser, settings, seed=3),
+        checkpoint,
+    )
     return model, list(training)
 
 
@@ -428,9 +428,7 @@ def test_radius_and_code_of_the_optimiser_are_part_of_a_models_digest(
     def digest(rms: float, kind: type[torch.optim.SGD] = FilterSgd) -> str:
         optimiser = kind(parameter_groups(model, rms), lr=0.01)
         settings = Train(epochs=1, device="cpu", precision="float32")
-        return digest_of(
-            model, split(), cross_entropy, optimiser, settings, 0, lambda model: {}, None
-        )
+        return digest_of(Training(model, split(), cross_entropy, optimiser, settings, seed=0))
 
     first = digest(0.1)
     assert digest(0.1) == first

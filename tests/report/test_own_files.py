@@ -211,7 +211,7 @@ def test_a_picture_beside_the_write_up(write: Speak, tmp_path: Path) -> None:
     ("name", "content", "said"),
     [
         ("none.svg", None, "there is no picture 'none.svg' beside the write-up"),
-        ("x.gif", b"GIF89a", "a picture is .svg, .png, .jpg, .jpeg, got 'x.gif'"),
+        ("x.gif", b"GIF89a", "a picture is .svg, .png, .jpg, .jpeg, .pdf, got 'x.gif'"),
         ("https://x.org/a.png", None, "got the address 'https://x.org/a.png'"),
         ("a.png", b"no picture", "the picture 'a.png' cannot be read"),
         ("a.svg", b"<svg", "the picture 'a.svg' is not SVG"),

@@ -424,7 +424,7 @@ def test_the_counts_of_maps_and_kernels_are_those_of_the_stored_layers(record: R
     assert counts[:2] == [sum(r >= 0.7 for r in seen), sum(r <= -0.7 for r in seen)]
     assert record.numbers["zeros_relu1"].value == np.mean(maps["relu1"] == 0)
     torch.manual_seed(0)
-    first = CnnA().features.conv1.weight.detach().flatten(1)
+    first = CnnA().get_parameter("features.conv1.weight").detach().flatten(1)
     trained = torch.from_numpy(record.arrays("kernels")["conv1"]).flatten(1)
     kept = F.cosine_similarity(first, trained).median()
     assert record.numbers["kernels_kept_conv1"].value == pytest.approx(float(kept), abs=0.05)

@@ -21,6 +21,7 @@ from research.records import load as read
 from research.tracking import Log, Opening, open_store
 from research.training import cache as trained
 from research.training.cache import obtain, snapshot
+from research.training.loop import Training
 
 SETTINGS = Train(epochs=2, batch=8, lr=0.1, device="cpu", precision="float32")
 OPENING = Opening(
@@ -80,10 +81,21 @@ def train(
     if decay:
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda epoch: decay**epoch)
     return obtain(
-        model, data or split(), objective, optimiser, dataclasses.replace(SETTINGS, **settings),
-        name=name, params={"seed": seed}, seed=seed, log=log, evaluate=evaluate,
-        scheduler=schedule, snapshots=snapshots,
-    )  # fmt: skip
+        Training(
+            model,
+            data or split(),
+            objective,
+            optimiser,
+            dataclasses.replace(SETTINGS, **settings),
+            seed=seed,
+            evaluate=evaluate,
+            scheduler=schedule,
+        ),
+        name=name,
+        params={"seed": seed},
+        log=log,
+        snapshots=snapshots,
+    )
 
 
 @pytest.fixture(autouse=True)

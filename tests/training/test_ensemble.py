@@ -20,7 +20,7 @@ from research.tracking import Log, Opening, open_store
 from research.training import cache as trained_models
 from research.training import ensemble, graphs
 from research.training.cache import obtain
-from research.training.loop import DivergenceError
+from research.training.loop import DivergenceError, Training
 
 SETTINGS = Train(epochs=2, batch=8, lr=0.1, device="cpu", precision="float32")
 OPENING = Opening("small", "?", "sample", "small", {}, "d", (0,), "cpu")
@@ -68,9 +68,20 @@ def train(name: str, data: Split, config: Config, log: Log, **changes: Any) -> n
     optimiser = torch.optim.SGD(model.parameters(), lr=config.lr, momentum=0.9)
     settings = dataclasses.replace(config.train, **changes)
     return obtain(
-        model, data, flipped, optimiser, settings, name=name, params={},
-        seed=NAMES.index(name), log=log, evaluate=lambda model: {"loss/test": 1.0}, snapshots=[1],
-    )  # fmt: skip
+        Training(
+            model,
+            data,
+            flipped,
+            optimiser,
+            settings,
+            seed=NAMES.index(name),
+            evaluate=lambda model: {"loss/test": 1.0},
+        ),
+        name=name,
+        params={},
+        log=log,
+        snapshots=[1],
+    )
 
 
 def study(config: Config, log: Log) -> None:

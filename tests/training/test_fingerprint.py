@@ -1,6 +1,7 @@
 """A digest of code changes with what the code does, and with nothing else."""
 
 import functools
+import importlib
 import importlib.util
 import subprocess
 import sys
@@ -46,8 +47,9 @@ def user(x):
 """
 
 
-def module(text: str, folder: Path, package: str = fingerprint.PROJECT) -> ModuleType:
-    """The text imported as a module of the project."""
+def module(text: str, folder: Path, package: str = fingerprint.PACKAGE) -> ModuleType:
+    """The text imported as a module of a package that lies in a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
     path = folder / "written.py"
     path.write_text(text)
     spec = importlib.util.spec_from_file_location(f"{package}.written", path)
@@ -101,11 +103,46 @@ def test_a_function_that_remembers_counts_by_what_it_does(tmp_path: Path) -> Non
     assert digest(before.user) != digest(after.user)
 
 
-def test_libraries_count_by_name_only(tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", ["lib/python3/site-packages", "dist-packages"])
+def test_libraries_count_by_name_only(place: str, tmp_path: Path) -> None:
     other = SOURCE.replace("x + 1", "x + 2")
-    before, after = (module(text, tmp_path, "somewhere") for text in (SOURCE, other))
+    before, after = (module(text, tmp_path / place, "somewhere") for text in (SOURCE, other))
     assert digest(before.step) == digest(after.step)
     assert digest(before.step) != digest(before.helper)
+
+
+@pytest.mark.parametrize("package", ["somewhere", "research.studies"])
+def test_what_the_user_wrote_counts_wherever_it_lies(package: str, tmp_path: Path) -> None:
+    other = SOURCE.replace("x + 1", "x + 2")
+    before, after = (module(text, tmp_path, package) for text in (SOURCE, other))
+    assert digest(before.Net) != digest(after.Net)
+    assert digest(before.Net()) != digest(after.Net())  # an object by its type
+
+
+def test_a_module_that_a_study_imports_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def imported(text: str) -> ModuleType:
+        (tmp_path / "nets_of_a_user.py").write_text(text)
+        sys.modules.pop("nets_of_a_user", None)
+        importlib.invalidate_caches()
+        return importlib.import_module("nets_of_a_user")
+
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    study = "import nets_of_a_user\ndef study(x):\n    return nets_of_a_user.step(x)"
+    digests = set()
+    for text in (SOURCE, SOURCE.replace("x + 1", "x + 22"), "# a comment\n" + SOURCE):
+        imported(text)
+        digests.add(digest(module(study, tmp_path / "studies", "research.studies").study))
+    assert len(digests) == 2
+    sys.modules.pop("nets_of_a_user")
+
+
+def test_python_and_torch_stand_for_themselves() -> None:
+    for name in ("functools", "json.decoder", "torch._C._nn", "torch.ops", "torch.nn.functional"):
+        assert not fingerprint._is_own(name)
+    assert fingerprint._is_own("research.training.loop")
 
 
 def closing_over(value: Any) -> Callable[[], Any]:
@@ -152,6 +189,10 @@ class Shifted:
         (Pair(1, torch.tensor(1)), Pair(1, torch.tensor(2))),
         (functools.partial(closing_over, 1), functools.partial(closing_over, 2)),
         (nn.ReLU, nn.Sigmoid),
+        (nn.ReLU(), nn.Sigmoid()),
+        (nn.CrossEntropyLoss(label_smoothing=0.1), nn.CrossEntropyLoss(label_smoothing=0.2)),
+        (nn.CrossEntropyLoss(torch.ones(2)), nn.CrossEntropyLoss(torch.zeros(2))),
+        (nn.Sequential(nn.Linear(2, 2)), nn.Sequential(nn.Linear(2, 2))),  # of other first weights
     ],
 )
 def test_values_count_also_where_a_function_closes_over_them(a: Any, b: Any) -> None:

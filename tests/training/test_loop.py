@@ -17,7 +17,7 @@ from research.config import Train
 from research.data import Split
 from research.errors import UserError
 from research.models.inference import evaluation, predict
-from research.training.loop import DivergenceError, Epoch, fit, resolve
+from research.training.loop import DivergenceError, Epoch, Training, fit, resolve
 
 SETTINGS = Train(epochs=5, batch=8, lr=0.01, device="cpu", precision="float32")
 
@@ -46,14 +46,10 @@ def run(
     optimiser = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
     scheduler = torch.optim.lr_scheduler.StepLR(optimiser, 2, 0.5)
     training = fit(
-        model,
-        tiny_split(),
-        cross_entropy,
-        optimiser,
-        SETTINGS,
-        seed=3,
-        scheduler=scheduler,
-        checkpoint=checkpoint,
+        Training(
+            model, tiny_split(), cross_entropy, optimiser, SETTINGS, seed=3, scheduler=scheduler
+        ),
+        checkpoint,
     )
     done = []
     for epoch in training:
@@ -128,7 +124,14 @@ def test_loss_is_the_mean_over_images_of_a_by_hand_loop() -> None:
     by_hand.load_state_dict(model.state_dict())
     settings = Train(epochs=1, batch=30, lr=0.1, device="cpu", precision="float32")
     [epoch] = fit(
-        model, split, cross_entropy, torch.optim.SGD(model.parameters(), lr=0.1), settings, seed=0
+        Training(
+            model,
+            split,
+            cross_entropy,
+            torch.optim.SGD(model.parameters(), lr=0.1),
+            settings,
+            seed=0,
+        )
     )
     x, y = split.images.flatten(1).double() / 255, split.labels
     w, b = (p.detach().double() for p in by_hand.parameters())
@@ -148,12 +151,14 @@ def test_mean_weighs_a_short_last_batch_by_its_images() -> None:
 
     model = nn.Sequential(nn.Flatten(), nn.Linear(16, 3))
     [epoch] = fit(
-        model,
-        split,
-        brightness,
-        torch.optim.SGD(model.parameters(), lr=0.1),
-        Train(epochs=1, batch=8, device="cpu", precision="float32"),
-        seed=0,
+        Training(
+            model,
+            split,
+            brightness,
+            torch.optim.SGD(model.parameters(), lr=0.1),
+            Train(epochs=1, batch=8, device="cpu", precision="float32"),
+            seed=0,
+        )
     )
     assert epoch.loss == pytest.approx(split.images.double().mean().item() / 255, rel=1e-6)
 
@@ -168,7 +173,7 @@ def test_divergence_stops_with_the_learning_rate_named() -> None:
 
     settings = Train(epochs=9, batch=8, lr=1e30, device="cpu", precision="float32")
     with pytest.raises(DivergenceError, match=r"epoch \d+ at .* of 1e\+30; lower it"):
-        list(fit(model, tiny_split(), squared, optimiser, settings, seed=0))
+        list(fit(Training(model, tiny_split(), squared, optimiser, settings, seed=0)))
 
 
 class TiedLinear(nn.Module):
@@ -197,12 +202,14 @@ def test_linear_tied_autoencoder_reaches_the_error_of_pca() -> None:
     settings = Train(epochs=400, batch=300, lr=0.02, device="cpu", precision="float32")
     optimiser = torch.optim.Adam(model.parameters(), lr=0.02)
     *_, last = fit(
-        model,
-        split,
-        lambda model, images, _: (model(images) - images).square().mean(),
-        optimiser,
-        settings,
-        seed=0,
+        Training(
+            model,
+            split,
+            lambda model, images, _: (model(images) - images).square().mean(),
+            optimiser,
+            settings,
+            seed=0,
+        )
     )
     assert best <= last.loss * (1 + 1e-6)
     assert last.loss == pytest.approx(best, rel=1e-3)
@@ -254,7 +261,7 @@ def test_tf32_is_allowed_while_training_only_if_asked_for(
     optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
     settings = Train(epochs=1, batch=30, lr=0.1, device="cpu", precision=precision)
     note()
-    list(fit(model, tiny_split(), objective, optimiser, settings, seed=0))
+    list(fit(Training(model, tiny_split(), objective, optimiser, settings, seed=0)))
     note()
     before, *during, after = zip(seen[::3], seen[1::3], seen[2::3], strict=True)
     assert during == [(products,) * 3] * 2
@@ -272,4 +279,4 @@ def test_weights_that_are_lost_in_the_last_step_are_told() -> None:
     optimiser = torch.optim.SGD(model.parameters(), lr=1e10)
     settings = dataclasses.replace(SETTINGS, epochs=1)
     with pytest.raises(DivergenceError, match=r"^training must stay finite, got weights that are"):
-        list(fit(model, tiny_split(8), steep, optimiser, settings, seed=0))
+        list(fit(Training(model, tiny_split(8), steep, optimiser, settings, seed=0)))

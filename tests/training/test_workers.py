@@ -26,7 +26,7 @@ from research.records import load as read
 from research.tracking import Log, Opening, open_store
 from research.training import workers
 from research.training.cache import obtain
-from research.training.loop import DivergenceError
+from research.training.loop import DivergenceError, Training
 from research.training.progress import Board
 
 SETTINGS = Train(epochs=3, batch=8, lr=0.1, device="cpu", precision="float32")
@@ -69,9 +69,14 @@ def train(name: str, data: Split, config: Config, log: Log, **changes: Any) -> n
 
     settings = dataclasses.replace(config.train, **changes)
     return obtain(
-        model, data, objective, optimiser, settings, name=name, params={},
-        seed=NAMES.index(name), log=log, evaluate=evaluate, snapshots=[1],
-    )  # fmt: skip
+        Training(
+            model, data, objective, optimiser, settings, seed=NAMES.index(name), evaluate=evaluate
+        ),
+        name=name,
+        params={},
+        log=log,
+        snapshots=[1],
+    )
 
 
 def study(config: Config, log: Log) -> None:

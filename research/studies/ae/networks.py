@@ -9,7 +9,7 @@ from research.models.inference import predict
 from research.studies.ae.settings import Config, child_name
 from research.tracking import Log
 from research.training.cache import obtain
-from research.training.loop import placed
+from research.training.loop import Training, placed
 
 
 def train(arm: Decoder, seed: int, data: Dataset, config: Config, log: Log) -> ConvAutoencoder:
@@ -22,14 +22,16 @@ def train(arm: Decoder, seed: int, data: Dataset, config: Config, log: Log) -> C
         return {"loss/test": reconstruction.bce(images, predict(model, test)).mean().item()}
 
     return obtain(
-        model,
-        data.train,
-        lambda model, images, _: reconstruction.bce(images, model(images)).mean(),
-        torch.optim.Adam(model.parameters(), lr=config.train.lr, fused=True),
-        config.train,
+        Training(
+            model,
+            data.train,
+            lambda model, images, _: reconstruction.bce(images, model(images)).mean(),
+            torch.optim.Adam(model.parameters(), lr=config.train.lr, fused=True),
+            config.train,
+            seed=seed,
+            evaluate=test_loss,
+        ),
         name=child_name(arm, seed),
         params={"arm": arm, "seed": seed, "optimiser": "Adam"},
-        seed=seed,
         log=log,
-        evaluate=test_loss,
     )

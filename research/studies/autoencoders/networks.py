@@ -19,7 +19,7 @@ from research.models.inference import evaluation
 from research.studies.autoencoders.settings import NOISY, Config, Recipe
 from research.tracking import Log
 from research.training.cache import obtain
-from research.training.loop import Objective, placed
+from research.training.loop import Objective, Training, placed
 
 DEEP = (256, 128, 64, 32, 16)
 
@@ -39,16 +39,18 @@ def train(recipe: Recipe, data: Dataset, config: Config, log: Log) -> nn.Module:
         return {"loss/test": reconstruction.mse(images, reconstruct(model, inputs)).mean().item()}
 
     return obtain(
-        model,
-        data.train,
-        objective_of(noise),
-        torch.optim.Adam(model.parameters(), lr=settings.lr, fused=True),
-        settings,
+        Training(
+            model,
+            data.train,
+            objective_of(noise),
+            torch.optim.Adam(model.parameters(), lr=settings.lr, fused=True),
+            settings,
+            seed=recipe.seed,
+            evaluate=test_loss,
+        ),
         name=recipe.name,
         params={"arm": recipe.arm, "seed": recipe.seed, "optimiser": "Adam"},
-        seed=recipe.seed,
         log=log,
-        evaluate=test_loss,
     )
 
 

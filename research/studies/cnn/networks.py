@@ -14,7 +14,7 @@ from research.records import Array
 from research.studies.cnn.settings import Config
 from research.tracking import Log
 from research.training.cache import obtain
-from research.training.loop import placed
+from research.training.loop import Training, placed
 
 
 def train(arm: str, seed: int, data: Dataset, config: Config, log: Log) -> CnnA:
@@ -22,16 +22,18 @@ def train(arm: str, seed: int, data: Dataset, config: Config, log: Log) -> CnnA:
     model = placed(fresh(seed, relu_on_logits=arm == "relu"), config.train)
     test = data.test
     return obtain(
-        model,
-        data.train,
-        lambda model, images, labels: cross_entropy(model(images), labels),
-        torch.optim.SGD(model.parameters(), lr=config.train.lr, momentum=0.9),
-        config.train,
+        Training(
+            model,
+            data.train,
+            lambda model, images, labels: cross_entropy(model(images), labels),
+            torch.optim.SGD(model.parameters(), lr=config.train.lr, momentum=0.9),
+            config.train,
+            seed=seed,
+            evaluate=lambda model: scores(predict(model, test), test.labels),
+        ),
         name=f"{arm}-seed{seed}",
         params={"arm": arm, "seed": seed, "optimiser": "SGD"},
-        seed=seed,
         log=log,
-        evaluate=lambda model: scores(predict(model, test), test.labels),
     )
 
 

@@ -17,7 +17,7 @@ from research.models.inference import predict
 from research.studies.fgsm.settings import PAIR, Config, Recipe, epochs_of, lengths_of
 from research.tracking import Log
 from research.training.cache import has_snapshot, obtain, snapshot
-from research.training.loop import Objective, exact, placed
+from research.training.loop import Objective, Training, exact, placed
 
 Stages = Mapping[int, Sequence[nn.Module]]
 
@@ -31,20 +31,26 @@ def train(recipe: Recipe, data: Dataset, config: Config, log: Log) -> nn.Module:
                    for side in (data.train, data.test))  # fmt: skip
     optimiser, scheduler, batch = optimiser_of(arm, model, config)
     return obtain(
-        model,
-        train,
-        objective_of(arm, config.paper_eps),
-        optimiser,
-        replace(config.train, epochs=epochs_of(arm, config), batch=batch,
-                lr=optimiser.param_groups[0]["lr"]),
+        Training(
+            model,
+            train,
+            objective_of(arm, config.paper_eps),
+            optimiser,
+            replace(
+                config.train,
+                epochs=epochs_of(arm, config),
+                batch=batch,
+                lr=optimiser.param_groups[0]["lr"],
+            ),
+            seed=seed,
+            evaluate=lambda model: scores(predict(model, test), test.labels),
+            scheduler=scheduler,
+        ),
         name=recipe.name,
         params={"arm": arm, "seed": seed, "optimiser": type(optimiser).__name__},
-        seed=seed,
         log=log,
-        evaluate=lambda model: scores(predict(model, test), test.labels),
-        scheduler=scheduler,
         snapshots=lengths_of(arm, config)[:-1] if arm in ("lenet", "cnn") else (),
-    )  # fmt: skip
+    )
 
 
 def fresh(arm: str) -> nn.Module:

@@ -12,7 +12,7 @@ from torch import Tensor
 from research.data import Dataset
 from research.methods import embedding
 from research.methods.classification import Report, auroc, change, novelty, per_cent, share
-from research.methods.comparison import beside
+from research.methods.comparison import beside, resolution
 from research.methods.spaces import (
     bures,
     frobenius,
@@ -83,6 +83,9 @@ def measure_arms(reports: Reports, config: Config, data: Dataset, log: Log) -> N
         log_cells(cells, arm, log)
         log.arrays(f"confusion_{arm}", counts=np.stack([one.counts for one in group]))
     log.table("arms", Table.of(rows))
+    accuracies = {arm: per_cent(reports[arm], "accuracy") for arm in ARMS}
+    for name, number in resolution([*accuracies.values()]).numbers("arms", "points").items():
+        log.number(name, number)
     log.table("report", Table.of(report_rows(reports, data.classes)))
     log_course(per_cent(base, "accuracy"), config, data, log)
     for arm in ("lr", "deep"):

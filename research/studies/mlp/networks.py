@@ -16,7 +16,7 @@ from research.records import Array
 from research.studies.mlp.settings import RARE, Config, Recipe
 from research.tracking import Log
 from research.training.cache import obtain
-from research.training.loop import Objective, placed
+from research.training.loop import Objective, Training, placed
 
 
 def thinned(split: Split, label: int, kept: int) -> Split:
@@ -44,16 +44,18 @@ def train(recipe: Recipe, data: Dataset, config: Config, log: Log) -> Mlp:
         return {"loss/test": loss.item(), "accuracy/test": hits.float().mean().item()}
 
     return obtain(
-        model,
-        split,
-        weighted(split, len(data.classes)) if recipe.weighted else cross_entropy,
-        torch.optim.SGD(model.parameters(), lr=lr, momentum=0.9),
-        replace(config.train, lr=lr),
+        Training(
+            model,
+            split,
+            weighted(split, len(data.classes)) if recipe.weighted else cross_entropy,
+            torch.optim.SGD(model.parameters(), lr=lr, momentum=0.9),
+            replace(config.train, lr=lr),
+            seed=recipe.seed + recipe.order,
+            evaluate=test_scores,
+        ),
         name=recipe.name,
         params={"arm": recipe.arm, "seed": recipe.seed, "optimiser": "SGD", "lr": lr},
-        seed=recipe.seed + recipe.order,
         log=log,
-        evaluate=test_scores,
     )
 
 

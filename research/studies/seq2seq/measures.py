@@ -8,7 +8,7 @@ import numpy as np
 from research import fonts
 from research.data.numerals import SCALES
 from research.data.sequences import Bitext
-from research.methods.comparison import beside
+from research.methods.comparison import beside, resolution
 from research.methods.statistics import (
     claim_of,
     claim_one_more,
@@ -127,6 +127,8 @@ def measure_translations(
         log.number(f"{measure}_gain", paired(found["greedy"], found["beam"]))
         better = claim_pairs(found["greedy"], found["beam"], "greater")
         log.claim(f"beam_better_{measure}", better)
+        for name, number in resolution([*found.values()]).numbers(measure).items():
+            log.number(name, number)
     mean = over_seeds(exacts["greedy"], range=SHARE)
     log.finding(
         f"Greedy decoding gives the reference for {mean.value:.1%} of {len(text.test)} sentences "

@@ -23,7 +23,7 @@ from research.studies.seq2seq.settings import (
 )
 from research.tracking import Log
 from research.training.cache import obtain
-from research.training.loop import placed
+from research.training.loop import Training, placed
 
 
 def held_out(config: Config) -> Pairs:
@@ -60,14 +60,16 @@ def _train(
         return {"perplexity/valid": perplexity(model, valid)}
 
     return obtain(
-        model,
-        samples,
-        objective,
-        torch.optim.Adam(model.parameters(), lr=train.lr, fused=True),
-        train,
+        Training(
+            model,
+            samples,
+            objective,
+            torch.optim.Adam(model.parameters(), lr=train.lr, fused=True),
+            train,
+            seed=seed,
+            evaluate=valid_perplexity,
+        ),
         name=name,
         params={"task": name.split("-")[0], "seed": seed, "optimiser": "Adam", "lr": train.lr},
-        seed=seed,
         log=log,
-        evaluate=valid_perplexity,
     )

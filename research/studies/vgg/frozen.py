@@ -25,7 +25,7 @@ from research.studies.vgg.measures import some
 from research.studies.vgg.settings import FROZEN, Config
 from research.tracking import Log
 from research.training.cache import obtain
-from research.training.loop import placed
+from research.training.loop import Training, placed
 
 _BATCH = 32
 """enlarged pictures at a time: a convolution's output holds 13 MB of each"""
@@ -84,16 +84,20 @@ def train_head(
     """Trains the linear layers by the notebook's rule."""
     settings = replace(config.train, epochs=config.frozen_epochs, batch=32, lr=0.001)
     obtain(
-        head,
-        train,
-        feature_loss,
-        torch.optim.SGD(head.parameters(), lr=settings.lr, momentum=0.9),
-        settings,
+        Training(
+            head,
+            train,
+            feature_loss,
+            torch.optim.SGD(head.parameters(), lr=settings.lr, momentum=0.9),
+            settings,
+            seed=config.seeds[0],
+            evaluate=lambda head: scores(
+                predict(nn.Sequential(Features(), head), test), test.labels
+            ),
+        ),
         name=f"frozen-{arm}",
         params={"arm": f"frozen-{arm}", "seed": config.seeds[0], "optimiser": "SGD"},
-        seed=config.seeds[0],
         log=log,
-        evaluate=lambda head: scores(predict(nn.Sequential(Features(), head), test), test.labels),
     )
     head.eval()
 

@@ -15,7 +15,7 @@ from research.models.inference import predict
 from research.studies.vgg.settings import Config
 from research.tracking import Log
 from research.training.cache import obtain
-from research.training.loop import placed
+from research.training.loop import Training, placed
 
 
 def train(seed: int, data: Dataset, config: Config, log: Log) -> Vgg16:
@@ -28,17 +28,19 @@ def train(seed: int, data: Dataset, config: Config, log: Log) -> Vgg16:
     )
     test = data.test
     return obtain(
-        model,
-        data.train,
-        augmented_loss,
-        optimiser,
-        config.train,
+        Training(
+            model,
+            data.train,
+            augmented_loss,
+            optimiser,
+            config.train,
+            seed=seed,
+            evaluate=lambda model: scores(predict(model, test), test.labels),
+            scheduler=LambdaLR(optimiser, partial(rate, epochs=config.train.epochs)),
+        ),
         name=f"scratch-seed{seed}",
         params={"arm": "scratch", "seed": seed, "optimiser": "SGD"},
-        seed=seed,
         log=log,
-        evaluate=lambda model: scores(predict(model, test), test.labels),
-        scheduler=LambdaLR(optimiser, partial(rate, epochs=config.train.epochs)),
     )
 
 

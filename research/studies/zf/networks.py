@@ -29,7 +29,7 @@ from research.studies.zf.settings import ARMS, Config, name_of
 from research.tracking import Log
 from research.training import cost
 from research.training.cache import has_snapshot, obtain, snapshot
-from research.training.loop import placed
+from research.training.loop import Training, placed
 
 Stages = Mapping[int, Sequence[nn.Module]]
 """Networks of one arm as they were after an epoch, one per seed."""
@@ -46,17 +46,19 @@ def train(arm: str, seed: int, data: Dataset, config: Config, log: Log) -> ZFNet
     epochs = config.train.epochs
     test = cropped(data.test, config.side)
     return obtain(
-        model,
-        data.train,
-        partial(crop_loss, side=config.side),
-        optimiser,
-        config.train,
+        Training(
+            model,
+            data.train,
+            partial(crop_loss, side=config.side),
+            optimiser,
+            config.train,
+            seed=seed,
+            evaluate=lambda model: scores(predict(model, test), test.labels),
+            scheduler=MultiStepLR(optimiser, milestones(epochs), gamma=0.1),
+        ),
         name=name_of(arm, seed),
         params={"arm": arm, "seed": seed, "optimiser": "SGD, filters held"},
-        seed=seed,
         log=log,
-        evaluate=lambda model: scores(predict(model, test), test.labels),
-        scheduler=MultiStepLR(optimiser, milestones(epochs), gamma=0.1),
         snapshots=[n for n in config.lengths if n < epochs] if arm == "zf" else (),
     )
 

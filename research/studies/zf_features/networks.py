@@ -18,7 +18,7 @@ from research.models.zeiler import milestones
 from research.studies.zf_features.settings import ARMS, BASELINE, Config, Recipe, scratch_name
 from research.tracking import Log
 from research.training.cache import obtain
-from research.training.loop import placed
+from research.training.loop import Training, placed
 
 RMS = 0.1
 """The radius to which filters are scaled back."""
@@ -49,17 +49,19 @@ def train(recipe: Recipe, source: Source, config: Config, log: Log) -> ZFNet:
     optimiser = FilterSgd(parameter_groups(model, RMS), lr=config.train.lr, momentum=0.9)
     test = source.test
     return obtain(
-        model,
-        source.data.train,
-        partial(crop_loss, side=config.side),
-        optimiser,
-        replace(config.train, epochs=recipe.epochs),
+        Training(
+            model,
+            source.data.train,
+            partial(crop_loss, side=config.side),
+            optimiser,
+            replace(config.train, epochs=recipe.epochs),
+            seed=recipe.seed,
+            evaluate=lambda model: scores(predict(model, test), test.labels),
+            scheduler=MultiStepLR(optimiser, milestones(recipe.epochs), gamma=0.1),
+        ),
         name=recipe.name,
         params={"arm": recipe.arm, "seed": recipe.seed, "optimiser": "SGD, filters held"},
-        seed=recipe.seed,
         log=log,
-        evaluate=lambda model: scores(predict(model, test), test.labels),
-        scheduler=MultiStepLR(optimiser, milestones(recipe.epochs), gamma=0.1),
     )
 
 
@@ -91,16 +93,18 @@ def train_scratch(split: Split, classes: int, number: int, config: Config, log: 
     epochs = scratch_epochs(len(split), config)
     optimiser = FilterSgd(parameter_groups(model, RMS), lr=config.train.lr, momentum=0.9)
     return obtain(
-        model,
-        split,
-        partial(crop_loss if config.mirrored else shifted_loss, side=config.side),
-        optimiser,
-        replace(config.train, epochs=epochs, batch=config.scratch_batch),
+        Training(
+            model,
+            split,
+            partial(crop_loss if config.mirrored else shifted_loss, side=config.side),
+            optimiser,
+            replace(config.train, epochs=epochs, batch=config.scratch_batch),
+            seed=number,
+            scheduler=MultiStepLR(optimiser, milestones(epochs), gamma=0.1),
+        ),
         name=scratch_name(len(split) // classes, number),
         params={"arm": "scratch", "seed": number, "optimiser": "SGD, filters held"},
-        seed=number,
         log=log,
-        scheduler=MultiStepLR(optimiser, milestones(epochs), gamma=0.1),
     )
 
 
