@@ -2,6 +2,7 @@
 
 import html
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from research.errors import GapError, UserError
@@ -14,6 +15,7 @@ from research.report.tables import Column
 DEEPEST = 9
 """Lists and quotations within each other at most: a column has no room for more."""
 _PLAN = ("column", "heading", "format", "best", "interval")
+_TABLES = ("table", "wide", "means")
 
 
 class Blocks:
@@ -157,11 +159,13 @@ class Blocks:
         name, wide = given.get("name", ""), "wide" in classes
 
         def make() -> str:
-            _check_known("a table", given, ("name", "rows", "most"), classes, ("table", "wide"))
+            _check_known("a table", given, ("name", "rows", "most"), classes, _TABLES)
             if not name:
                 raise UserError("a table names one of the run: ::: {.table name=errors}")
             caption, plan = _table_parts(inner, name)
             columns = dict(self._column(name, one) for one in _plan(plan, name))
+            if "means" in classes:
+                columns = {key: replace(one, spread=False) for key, one in columns.items()}
             return self._words.table(
                 name, caption=self._written(_line(caption)), columns=columns,
                 rows=_rows(given.get("rows", ""), name), wide=wide,

@@ -516,7 +516,6 @@ def test_the_paper_of_a_single_seed_from_given_weights_claims_nothing(
     again = run(store, "--seeds", "0", "--weights", *weights)
     assert not [name for name in again.names("arrays") if name.startswith("curve")]
     text = built(store, tmp_path, monkeypatch)
-    assert "This run has a single seed" in text
     assert "were given and not trained here" in text
     assert 'id="i-curves"' not in text
     assert "±\u00a0" not in text
