@@ -20,7 +20,7 @@ from research.records import sha256, sources
 from research.studies import Entry, module_of
 from research.tracking import Log, Opening, OpenRun, Store, Summary, staleness
 from research.tracking.ending import Terminated
-from research.training import cluster, loop, slurm, workers
+from research.training import cluster, loop, ranks, slurm, together, workers
 from research.training.cache import Recipe
 from research.training.ensemble import train_beforehand
 from research.training.plan import planned
@@ -135,6 +135,21 @@ def launch(
         return log.id
 
 
+def assist(entry: Entry, config: Any, options: Options, store: Store) -> None:
+    """What a rank of torchrun does that is not the first: it trains with it, and writes nothing.
+
+    Raises:
+        UserError: a mistake in the settings, of which the first rank tells.
+    """
+    study = study_of(entry)
+    config, options = named(config, options)
+    config = dataclasses.replace(config, train=loop.resolve(config.train))
+    given = find_weights(options.weights, study.children(config), store)
+    own = [name for name in study.children(config) if name not in given]
+    with remembered(), threads.sparing(config.train.device), loop.tf32(False):
+        together.train_beforehand(study.study, config, own, None, given)
+
+
 def measured(
     study: Study,
     config: Any,
@@ -153,7 +168,9 @@ def measured(
             own = [name for name in study.children(config) if name not in pretrained]
             if before:
                 before.take_over(planned(study.study, config, before.id, own, pretrained), log)
-            if options.cluster:
+            if ranks.COUNT > 1:
+                together.train_beforehand(study.study, config, own, log, pretrained)
+            elif options.cluster:
                 given = (options.slurm, pretrained)
                 cluster.train_beforehand(study.study, config, own, log, *given)
             else:
@@ -191,6 +208,10 @@ def check(config: Any) -> None:
 
 def check_cluster(config: Any, options: Options) -> None:
     """Raises UserError for flags of a cluster that do not go together, or without one."""
+    if options.cluster and ranks.COUNT > 1:
+        raise UserError(
+            "--cluster trains each model in a job of its own: start it without torchrun"
+        )
     if not options.cluster:
         if options.detach or options.slurm != Slurm():
             flag = "--detach" if options.detach else "--slurm.…"
