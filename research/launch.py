@@ -20,7 +20,7 @@ from research.records import sha256, sources
 from research.studies import Entry, module_of
 from research.tracking import Log, Opening, OpenRun, Store, Summary, staleness
 from research.tracking.ending import Terminated
-from research.training import cluster, loop, ranks, slurm, together, workers
+from research.training import cluster, gpus, loop, ranks, slurm, together, workers
 from research.training.cache import Recipe
 from research.training.ensemble import train_beforehand
 from research.training.plan import planned
@@ -59,7 +59,7 @@ class Options:
     """Continue the newest interrupted run that has the same settings."""
     jobs: Jobs = "auto"
     """How many small networks train at once on a CPU, each on one core: auto is one per core. The
-    results are the same. A GPU trains them side by side anyway."""
+    results are the same. Of several GPUs each trains one; one GPU trains them side by side."""
     cluster: Literal["slurm"] | None = None
     """Train each model in a job of a cluster, with the same results."""
     slurm: Slurm = field(default_factory=Slurm)
@@ -174,6 +174,7 @@ def measured(
                 given = (options.slurm, pretrained)
                 cluster.train_beforehand(study.study, config, own, log, *given)
             else:
+                gpus.train_beforehand(study.study, config, own, log, options.jobs, pretrained)
                 train_beforehand(study.study, config, own, log)
                 workers.train_beforehand(study.study, config, own, log, options.jobs)
             study.study(config, log)
