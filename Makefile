@@ -9,7 +9,7 @@ STUDIES := $(sort $(subst _,-,$(basename $(notdir $(filter-out %/__init__.py,$(w
 # flags for the study behind the verb: make run-ae FLAGS="--preset full --train.epochs 50"
 FLAGS ?=
 
-.PHONY: help setup test test-service check bench bench-full ui studies lock clean
+.PHONY: help setup test test-service check bench bench-full ui studies api lock clean
 
 help:
 	@echo "make report-STUDY    builds paper/STUDY.pdf; trains first if there is no finished run"
@@ -24,6 +24,7 @@ help:
 	@echo "make check           ruff, mypy --strict and the import contracts"
 	@echo "make bench           measures each speed against its peer once, in six minutes"
 	@echo "make bench-full      the same in many turns, which takes half an hour"
+	@echo "make api             writes docs/api.md from the docstrings"
 	@echo "make setup           creates .venv from the hash-pinned requirements.lock"
 	@echo "make lock            renews requirements.lock from pyproject.toml"
 	@echo "make clean           removes .venv and caches; runs, data and papers stay"
@@ -87,6 +88,9 @@ bench: $(READY)
 bench-full: $(READY)
 	@for bench in train threads workers adversarial deconvnet distances occlusion; do \
 	  $(BIN)/python -m tests.bench.$$bench || exit 1; done
+
+api: $(READY)
+	@$(BIN)/python docs/api.py
 
 lock: $(READY)
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \

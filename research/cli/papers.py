@@ -6,18 +6,18 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from research import paths, studies
 from research.cli import needs
-from research.cli.flags import Paper, Stored, parse, stored
+from research.cli.flags import Paper, Stored, adopted_entries, known, parse, stored
 from research.cli.runs import run_study
 from research.errors import UserError, in_a_line
 from research.tracking import Store, Summary, open_store
 from research.tracking.finding import newest
 
 if TYPE_CHECKING:
-    from research.records import Run
+    from research.records import Results, Run
     from research.report import Built, History
 
 
@@ -34,7 +34,58 @@ def report(args: list[str]) -> None:
         if other is None:
             print(f"the paper of {entry.slug} reads a run of {slug} too", file=sys.stderr)
             run_study(studies.entry(slug), ["--preset", found.preset, *how])
-    _build(entry, found, store, chosen)
+    if chosen.watch:
+        _watch(entry, found, store, chosen)
+    else:
+        _build(entry, found, store, chosen)
+
+
+def _watch(entry: studies.Entry, run: Summary, store: Store, wanted: Paper) -> None:
+    """Shows the paper in a browser until the user stops it; each time the page comes first."""
+    from research.cli import preview
+    from research.records import load
+    from research.report import shown
+    from research.text import read
+
+    if wanted.final or wanted.anonymous:
+        raise UserError("--watch shows a draft: leave --final and --anonymous out")
+    record, out = load(run.folder), paths.PAPER / f"{entry.slug}.pdf"
+    given: dict[str, Any] = {}
+
+    def show() -> str:
+        given.update(_given(entry, run, store))  # the front matter may name other studies now
+        return shown(record, **given)
+
+    def build() -> str:
+        built = _made(record, given, False, out)
+        return "\n".join([f"{built.pdf}: {built.pages} pages", *(f"  {gap}" for gap in built.gaps)])
+
+    page = preview.Page(read(paths.template(paths.TEMPLATES, "watch.js")))
+    with preview.serving(page, wanted.port) as address:
+        print(f"{address} shows {entry.slug}.md whenever it is saved; Ctrl-C ends it", flush=True)
+        folders, written = _watched(), [out, out.with_suffix(".html")]
+        preview.follow(page, folders, written, show, build)
+
+
+def _watched() -> list[Path]:
+    """The folders of a paper's sources: a project need have no templates of its own."""
+    return [folder for folder in (paths.PAPER, paths.TEMPLATES, paths.PACKAGED) if folder.is_dir()]
+
+
+def _given(entry: studies.Entry, run: Summary, store: Store) -> dict[str, Any]:
+    """What a paper is made of, beside its record."""
+    from research.records import load
+
+    record = load(run.folder)
+    beside = {slug: one for slug, one in runs_beside(entry, run, store).items() if one}
+    return {
+        "source": paths.PAPER / f"{entry.slug}.md",
+        "author": paths.PAPER / "author.toml",
+        "templates": paths.TEMPLATES,
+        "others": {slug: load(other.folder) for slug, other in beside.items()},
+        "history": history(entry, record.run, store),
+        "stale": _stale(record.run),
+    }
 
 
 def _check_before_training(entry: studies.Entry, store: Store, wanted: "Paper") -> None:
@@ -42,9 +93,9 @@ def _check_before_training(entry: studies.Entry, store: Store, wanted: "Paper") 
     from research.report import rehearsal
 
     needs.tracking(store)
-    known = [one.slug for one in studies.entries()]
+    slugs = [*(one.slug for one in studies.entries()), *adopted_entries(store)]
     source, author = paths.PAPER / f"{entry.slug}.md", paths.PAPER / "author.toml"
-    found = rehearsal.mistakes(source, author=author, templates=paths.TEMPLATES, studies=known)
+    found = rehearsal.mistakes(source, author=author, templates=paths.TEMPLATES, studies=slugs)
     if wanted.final:
         from research.launch import default_preset
         from research.verification import readiness
@@ -58,23 +109,11 @@ def _check_before_training(entry: studies.Entry, store: Store, wanted: "Paper") 
 
 def _build(entry: studies.Entry, run: Summary, store: Store, wanted: Paper) -> None:
     from research.records import load
-    from research.report import build
 
-    record, beside = load(run.folder), runs_beside(entry, run, store)
-    reads = {slug: other for slug, other in beside.items() if other}
+    record, given = load(run.folder), _given(entry, run, store)
     out = paths.PAPER / f"{entry.slug}{'-anonymous' * wanted.anonymous}.pdf"
-    make = partial(
-        build,
-        record,
-        paths.PAPER / f"{entry.slug}.md",
-        author=paths.PAPER / "author.toml",
-        templates=paths.TEMPLATES,
-        others={slug: load(other.folder) for slug, other in reads.items()},
-        history=_history(entry, record.run, store),
-        draft=True,
-        anonymous=wanted.anonymous,
-        stale=_stale(record.run),
-    )
+    make = partial(_made, record, given, wanted.anonymous)
+    reads = {slug: other for slug, other in runs_beside(entry, run, store).items() if other}
     built = _final(make, out, {entry.slug: run, **reads}) if wanted.final else make(out)
     _keep(built, run, store)
     print(f"{built.pdf}: {built.pages} pages, and the same as {built.html.name}")
@@ -87,6 +126,12 @@ def _build(entry: studies.Entry, run: Summary, store: Store, wanted: Paper) -> N
         print(f"  {gap}", file=sys.stderr)
     for remark in built.remarks:
         print(f"looks unfinished: {remark}", file=sys.stderr)
+
+
+def _made(record: "Results", given: dict[str, Any], anonymous: bool, out: Path) -> "Built":
+    from research.report import build
+
+    return build(record, out=out, draft=True, anonymous=anonymous, **given)
 
 
 def _keep(built: "Built", run: Summary, store: Store) -> None:
@@ -119,7 +164,7 @@ def _stale(run: "Run") -> list[str]:
     return staleness.told(staleness.stale(run))
 
 
-def _history(entry: studies.Entry, run: "Run", store: Store) -> "History":
+def history(entry: studies.Entry, run: "Run", store: Store) -> "History":
     """What the store knows of the study's runs, and of those whose models the run found."""
     from research.records import load
     from research.report import History, Past
@@ -144,7 +189,7 @@ def runs_beside(entry: studies.Entry, run: Summary, store: Store) -> dict[str, S
     from research.report import reads
 
     def best(slug: str) -> Summary | None:
-        runs = store.runs(studies.entry(slug).slug)
+        runs = store.runs(known(slug, store).slug)
         return newest([one for one in runs if one.preset == run.preset]) or newest(runs)
 
     return {slug: best(slug) for slug in reads(paths.PAPER / f"{entry.slug}.md")}
@@ -184,7 +229,7 @@ def list_studies(args: list[str]) -> None:
     store = open_store(parse(Studies, args, "research studies").log)
     heads = ("study", "question", "source", "newest run", "PDF")
     table = Table(*(Column(head, overflow="fold") for head in heads))
-    for entry in studies.own():
+    for entry in [*studies.own(), *adopted_entries(store).values()]:
         run = newest(store.runs(entry.slug))
         last = f"{run.id[:8]} {run.preset}, {run.ended[:16]} UTC" if run else "none"
         try:

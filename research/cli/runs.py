@@ -12,6 +12,7 @@ from research.cli import needs
 from research.cli.flags import Stored, parse, positional, settings, stored, value_of
 from research.errors import UserError
 from research.tracking import Store, Summary, open_store
+from research.tracking.log import ADOPTED
 
 if TYPE_CHECKING:
     from research.launch import Options
@@ -101,6 +102,8 @@ def redraw(args: list[str]) -> None:
     entry, _, _, found = stored(args, "redraw", Stored)
     if found is None:
         raise UserError(f"there is no finished run of '{entry.slug}': make run-{entry.slug}")
+    if found.preset == ADOPTED:
+        raise UserError(f"'{entry.slug}' has figures of adopted runs: research adopt draws them")
     from research import launch
 
     print(f"run {found.id}: drew {', '.join(launch.redraw(entry, found))}")

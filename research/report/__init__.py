@@ -27,10 +27,10 @@ from research.report import anonymous as hidden
 from research.report import authors, limits, pdf, pictures, render
 from research.report import source as texts
 from research.report.citations import style_beside
-from research.report.layout import Plan, Sheet
+from research.report.layout import LOOKS, Plan
 from research.report.words import Words
 
-__all__ = ["Built", "History", "Past", "build", "differences", "moved", "reads"]
+__all__ = ["Built", "History", "Past", "build", "differences", "moved", "reads", "shown"]
 
 NOTHING_KNOWN = History()
 
@@ -128,11 +128,11 @@ def _build(
     *,
     draft: bool,
 ) -> Built:
-    clock, sheet, results = _Clock(), Sheet(), ledger.results
+    clock, sheet, results = _Clock(), LOOKS[text.look], ledger.results
     ended = results.run.ended
     with clock.part("text"):
-        words = Words.over(ledger, text, templates, sheet, draft=draft)
         env = render.environment(templates)
+        words = Words.over(ledger, text, templates, sheet, draft=draft)
         paper = render.paper(env, text, words, signed)
     with clock.part("layout"):
 
@@ -162,6 +162,31 @@ def _build(
         _replace({out.with_suffix(".html"): page.encode(), out: content})
     html, pages = out.with_suffix(".html"), len(laid.document.pages)
     return Built(out, html, pages, clock.seconds, trail, gaps, laid.remarks)
+
+
+def shown(
+    results: Results,
+    source: Path,
+    *,
+    author: Path,
+    templates: Path,
+    others: Mapping[str, Results] = {},
+    history: History = NOTHING_KNOWN,
+    stale: Sequence[str] = (),
+) -> str:
+    """A draft as a page for a screen, without the PDF and its trail, which take longer.
+
+    Args and Raises as of `build`.
+    """
+    with limits.within():
+        text, signed = texts.read(source), authors.read(author)
+        sheet = LOOKS[text.look]
+        beside = _beside(text, others)
+        ledger = provenance.Ledger(results, beside, history, stale=tuple(stale))
+        env = render.environment(templates)
+        words = Words.over(ledger, text, templates, sheet, draft=True)
+        paper = render.paper(env, text, words, signed)
+        return render.arrange(env, paper, sheet, "screen", trail="{}")
 
 
 def moved(built: Built, out: Path) -> Built:

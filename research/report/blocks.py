@@ -2,6 +2,7 @@
 
 import html
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from research.errors import GapError, UserError
@@ -14,6 +15,7 @@ from research.report.tables import Column
 DEEPEST = 9
 """Lists and quotations within each other at most: a column has no room for more."""
 _PLAN = ("column", "heading", "format", "best", "interval")
+_TABLES = ("table", "wide", "means")
 
 
 class Blocks:
@@ -28,6 +30,7 @@ class Blocks:
         self._words = reader.words
         self._section = "before the first heading"
         self._counts = [0, 0]
+        self._line = 0
         self._anchors: set[str] = set()
         self.sections: dict[str, str] = {}
 
@@ -35,17 +38,22 @@ class Blocks:
         return [made for node in tree for made in self._top(node)]
 
     def _top(self, node: Node) -> Iterator[Block]:
-        kind, content = node["t"], node.get("c")
+        kind: str = node["t"]
+        content: Any = node.get("c")
         if kind == "Header":
             yield from self._heading(content)
         elif kind == "Figure":
             yield self._figure(content)
         elif kind == "Div":
             yield self._table(content)
+        elif kind == "Table" and content[1][1]:
+            yield self._captioned(content)
         elif kind in ("Para", "Plain"):
             yield from self._paragraph(content or [])
         else:
-            yield Block(self._html(node), "text", self._section)
+            place = self._reader.find(_first_word(node))
+            made = self._reader.said(place, lambda: self._html(node))
+            yield Block(made, "text", self._section)
 
     def _paragraph(self, inlines: Sequence[Node]) -> Iterator[Block]:
         """A paragraph, in which formulas may stand on lines of their own."""
@@ -65,7 +73,7 @@ class Blocks:
     def _heading(self, content: Any) -> Iterator[Block]:
         level, (name, classes, _), inlines = content
         text = self._words.slots.plain(pandoc.plain(inlines))
-        place = self._reader.find(f"{'#' * level} {text}", text)
+        place = self._place_of(f"{'#' * level} {text}")
         self._section = text
         made: list[str] = []
 
@@ -75,6 +83,15 @@ class Blocks:
 
         self._reader.said(place, make)
         yield from (Block(one, "heading", text) for one in made)
+
+    def _place_of(self, heading: str) -> tuple[int | None, int | None]:
+        """Where a heading stands; two of one text are found one after the other."""
+        lines = self._reader.source.text.split("\n")
+        for number, line in enumerate(lines[self._line :], start=self._line + 1):
+            if line.startswith(heading):
+                self._line = number
+                return number, 1
+        return self._reader.find(heading)
 
     def _numbered(
         self, level: int, name: str, bare: bool, text: str, inlines: Sequence[Node]
@@ -142,18 +159,20 @@ class Blocks:
         name, wide = given.get("name", ""), "wide" in classes
 
         def make() -> str:
-            _check_known("a table", given, ("name", "rows", "most"), classes, ("table", "wide"))
+            _check_known("a table", given, ("name", "rows", "most"), classes, _TABLES)
             if not name:
                 raise UserError("a table names one of the run: ::: {.table name=errors}")
             caption, plan = _table_parts(inner, name)
             columns = dict(self._column(name, one) for one in _plan(plan, name))
+            if "means" in classes:
+                columns = {key: replace(one, spread=False) for key, one in columns.items()}
             return self._words.table(
                 name, caption=self._written(_line(caption)), columns=columns,
                 rows=_rows(given.get("rows", ""), name), wide=wide,
                 most=_most(given.get("most"), name),
             )  # fmt: skip
 
-        return self._float(f"name={name}", name, wide, make)
+        return self._float(f"name={name}" if name else "{.table", name, wide, make)
 
     def _column(self, table: str, cells: Mapping[str, Sequence[Node]]) -> tuple[str, Column]:
         told = {key: pandoc.plain(cell).strip() for key, cell in cells.items()}
@@ -175,12 +194,30 @@ class Blocks:
         for key in (table, f"{table}.{column}"):
             own = names.get(key)
             found |= {} if own is None or isinstance(own, str) else dict(own)
-        return {word: self._reader.label(name) for word, name in found.items()}
+        return {word: self._reader.braces.label(name) for word, name in found.items()}
+
+    def _captioned(self, content: Any) -> Block:
+        """A table that the author wrote, numbered by its caption: `: Caption. {#tab:name}`."""
+        identifier, classes, _ = content[0]
+        name, wide = identifier.removeprefix("tab:"), "wide" in classes
+        caption = self._written(_line(content[1][1]))
+
+        def make() -> str:
+            if identifier == name or not name:
+                raise UserError(
+                    "a table with a caption has an id, by which the text refers to it: "
+                    f"': Caption. {{#tab:name}}', got '{identifier}'"
+                )
+            return self._words.own_table(name, caption, self._words_table(content), wide)
+
+        first = _first_word(content[1][1])
+        return self._float(f"#{identifier}" if identifier else f": {first}", first, wide, make)
 
     # --- the rest --------------------------------------------------------------------------------
 
     def _html(self, node: Node, depth: int = 0) -> str:
-        kind, content = node["t"], node.get("c")
+        kind: str = node["t"]
+        content: Any = node.get("c")
         if depth > DEEPEST:
             raise UserError(
                 f"lists and quotations stand at most {DEEPEST} deep in each other: write it flatter"
@@ -190,7 +227,7 @@ class Blocks:
         if kind == "Para":
             return f"<p>{self._written(content or [])}</p>"
         if kind == "CodeBlock":
-            return f"<pre><code>{html.escape(content[1])}</code></pre>"  # type: ignore[index]
+            return f"<pre><code>{html.escape(content[1])}</code></pre>"
         if kind == "HorizontalRule":
             return "<hr>"
         if kind == "LineBlock":
@@ -208,11 +245,11 @@ class Blocks:
             items = "".join(f"<li>{self._all(one, depth)}</li>" for one in content[1])
             return f'<ol start="{content[0][0]}">{items}</ol>'
         if kind == "DefinitionList":
-            return f"<dl>{''.join(self._defined(*one, depth) for one in content)}</dl>"
+            return f"<dl>{''.join(self._defined(term, told, depth) for term, told in content)}</dl>"
         what = "a figure" if kind == "Figure" else "a table or block" if kind == "Div" else kind
         raise UserError(f"{what} stands in the text, not within a list or quotation")
 
-    def _defined(self, term: Sequence[Node], told: Sequence[Sequence[Node]], depth: int) -> str:
+    def _defined(self, term: Sequence[Node], told: Sequence[Any], depth: int) -> str:
         meanings = "".join(f"<dd>{self._all(one, depth)}</dd>" for one in told)
         return f"<dt>{self._written(term)}</dt>{meanings}"
 
@@ -222,12 +259,17 @@ class Blocks:
     def _words_table(self, content: Any) -> str:
         """A table that the author wrote, of words."""
         head, bodies = content[3][1], [row for body in content[4] for row in body[3]]
-        top = "".join(self._row(row, "th") for row in head)
-        rows = "".join(self._row(row, "td") for row in bodies)
+        right = [spec[0]["t"] == "AlignRight" for spec in content[2]]
+        top = "".join(self._row(row, "th", right) for row in head)
+        rows = "".join(self._row(row, "td", right) for row in bodies)
         return f"<table><thead>{top}</thead><tbody>{rows}</tbody></table>"
 
-    def _row(self, row: Any, tag: str) -> str:
-        cells = (f"<{tag}>{self._all(cell[4], 0)}</{tag}>" for cell in row[1])
+    def _row(self, row: Any, tag: str, right: Sequence[bool]) -> str:
+        kinds = (' class="number"' if number else "" for number in right)
+        cells = (
+            f"<{tag}{kind}>{self._all(cell[4], 0)}</{tag}>"
+            for cell, kind in zip(row[1], kinds, strict=False)
+        )
         return f"<tr>{''.join(cells)}</tr>"
 
 
@@ -250,6 +292,15 @@ def _needles(inlines: Sequence[Node]) -> list[str]:
     tex = [one["c"][1] for one in inlines if one["t"] == "Math"]
     words = [one["c"] for one in inlines if one["t"] == "Str" and len(one["c"]) > 3]
     return [*tex, *words[:1]]
+
+
+def _first_word(content: Any) -> str:
+    """The first word of more than a letter that stands in a part of the tree."""
+    if isinstance(content, dict):
+        word = content.get("c") if content["t"] == "Str" else None
+        return word if isinstance(word, str) and len(word) > 1 else _first_word(content.get("c"))
+    inner = content if isinstance(content, list) else []
+    return next((word for one in inner if (word := _first_word(one))), "")
 
 
 def _line(blocks: Sequence[Node]) -> list[Node]:

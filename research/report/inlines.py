@@ -26,14 +26,21 @@ RESTS = "rests"
 """The class of a span whose words rest on a claim or a comparison."""
 
 
+Near = Callable[[str, Callable[[], str]], str]
+
+
 class Inlines:
     """Writes pandoc's inlines.
 
     Arguments:
+        near: makes HTML, and tells of a mistake by the place where its first argument stands.
         rests: makes the HTML of words that rest on something, of its number and their HTML.
     """
 
-    def __init__(self, words: Words, rests: Callable[[int, str], str]) -> None:
+    def __init__(
+        self, words: Words, rests: Callable[[int, str], str], near: Near = lambda _, make: make()
+    ) -> None:
+        self._near = near
         self._words = words
         self._rests = rests
 
@@ -53,7 +60,8 @@ class Inlines:
             left, right = pandoc.quotes(content[0])
             return f"{left}{self.html(content[1])}{right}"
         if kind == "Math":
-            return self._words.formula(content[1], content[0]["t"] == "DisplayMath")
+            display = content[0]["t"] == "DisplayMath"
+            return self._near(content[1], lambda: self._words.formula(content[1], display))
         if kind == "Code":
             return f"<code>{html.escape(content[1], quote=False)}</code>"
         if kind == "SmallCaps":
@@ -64,7 +72,8 @@ class Inlines:
         if kind == "Link":
             return f'<a href="{html.escape(content[2][0])}">{self.html(content[1])}</a>'
         if kind == "Cite":
-            return self._cite(content[1])
+            key = content[0][0]["citationId"]
+            return self._near(f"@{key}", lambda: self._cite(content[1]))
         if kind == "Span":
             inner = self.html(content[1])
             number = dict(content[0][2]).get(RESTS)

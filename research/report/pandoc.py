@@ -16,6 +16,7 @@ Node = dict[str, Any]
 
 MARKDOWN = "-".join((
     "markdown", "native_divs", "native_spans", "raw_tex", "latex_macros", "example_lists",
+    "fancy_lists",
     "markdown_in_html_blocks", "pandoc_title_block", "yaml_metadata_block", "auto_identifiers",
     "implicit_header_references",
 ))  # fmt: skip

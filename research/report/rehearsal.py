@@ -12,10 +12,10 @@ from pathlib import Path
 from research.errors import UserError
 from research.paths import template
 from research.provenance import literals
-from research.report import authors, formulas, pdf, pictures, render, ways
+from research.report import authors, formulas, pdf, pictures, render, typed, ways
 from research.report import source as texts
 from research.report.citations import Citations, bibliography
-from research.report.misses import at, line_of, miss, text_of
+from research.report.misses import at, line_of, miss, place_of, text_of
 from research.report.stand_ins import Rehearsed, Whatever
 
 MOST_WAYS = 50
@@ -40,7 +40,7 @@ def mistakes(source: Path, *, author: Path, templates: Path, studies: Sequence[s
     with found.told():
         text = texts.read(source)
         with found.told():
-            bibliography(text, templates)
+            bibliography(text, templates, Citations)
         _check_head(text, studies, found)
         with found.told():
             _rehearse(text, templates, found)
@@ -60,8 +60,8 @@ class _Found:
     def add(self, message: str, line: int | None = None) -> None:
         self._at.setdefault(message, (line is not None, line or 0))
 
-    def place(self, path: Path, line: int | None, message: str) -> None:
-        self.add(str(at(path, line, message)), line)
+    def place(self, path: Path, line: int | None, message: str, column: int | None = None) -> None:
+        self.add(str(at(path, line, message, column)), line)
 
     def glyphs(self, name: str, *texts: str) -> None:
         for text in texts:
@@ -99,14 +99,14 @@ def _check_head(text: texts.Source, studies: Sequence[str], found: _Found) -> No
         if study not in studies:
             line = line_of(whole, "reads")
             found.place(text.path, line, str(miss("there is no study", study, studies)))
-    for words in (text.title, *text.keywords):
+    for words in () if text.braces else (text.title, *text.keywords):
         for number in literals.numbers(words):
-            found.place(text.path, line_of(whole, words), render.typed(number, words))
+            found.place(text.path, line_of(whole, words), typed.typed(number, words))
     found.glyphs(text.path.name, text.title, *text.keywords)
 
 
 def _rehearse(text: texts.Source, templates: Path, found: _Found) -> None:
-    env, citations = render.environment(templates), bibliography(text, templates)
+    env, citations = render.environment(templates), bibliography(text, templates, Citations)
     if text.braces:
         _hear(text, citations, found)
         return
@@ -152,7 +152,8 @@ def _gather(spoken: Sequence[Rehearsed], found: _Found) -> None:
     for line, target in dict.fromkeys(one for words in spoken for one in words.targets):
         if target.replace(":", "-", 1) not in anchors:
             message = str(miss("the text has nothing to refer to as", target, labels))
-            found.place(path, line, message)
+            column = place_of(spoken[0].source.text, f"@{target}")[1]
+            found.place(path, line, message, column)
     _gather_typed(spoken, found)
 
 
@@ -161,11 +162,14 @@ def _gather_typed(spoken: Sequence[Rehearsed], found: _Found) -> None:
     source, left = spoken[0].source, dict[str, list[int]]()
     for number, context in dict.fromkeys(one for words in spoken for one in words.typed):
         if number not in left:
-            lines = left[number] = render.lines_of(number, source)
-            found.place(source.path, next(iter(lines), None), render.typed(number, context))
+            lines = left[number] = typed.lines_of(number, source)
+            line = next(iter(lines), None)
+            column = typed.column_of(number, source, line)
+            found.place(source.path, line, typed.typed(number, context), column)
         elif len(left[number]) > 1:
-            left[number].pop(0)
-            found.place(source.path, left[number][0], render.typed(number, context))
+            line = left[number].pop(0) and left[number][0]
+            column = typed.column_of(number, source, line)
+            found.place(source.path, line, typed.typed(number, context), column)
 
 
 def _check_references(citations: Citations) -> None:

@@ -19,7 +19,7 @@ from research.machine.environment import UNKNOWN
 from research.records import Run
 from research.tracking import curves
 from research.tracking.log import Opening
-from research.tracking.record import CURVES, Lineage, branch, read_lineage
+from research.tracking.record import CURVES, NUMBERS, Lineage, branch, read_lineage
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -30,6 +30,10 @@ RECORD, STUDY, PRESET, DIGEST = (
     f"research.{name}" for name in ("record", "study", "preset", "config_digest")
 )
 PARENT = "mlflow.parentRunId"
+NOTE = "mlflow.note.content"
+"""The tag that MLflow shows as a description, of runs and of experiments."""
+RESULT = "result/"
+"""Before the name of a number of the record, so that MLflow's page has a section of results."""
 METRICS_IN_BATCH, PARAMS_IN_BATCH = 800, 100
 """MLflow takes 1,000 items of all kinds in one request, and 100 parameters."""
 LONGEST_TAG = 8000
@@ -67,18 +71,30 @@ class MlflowRun:
         from mlflow.entities import RunTag
 
         run = records.load(self.record).run
-        tags = _tags(run, self.record) | {"mlflow.note.content": _note(run, self.id, self.record)}
+        tags = _tags(run, self.record) | {NOTE: _note(run, self.id, self.record)}
         fresh = [RunTag(k, v) for k, v in tags.items() if self._tags.get(k) != v]
         points = {name: curves.read(self.record / name, at) for name, at in self._sent.items()}
-        metrics = _metrics([point for new, _ in points.values() for point in new])
+        metrics = [one for name, (new, _) in points.items() for one in _metrics(name, new)]
         self._push_once(run)
         for first in range(0, max(len(metrics), bool(fresh)), METRICS_IN_BATCH):
             batch = metrics[first : first + METRICS_IN_BATCH]
             self.client.log_batch(self.id, batch, tags=fresh if first == 0 else ())
         if run.data and tags["research.data"] != self._tags.get("research.data"):
-            self.client.log_inputs(self.id, [_dataset_input(run.data)])
+            self._name_data(run)
         self._tags = tags
         self._sent = {name: end for name, (_, end) in points.items()}
+
+    def _name_data(self, run: Run) -> None:
+        """Two runs that name the same new data set at once may both try to create it; for the
+        second attempt it is there."""
+        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
+
+        data = [_dataset_input(run.data)]
+        try:
+            self.client.log_inputs(self.id, data)
+        except (MlflowException, SQLAlchemyError):
+            self.client.log_inputs(self.id, data)
 
     def _push_once(self, run: Run) -> None:
         """Parameters cannot be changed; a resumed run keeps those it started with."""
@@ -87,7 +103,8 @@ class MlflowRun:
         if self._params is not None:
             return
         known = self.client.get_run(self.id).data.params
-        params = [Param(k, spell(v)) for k, v in run.config.items() if k not in known]
+        told = {k: spell(v) for k, v in run.config.items() if not _is_digest(k)}
+        params = [Param(k, v) for k, v in told.items() if k not in known]
         for first in range(0, len(params), PARAMS_IN_BATCH):
             self.client.log_batch(self.id, params=params[first : first + PARAMS_IN_BATCH])
         self._params = params
@@ -105,6 +122,7 @@ def connect(uri: str) -> "MlflowClient":
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     try:
         from mlflow import MlflowClient
     except ImportError:
@@ -258,11 +276,13 @@ def told_plainly(record: Path | None = None) -> Iterator[None]:
         raise UserError(f"MLflow must take the run, but says: {first}.{safe}") from error
 
 
-def _metrics(points: Sequence[curves.Point]) -> "list[Metric]":
+def _metrics(file: str, points: Sequence[curves.Point]) -> "list[Metric]":
+    """The points of a file of curves; results stand together in MLflow's page."""
     from mlflow.entities import Metric
 
+    group = RESULT if file == NUMBERS else ""
     return [
-        Metric(name, value, round(1000 * point.time), point.step)
+        Metric(group + name, value, round(1000 * point.time), point.step)
         for point in points
         for name, value in point.values.items()
     ]
@@ -285,27 +305,66 @@ def _tags(run: Run, record: Path) -> dict[str, str]:
         "mlflow.source.git.commit": run.commit.replace(UNKNOWN, ""),
         "mlflow.source.git.branch": branch(record),
     }
+    tags |= {f"research.{k}": spell(v) for k, v in run.config.items() if _is_digest(k)}
     claims = records.read_claims(record).items()
-    tags |= {f"research.claim.{name}": str(claim) for name, claim in claims}
+    tags |= {f"claim.{name}": str(claim) for name, claim in claims}
     return {key: value[:LONGEST_TAG] for key, value in tags.items() if value}
 
 
+def _is_digest(name: str) -> bool:
+    """Whether a setting only identifies something, which nobody would group or filter runs by."""
+    return name.endswith(("digest", "sha256"))
+
+
 def _note(run: Run, id: str, record: Path) -> str:
-    """The description: question, findings, pictures, as far as they fit."""
-    pictures = [_picture(path, id) for path in sorted((record / "figures").glob("*.png"))]
+    """The description: question, link to the paper, findings, links to figures, as far as they fit.
+
+    Pictures would push tags and values out of view.
+    """
     findings = "\n".join(f"- {text}" for text in run.findings)
-    blocks = [f"**{run.question}**", findings, *pictures]
+    figures = [_link(path, id) for path in sorted((record / "figures").glob("*.png"))]
+    shown = f"Figures: {', '.join(figures)}" if figures else ""
     note = ""
-    for block in filter(None, blocks):
+    for block in filter(None, [f"**{run.question}**", papers(record, id), findings, shown]):
         if len(note) + len(block) + 2 <= LONGEST_TAG:
             note += block + "\n\n"
     return note
 
 
-def _picture(path: Path, id: str) -> str:
-    """Markdown of a figure; the address is the one from which the UI takes its own previews."""
-    query = urlencode({"path": f"figures/{path.name}", "run_uuid": id})
-    return f"![{path.stem}](get-artifact?{query})"
+def papers(record: Path, id: str) -> str:
+    """Links to the papers that were built from a run, empty where there is none."""
+    links = [_link(path, id) for path in sorted((record / "report").glob("*.pdf"))]
+    return f"Paper: {', '.join(links)}" if links else ""
+
+
+def _link(path: Path, id: str) -> str:
+    """Markdown; the address is the one from which the UI takes its own previews."""
+    name = path.name if path.suffix == ".pdf" else path.stem
+    query = urlencode({"path": f"{path.parent.name}/{path.name}", "run_uuid": id})
+    return f"[{name}](get-artifact?{query})"
+
+
+def is_known(client: "MlflowClient", id: str) -> bool:
+    """Whether MLflow has the run: its database may be newer than a record."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return bool(client.get_run(id))
+    except MlflowException:
+        return False
+
+
+def introduce(client: "MlflowClient", experiment: str, id: str, record: Path) -> None:
+    """Writes what an experiment asks, and its newest paper, where MLflow's page shows it; and the
+    paper into the description of its run."""
+    run = records.load(record).run
+    note = "\n\n".join(filter(None, [f"**{run.question}**", papers(record, id)]))
+    with told_plainly():
+        if client.get_experiment(experiment).tags.get(NOTE) != note:
+            client.set_experiment_tag(experiment, NOTE, note)
+        own = _note(run, id, record)
+        if client.get_run(id).data.tags.get(NOTE) != own:
+            client.set_tag(id, NOTE, own)
 
 
 def _dataset_input(data: dict[str, Any]) -> "DatasetInput":
@@ -315,7 +374,7 @@ def _dataset_input(data: dict[str, Any]) -> "DatasetInput":
     remote = source.startswith(("http://", "https://"))
     dataset = Dataset(
         name=str(data.get("name", "data")),
-        digest=str(data.get("sha256", ""))[:LONGEST_DIGEST],
+        digest=str(data.get("sha256") or data.get("digest", ""))[:LONGEST_DIGEST],
         source_type="http" if remote else "local",
         source=json.dumps({"url" if remote else "uri": source}),
         profile=json.dumps({k: v for k, v in data.items() if k not in ("name", "source")}),

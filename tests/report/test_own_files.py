@@ -5,6 +5,7 @@ import hashlib
 import html
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pikepdf
@@ -14,6 +15,7 @@ from PIL import Image
 from research.errors import UserError
 from research.report import Built, formulas, pictures
 from research.report import source as texts
+from research.report.layout import LOOKS
 from research.verification import verify
 from tests.samples import Speak
 
@@ -39,7 +41,7 @@ def fails(write: Speak, text: str) -> str:
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Papers of one page are long enough here."""
-    monkeypatch.setattr("research.report.pdf.PAGES", range(1, 4))
+    monkeypatch.setitem(LOOKS, "course", replace(LOOKS["course"], pages=(1, 3)))
 
 
 # --- titles --------------------------------------------------------------------------------------
@@ -211,7 +213,7 @@ def test_a_picture_beside_the_write_up(write: Speak, tmp_path: Path) -> None:
     ("name", "content", "said"),
     [
         ("none.svg", None, "there is no picture 'none.svg' beside the write-up"),
-        ("x.gif", b"GIF89a", "a picture is .svg, .png, .jpg, .jpeg, got 'x.gif'"),
+        ("x.gif", b"GIF89a", "a picture is .svg, .png, .jpg, .jpeg, .pdf, got 'x.gif'"),
         ("https://x.org/a.png", None, "got the address 'https://x.org/a.png'"),
         ("a.png", b"no picture", "the picture 'a.png' cannot be read"),
         ("a.svg", b"<svg", "the picture 'a.svg' is not SVG"),
