@@ -115,6 +115,11 @@ def test_the_title_is_text_like_any_other(speak: Speak) -> None:
     ]
 
 
+def test_a_pattern_makes_no_decimals_of_a_count(speak: Speak) -> None:
+    made = speak("{run.seeds:# seed}, {mse_pca}, {data.train}", FRONT + 'formats: {"*": .4f}\n')
+    assert "3 seeds, 0.0045, 4,000" in made.text.replace(SPACE, " ")
+
+
 def test_other_studies_are_read(speak: Speak) -> None:
     body = (
         "{fgsm:mse_pca:.4f} {fgsm:own:d} {fgsm:run.seeds:# seed} {fgsm:data.name} "
@@ -196,16 +201,14 @@ def test_a_table(speak: Speak) -> None:
     assert "PCA" not in text and made.kinds[1] == "wide"
 
 
-def test_a_table_of_the_author_s_under_a_caption(speak: Speak) -> None:
+def test_a_table_of_the_authors_own(speak: Speak) -> None:
     made = speak(
-        "| | ours |\n|:--|--:|\n| error | {mse_transpose:.3f} |\n\n"
-        ": *Both* of {run.seeds:# seed}. {#tab:both .wide}\n\nSee @tab:both.\n\n"
-        "| no | caption |\n|---|---|\n| a | b |"
+        "| | So |\n|:--|--:|\n| a | {mse_transpose:.4f\\|no interval} |\n| b | {mse_pca:.4f} |\n\n"
+        ": What *we* say in {run.seeds:# seed}. {#tab:own .wide}\n\nSee @tab:own."
     )
     text = made.text.replace(SPACE, " ")
-    assert "Table 1. Both of 3 seeds." in text and "See Table 1." in text
-    assert 'class="table wide" id="tab-both"' in made.html and "0.012" in made.text
-    assert made.kinds[1:] == ["wide", "text", "text"] and text.count("Table") == 2
+    assert "Table 1. What we say in 3 seeds. So a 0.0123 b 0.0045 See Table 1." in text
+    assert '<td class="number"><span class="v"' in made.html and made.kinds[1] == "wide"
 
 
 def test_formulas(speak: Speak) -> None:

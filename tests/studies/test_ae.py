@@ -141,9 +141,7 @@ def test_errors_are_those_of_the_stored_weights(record: Results) -> None:
     numbers = record.numbers
     assert numbers["mse_transpose"].value == pytest.approx(np.mean(errors), rel=1e-4)
     assert numbers["bce_transpose"].value == pytest.approx(np.mean(losses), rel=1e-4)
-    # the half-width of two values: t(0.975; 1) = 12.706 times their standard error
-    half = 12.706 * abs(errors[0] - errors[1]) / 2
-    assert numbers["mse_transpose"].half_width == pytest.approx(half, rel=1e-2)
+    assert numbers["mse_transpose"].span == pytest.approx(sorted(errors), rel=1e-4)
     curve = record.arrays("curve_transpose-seed1")
     assert curve["loss_train"].shape == curve["loss_test"].shape == (2,)
     assert curve["loss_test"][-1] == pytest.approx(losses[1], rel=1e-4)
@@ -209,7 +207,7 @@ def test_claims_are_scipys_paired_tests_of_the_stored_numbers(record: Results) -
         test = stats.ttest_rel(after_values, before_values)
         p = claims[name].p
         assert (p is None and np.isnan(test.pvalue)) or p == pytest.approx(test.pvalue)
-        assert claims[name].effect.bounds == pytest.approx(tuple(test.confidence_interval(0.95)))
+        assert claims[name].outcome == "undecided"  # two seeds tell nothing
     assert {claims[name].direction for name in pairs if "pca" in name or "less" in name} == {"less"}
     assert not numbers["mse_pca"].values
 

@@ -149,8 +149,7 @@ def test_scores_are_those_of_the_stored_weights(
     rates = [(x.argmax(1) == data.test.labels).double().mean().item() for x in logits]
     number = record.numbers["accuracy_baseline"]
     assert number.value == pytest.approx(np.mean(rates))
-    # the half-width of two values: t(0.975; 1) = 12.706 times their standard error
-    assert number.half_width == pytest.approx(12.706 * abs(rates[0] - rates[1]) / 2, rel=1e-3)
+    assert number.bounds is None and number.span == pytest.approx(sorted(rates))
     loss = record.table("arms").rows[0][3]
     losses = [F.cross_entropy(x, data.test.labels).item() for x in logits]
     assert isinstance(loss, Number) and loss.value == pytest.approx(np.mean(losses), rel=1e-4)
@@ -461,8 +460,7 @@ def test_the_paper_of_found_and_given_weights_and_a_single_seed(
         assert again.numbers[name] == record.numbers[name]
     assert command.main(["report", "cnn", "--log", f"folder:{tmp_path}"]) == 0
     text = (paper / "cnn.html").read_text().split("<script")[0]
-    assert "This run has a single seed" in text
-    assert "were given and need not start" in text
+    assert "Of the 2 models of this run, 1 were given and not trained here" in text
     assert "±\u00a0" not in text
 
 
@@ -478,7 +476,7 @@ def test_the_paper_is_built(store: Path, paper: Path) -> None:
     assert command.main(["report", "cnn", "--log", f"folder:{store}"]) == 0
     assert (paper / "cnn.pdf").exists()
     record = trail(paper / "cnn.pdf")
-    assert {figure["name"] for figure in record["figures"]} == set(cnn.FIGURES)
+    assert {figure["name"] for figure in record["figures"]} == set(cnn.FIGURES) - {"maps"}
 
 
 @pytest.mark.parametrize(

@@ -464,10 +464,10 @@ def test_changes_by_adversarial_training_are_paired_by_image(
         change = 100 * (wrong["adversarial", kind] - wrong[other, kind])
         number = record.numbers[f"adversarial_{name}"]
         assert number.value == pytest.approx(change.mean(), abs=0.6)
-        assert number.half_width is not None
+        assert number.bounds is not None and number.range == (-100, 100)
         # the interval of a mean of many independent differences
         error = 1.96 * change.std() / len(change) ** 0.5
-        assert number.half_width == pytest.approx(error, rel=0.1)
+        assert (number.bounds[1] - number.bounds[0]) / 2 == pytest.approx(error, rel=0.1)
 
 
 def test_the_attack_on_linear_models_is_the_closed_form(record: Results, data: Dataset) -> None:
@@ -708,7 +708,7 @@ def test_given_weights_of_a_single_seed_have_no_past(
     stored = again.arrays("accuracy_lenet")["clipped"]
     assert np.array_equal(stored, record.arrays("accuracy_lenet")["clipped"][:1])
     assert again.numbers["lenet_fooling_own"] == record.numbers["lenet_fooling_own"]
-    assert again.numbers["gap_lenet"].half_width is None
+    assert again.numbers["gap_lenet"].bounds is None
     built(tmp_path, paper)
     assert "†" in (paper / "fgsm.html").read_text(), "single values are marked"
 

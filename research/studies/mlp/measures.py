@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -12,7 +11,7 @@ from torch import Tensor
 from research.data import Dataset
 from research.methods import embedding
 from research.methods.classification import Report, auroc, change, novelty, per_cent, share
-from research.methods.comparison import beside, resolution
+from research.methods.comparison import resolution
 from research.methods.spaces import (
     bures,
     frobenius,
@@ -25,19 +24,17 @@ from research.methods.statistics import (
     claim_pairs,
     holm,
     mcnemar,
-    one_more,
     over_seeds,
     paired,
 )
 from research.models import MNIST, Mlp
 from research.records import Array, Cell, Number, Table
-from research.records.measured import CORRELATION, FEWEST, PERCENT, SHARE
+from research.records.measured import CORRELATION, SHARE
+from research.studies.mlp.course import log_course
 from research.studies.mlp.networks import embed, probe, thinned
 from research.studies.mlp.settings import (
     ARMS,
-    COURSE_ACCURACY,
     COURSE_NOISE,
-    COURSE_TRAINING,
     OTHERS,
     RARE,
     Config,
@@ -121,26 +118,6 @@ def report_rows(reports: Reports, classes: Sequence[str]) -> list[dict[str, Cell
         images = None if index is None else int(support[index])
         rows.append({"class": name, "support": images, **cells})
     return rows
-
-
-def log_course(accuracies: Sequence[float], config: Config, data: Dataset, log: Log) -> None:
-    """The baseline's accuracy on each seed, beside the course's if that was trained alike."""
-    log.number("accuracy_least", min(accuracies) / 100)
-    log.number("accuracy_greatest", max(accuracies) / 100)
-    if len(accuracies) >= FEWEST:
-        # where one more run would lie: its own spread comes on top of the mean's
-        following = one_more([accuracy / 100 for accuracy in accuracies], range=SHARE)
-        log.number("accuracy_next", replace(following, values=()))
-    unlike = {key: getattr(config.train, key) != value for key, value in COURSE_TRAINING.items()}
-    unlike["data"] = data.name != "mnist"
-    for key, differs in unlike.items():
-        log.number(f"unlike_course_{key}", int(differs))
-    if not any(unlike.values()):
-        log.number("course_gap", over_seeds([a - COURSE_ACCURACY for a in accuracies], "points"))
-        told = beside(accuracies, COURSE_ACCURACY, range=PERCENT)
-        log.number("course_ratio", told.ratio)
-        if told.resolvable:
-            log.number("course_resolvable", replace(told.resolvable, unit="points"))
 
 
 # --- what the arms do to the embedding -----------------------------------------------------------

@@ -141,12 +141,13 @@ def direction(change: Number, printed: Sequence[float]) -> str:
     """Whether a change goes where the paper's goes: same, opposite, none, or mixed.
 
     Mixed where the paper's own two networks disagree, none where ours does not change at all. In
-    parentheses where the interval over seeds holds 0; without an interval by the sign alone.
+    parentheses where the interval over seeds holds 0, and for two seeds, which have none; for one
+    by the sign alone.
     """
     if len({theirs > 0 for theirs in printed}) > 1:
         return "mixed"
     if change.value == 0:
         return "none"
     word = "same" if (change.value > 0) == (printed[0] > 0) else "opposite"
-    low, high = change.bounds or change.span or (change.value, change.value)
-    return word if low > 0 or high < 0 else f"({word})"
+    low, high = change.bounds or (change.value, change.value)
+    return word if (low > 0 or high < 0) and not change.span else f"({word})"
