@@ -17,7 +17,7 @@ from research.errors import UserError
 from research.grading import audit
 from research.machine import environment
 from research.report import render, source
-from research.report.citations import bibliography
+from research.report.citations import Citations, bibliography
 from research.tracking import staleness
 from tests.samples import a_run
 
@@ -200,11 +200,11 @@ def test_templates_are_overridden_file_by_file(project: Path) -> None:
     text = source.read(write(project / "paper/x.md", "---\ntitle: X\n---\n\n## Abstract\n\nX.\n"))
     assert papers._watched() == [paths.PAPER, paths.TEMPLATES, paths.PACKAGED]
     assert paths.template(paths.TEMPLATES, "watch.js").is_file()
-    bibliography(text, paths.TEMPLATES).number("lecun1998")
+    bibliography(text, paths.TEMPLATES, Citations).number("lecun1998")
     write(project / "templates/references.bib", "@misc{mine, title = {Mine}}")
-    assert bibliography(text, paths.TEMPLATES).number("mine") == 1
+    assert bibliography(text, paths.TEMPLATES, Citations).number("mine") == 1
     with pytest.raises(UserError, match="no entry"):
-        bibliography(text, paths.TEMPLATES).number("lecun1998")
+        bibliography(text, paths.TEMPLATES, Citations).number("lecun1998")
     write(project / "templates/audit/index.html.jinja", "{{ rows }} in mine")
     assert render.page(paths.TEMPLATES, "audit", "index.html.jinja", rows=3) == "3 in mine"
 

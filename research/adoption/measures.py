@@ -8,14 +8,18 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from research.adoption.choice import Choice, Cohort, Member
-from research.adoption.rules import Rule, chosen, rule
+from research.adoption.rules import SHARES, Rule, chosen, rule, words_of
 from research.errors import UserError
 from research.methods.statistics import over_samples, over_seeds
 from research.records import Array, Number
+from research.records.measured import SHARE, Range
 from research.tracking.foreign import Point
 
 APART = re.compile(r"system/.*|epoch")
 """Metrics that are taken only where they are asked for: load of the machine, Lightning's count."""
+
+RESERVED = ("group", "runs")
+"""Columns that the table of metrics has beside them."""
 
 Histories = Mapping[str, Mapping[str, Sequence[Point]]]
 """run -> metric -> its points"""
@@ -68,16 +72,25 @@ def measured(choice: Choice, cohort: Cohort, logged: Histories) -> Measured:
         found.notes += told
         if kept:
             over = over_seeds if choice.seeds else _over_runs
-            found.values[one.metric] = {group: over(own) for group, own in kept.items()}
+            within = _range(one.metric, kept.values())
+            found.values[one.metric] = {
+                group: over(own, range=within) for group, own in kept.items()
+            }
             found.curves[one.metric] = _curves(one.metric, cohort, logged)
     if not found.values:
         raise UserError("; ".join(found.notes) or "the runs that are used logged no metric")
     return found
 
 
-def _over_runs(values: Sequence[float]) -> Number:
+def _over_runs(values: Sequence[float], range: Range | None = None) -> Number:
     """Repetitions that no seed pairs with those of another group; a lone run stays one."""
-    return over_samples(values) if len(values) > 1 else over_seeds(values)
+    return (over_samples if len(values) > 1 else over_seeds)(values, range=range)
+
+
+def _range(metric: str, values: Iterable[Sequence[float]]) -> Range | None:
+    """That of a share, where the metric is one by its name and by all of its values."""
+    inside = all(SHARE[0] <= value <= SHARE[1] for own in values for value in own)
+    return SHARE if inside and words_of(metric) & SHARES else None
 
 
 def _whole(
@@ -144,7 +157,7 @@ def names(texts: Iterable[str]) -> dict[str, str]:
     for text in texts:
         bare = re.sub(r"[^A-Za-z0-9]+", "_", text).strip("_") or "unnamed"
         name, n = bare, 1
-        while name in found.values():
+        while name in found.values() or name in RESERVED:
             n += 1
             name = f"{bare}_{n}"
         found[text] = name

@@ -20,6 +20,8 @@ _HIGHER = (
     "kappa mcc reward return top1 top5 throughput"
 )
 LOWER, HIGHER = frozenset(_LOWER.split()), frozenset(_HIGHER.split())
+SHARES = frozenset({"acc", "accuracy", "precision", "recall", "f1", "dice", "iou", "top1", "top5"})
+"""Metrics that are shares where their values are between 0 and 1."""
 GRAMMAR = "last, best, min, max, step:N, or best:OTHER for the step at which OTHER is best"
 
 
@@ -90,9 +92,15 @@ def _known(name: str, known: Sequence[str]) -> str:
 
 def side(metric: str) -> Side | None:
     """On which side a metric is better, as far as its name tells."""
-    words = set(re.findall(r"[a-z]+[0-9]*", re.sub(r"([a-z])([A-Z])", r"\1 \2", metric).lower()))
+    words = words_of(metric)
     low, high = bool(words & LOWER), bool(words & HIGHER)
     return None if low == high else "min" if low else "max"
+
+
+def words_of(metric: str) -> set[str]:
+    """`valAcc/top1` -> val, acc, top1."""
+    apart = re.sub(r"([a-z])([A-Z])", r"\1 \2", metric)
+    return set(re.findall(r"[a-z]+[0-9]*", apart.lower()))
 
 
 def chosen(rule: Rule, histories: Mapping[str, Sequence[Point]]) -> float | None:

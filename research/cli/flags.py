@@ -87,9 +87,9 @@ def known(slug: str, store: Store) -> studies.Entry:
     Raises:
         UserError: there is neither.
     """
-    own = {entry.slug: entry for entry in studies.entries()}
+    own = [entry.slug for entry in studies.entries()]
     if slug in own:
-        return own[slug]
+        return studies.entry(slug)
     adopted = adopted_entries(store)
     if slug in adopted:
         return adopted[slug]

@@ -83,7 +83,7 @@ def _given(entry: studies.Entry, run: Summary, store: Store) -> dict[str, Any]:
         "author": paths.PAPER / "author.toml",
         "templates": paths.TEMPLATES,
         "others": {slug: load(other.folder) for slug, other in beside.items()},
-        "history": _history(entry, record.run, store),
+        "history": history(entry, record.run, store),
         "stale": _stale(record.run),
     }
 
@@ -164,7 +164,7 @@ def _stale(run: "Run") -> list[str]:
     return staleness.told(staleness.stale(run))
 
 
-def _history(entry: studies.Entry, run: "Run", store: Store) -> "History":
+def history(entry: studies.Entry, run: "Run", store: Store) -> "History":
     """What the store knows of the study's runs, and of those whose models the run found."""
     from research.records import load
     from research.report import History, Past

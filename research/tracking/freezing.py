@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 from research.machine import environment
 from research.records import Run
+from research.records.measured import INTERVALS
 from research.tracking.folder import FolderStore
 from research.tracking.local import LocalStore
 from research.tracking.log import Opening
@@ -53,4 +54,5 @@ def _facts(id: str, opening: Opening, started: int) -> Run:
         commit=environment.UNKNOWN,
         dirty=None,
         versions={},
+        intervals=dict(INTERVALS),
     )

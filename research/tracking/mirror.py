@@ -40,6 +40,10 @@ LONGEST_TAG = 8000
 LONGEST_DIGEST = 36
 
 
+class RefusedError(UserError):
+    """A server lets this user not write to an experiment."""
+
+
 class MlflowRun:
     """The mirror of a record whose files lie where MLflow looks for the run's artifacts."""
 
@@ -76,9 +80,21 @@ class MlflowRun:
             batch = metrics[first : first + METRICS_IN_BATCH]
             self.client.log_batch(self.id, batch, tags=fresh if first == 0 else ())
         if run.data and tags["research.data"] != self._tags.get("research.data"):
-            self.client.log_inputs(self.id, [_dataset_input(run.data)])
+            self._name_data(run)
         self._tags = tags
         self._sent = {name: end for name, (_, end) in points.items()}
+
+    def _name_data(self, run: Run) -> None:
+        """Two runs that name the same new data set at once may both try to create it; for the
+        second attempt it is there."""
+        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
+
+        data = [_dataset_input(run.data)]
+        try:
+            self.client.log_inputs(self.id, data)
+        except (MlflowException, SQLAlchemyError):
+            self.client.log_inputs(self.id, data)
 
     def _push_once(self, run: Run) -> None:
         """Parameters cannot be changed; a resumed run keeps those it started with."""
@@ -149,7 +165,7 @@ def experiment(client: "MlflowClient", name: str, location: str | None) -> str:
     """
     from mlflow.exceptions import MlflowException
 
-    with _allowed(name):
+    with allowed(name):
         found = client.get_experiment_by_name(name)
     if found is None:
         try:
@@ -173,8 +189,8 @@ def experiment(client: "MlflowClient", name: str, location: str | None) -> str:
 
 
 @contextmanager
-def _allowed(name: str) -> Iterator[None]:
-    """Raises UserError where a server lets this user not do it, as in another's experiment."""
+def allowed(name: str) -> Iterator[None]:
+    """Raises RefusedError where a server lets this user not do it, as in another's experiment."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -182,7 +198,7 @@ def _allowed(name: str) -> Iterator[None]:
     except MlflowException as error:
         if error.error_code != "PERMISSION_DENIED" and "403" not in str(error):
             raise
-        raise UserError(
+        raise RefusedError(
             f"runs are written to an experiment of your own or one that you may edit, but the "
             f"server refuses {name!r}: give another with --experiment NAME, or ask its owner"
         ) from None
@@ -237,8 +253,7 @@ def create_run(
         tags[PARENT] = lineage.parent
     if record:
         tags[RECORD] = record
-    with _allowed(experiment_id):
-        run = client.create_run(experiment_id, lineage.started, tags, opening.name)
+    run = client.create_run(experiment_id, lineage.started, tags, opening.name)
     return str(run.info.run_id)
 
 
@@ -292,7 +307,7 @@ def _tags(run: Run, record: Path) -> dict[str, str]:
     }
     tags |= {f"research.{k}": spell(v) for k, v in run.config.items() if _is_digest(k)}
     claims = records.read_claims(record).items()
-    tags |= {f"research.claim.{name}": str(claim) for name, claim in claims}
+    tags |= {f"claim.{name}": str(claim) for name, claim in claims}
     return {key: value[:LONGEST_TAG] for key, value in tags.items() if value}
 
 
@@ -302,7 +317,7 @@ def _is_digest(name: str) -> bool:
 
 
 def _note(run: Run, id: str, record: Path) -> str:
-    """The description: question, findings, and links to paper and figures, as far as they fit.
+    """The description: question, link to the paper, findings, links to figures, as far as they fit.
 
     Pictures would push tags and values out of view.
     """
@@ -310,7 +325,7 @@ def _note(run: Run, id: str, record: Path) -> str:
     figures = [_link(path, id) for path in sorted((record / "figures").glob("*.png"))]
     shown = f"Figures: {', '.join(figures)}" if figures else ""
     note = ""
-    for block in filter(None, [f"**{run.question}**", findings, papers(record, id), shown]):
+    for block in filter(None, [f"**{run.question}**", papers(record, id), findings, shown]):
         if len(note) + len(block) + 2 <= LONGEST_TAG:
             note += block + "\n\n"
     return note
@@ -359,7 +374,7 @@ def _dataset_input(data: dict[str, Any]) -> "DatasetInput":
     remote = source.startswith(("http://", "https://"))
     dataset = Dataset(
         name=str(data.get("name", "data")),
-        digest=str(data.get("sha256", ""))[:LONGEST_DIGEST],
+        digest=str(data.get("sha256") or data.get("digest", ""))[:LONGEST_DIGEST],
         source_type="http" if remote else "local",
         source=json.dumps({"url" if remote else "uri": source}),
         profile=json.dumps({k: v for k, v in data.items() if k not in ("name", "source")}),
