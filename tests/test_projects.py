@@ -12,12 +12,12 @@ from jinja2 import Template
 
 from research import __main__ as command
 from research import paths, studies
-from research.cli import needs, projects
+from research.cli import needs, papers, projects
 from research.errors import UserError
 from research.grading import audit
 from research.machine import environment
 from research.report import render, source
-from research.report.citations import bibliography
+from research.report.citations import Citations, bibliography
 from research.tracking import staleness
 from tests.samples import a_run
 
@@ -198,11 +198,13 @@ def test_templates_are_overridden_file_by_file(project: Path) -> None:
     assert paths.template(paths.TEMPLATES, "title.html.jinja") == own
     assert paths.template(paths.TEMPLATES, "text.css") == paths.PACKAGED / "text.css"
     text = source.read(write(project / "paper/x.md", "---\ntitle: X\n---\n\n## Abstract\n\nX.\n"))
-    bibliography(text, paths.TEMPLATES).number("lecun1998")
+    assert papers._watched() == [paths.PAPER, paths.TEMPLATES, paths.PACKAGED]
+    assert paths.template(paths.TEMPLATES, "watch.js").is_file()
+    bibliography(text, paths.TEMPLATES, Citations).number("lecun1998")
     write(project / "templates/references.bib", "@misc{mine, title = {Mine}}")
-    assert bibliography(text, paths.TEMPLATES).number("mine") == 1
+    assert bibliography(text, paths.TEMPLATES, Citations).number("mine") == 1
     with pytest.raises(UserError, match="no entry"):
-        bibliography(text, paths.TEMPLATES).number("lecun1998")
+        bibliography(text, paths.TEMPLATES, Citations).number("lecun1998")
     write(project / "templates/audit/index.html.jinja", "{{ rows }} in mine")
     assert render.page(paths.TEMPLATES, "audit", "index.html.jinja", rows=3) == "3 in mine"
 

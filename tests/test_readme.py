@@ -44,23 +44,3 @@ def test_its_excerpts_are_those_of_a_new_project(language: str, file: str) -> No
     whole = (SKELETON / file).read_text(encoding="utf-8")
     for part in block(STUDY, language).strip().split("\n\n\n"):
         assert part in whole
-
-
-def test_a_new_project_becomes_a_verified_paper(tmp_path: Path) -> None:
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-
-    def research(folder: Path, *words: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "research", *words],
-            cwd=folder, env=environment, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        assert "draft" not in done.stderr
-        return done.stdout
-
-    research(tmp_path, "new", "mine")
-    built = research(tmp_path / "mine", "report", "width", "--log", "folder:runs")
-    assert "width.pdf: 2 pages" in built
-    assert "paper/width.pdf: verified" in research(tmp_path / "mine", "verify", "paper/width.pdf")
-    shown = research(tmp_path / "mine/paper", "show", "width", "--log", "folder:../runs")
-    assert "studies/width.py:" in shown

@@ -60,11 +60,16 @@ def _watch(entry: studies.Entry, run: Summary, store: Store, wanted: Paper) -> N
         built = _made(record, given, False, out)
         return "\n".join([f"{built.pdf}: {built.pages} pages", *(f"  {gap}" for gap in built.gaps)])
 
-    page = preview.Page(read(paths.TEMPLATES / "watch.js"))
+    page = preview.Page(read(paths.template(paths.TEMPLATES, "watch.js")))
     with preview.serving(page, wanted.port) as address:
         print(f"{address} shows {entry.slug}.md whenever it is saved; Ctrl-C ends it", flush=True)
-        folders, written = [paths.PAPER, paths.TEMPLATES], [out, out.with_suffix(".html")]
+        folders, written = _watched(), [out, out.with_suffix(".html")]
         preview.follow(page, folders, written, show, build)
+
+
+def _watched() -> list[Path]:
+    """The folders of a paper's sources: a project need have no templates of its own."""
+    return [folder for folder in (paths.PAPER, paths.TEMPLATES, paths.PACKAGED) if folder.is_dir()]
 
 
 def _given(entry: studies.Entry, run: Summary, store: Store) -> dict[str, Any]:
@@ -78,7 +83,7 @@ def _given(entry: studies.Entry, run: Summary, store: Store) -> dict[str, Any]:
         "author": paths.PAPER / "author.toml",
         "templates": paths.TEMPLATES,
         "others": {slug: load(other.folder) for slug, other in beside.items()},
-        "history": _history(entry, record.run, store),
+        "history": history(entry, record.run, store),
         "stale": _stale(record.run),
     }
 
@@ -159,7 +164,7 @@ def _stale(run: "Run") -> list[str]:
     return staleness.told(staleness.stale(run))
 
 
-def _history(entry: studies.Entry, run: "Run", store: Store) -> "History":
+def history(entry: studies.Entry, run: "Run", store: Store) -> "History":
     """What the store knows of the study's runs, and of those whose models the run found."""
     from research.records import load
     from research.report import History, Past

@@ -2,6 +2,7 @@
 
 import html
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from research.errors import GapError, UserError
@@ -14,6 +15,7 @@ from research.report.tables import Column
 DEEPEST = 9
 """Lists and quotations within each other at most: a column has no room for more."""
 _PLAN = ("column", "heading", "format", "best", "interval")
+_TABLES = ("table", "wide", "means")
 
 
 class Blocks:
@@ -44,6 +46,8 @@ class Blocks:
             yield self._figure(content)
         elif kind == "Div":
             yield self._table(content)
+        elif kind == "Table" and content[1][1]:
+            yield self._captioned(content)
         elif kind in ("Para", "Plain"):
             yield from self._paragraph(content or [])
         else:
@@ -155,11 +159,13 @@ class Blocks:
         name, wide = given.get("name", ""), "wide" in classes
 
         def make() -> str:
-            _check_known("a table", given, ("name", "rows", "most"), classes, ("table", "wide"))
+            _check_known("a table", given, ("name", "rows", "most"), classes, _TABLES)
             if not name:
                 raise UserError("a table names one of the run: ::: {.table name=errors}")
             caption, plan = _table_parts(inner, name)
             columns = dict(self._column(name, one) for one in _plan(plan, name))
+            if "means" in classes:
+                columns = {key: replace(one, spread=False) for key, one in columns.items()}
             return self._words.table(
                 name, caption=self._written(_line(caption)), columns=columns,
                 rows=_rows(given.get("rows", ""), name), wide=wide,
@@ -188,7 +194,24 @@ class Blocks:
         for key in (table, f"{table}.{column}"):
             own = names.get(key)
             found |= {} if own is None or isinstance(own, str) else dict(own)
-        return {word: self._reader.label(name) for word, name in found.items()}
+        return {word: self._reader.braces.label(name) for word, name in found.items()}
+
+    def _captioned(self, content: Any) -> Block:
+        """A table that the author wrote, numbered by its caption: `: Caption. {#tab:name}`."""
+        identifier, classes, _ = content[0]
+        name, wide = identifier.removeprefix("tab:"), "wide" in classes
+        caption = self._written(_line(content[1][1]))
+
+        def make() -> str:
+            if identifier == name or not name:
+                raise UserError(
+                    "a table with a caption has an id, by which the text refers to it: "
+                    f"': Caption. {{#tab:name}}', got '{identifier}'"
+                )
+            return self._words.own_table(name, caption, self._words_table(content), wide)
+
+        first = _first_word(content[1][1])
+        return self._float(f"#{identifier}" if identifier else f": {first}", first, wide, make)
 
     # --- the rest --------------------------------------------------------------------------------
 
@@ -236,12 +259,17 @@ class Blocks:
     def _words_table(self, content: Any) -> str:
         """A table that the author wrote, of words."""
         head, bodies = content[3][1], [row for body in content[4] for row in body[3]]
-        top = "".join(self._row(row, "th") for row in head)
-        rows = "".join(self._row(row, "td") for row in bodies)
+        right = [spec[0]["t"] == "AlignRight" for spec in content[2]]
+        top = "".join(self._row(row, "th", right) for row in head)
+        rows = "".join(self._row(row, "td", right) for row in bodies)
         return f"<table><thead>{top}</thead><tbody>{rows}</tbody></table>"
 
-    def _row(self, row: Any, tag: str) -> str:
-        cells = (f"<{tag}>{self._all(cell[4], 0)}</{tag}>" for cell in row[1])
+    def _row(self, row: Any, tag: str, right: Sequence[bool]) -> str:
+        kinds = (' class="number"' if number else "" for number in right)
+        cells = (
+            f"<{tag}{kind}>{self._all(cell[4], 0)}</{tag}>"
+            for cell, kind in zip(row[1], kinds, strict=False)
+        )
         return f"<tr>{''.join(cells)}</tr>"
 
 

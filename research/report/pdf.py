@@ -117,6 +117,17 @@ def write(document: Any, attached: Sequence[Attached], ended: str) -> bytes:
         return attachment.plain(bytes(document.write_pdf(pdf_variant="pdf/a-3a")))
 
 
+def drawn(svg: bytes, width_mm: float, height_mm: float) -> bytes:
+    """A drawing as a PDF of its own size."""
+    picture = f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
+    size = f"width: {width_mm}mm; height: {height_mm}mm"
+    sheet = f"@page {{ size: {width_mm}mm {height_mm}mm; margin: 0 }} body {{ margin: 0 }}"
+    image = f'<img alt="" style="display: block; {size}" src="{picture}">'
+    page = f"<style>{sheet}</style>{image}"
+    with _strict(page):
+        return bytes(engine().HTML(string=page).write_pdf())
+
+
 @contextmanager
 def _dated(date: datetime) -> Iterator[None]:
     """Fonts that fontTools cuts carry the time at which it did so, unless it is told one."""

@@ -208,6 +208,10 @@ class Rehearsed(Words):
             return ""
         return self._block(f"fig-{name}", self._labelled("fig", name, "Figure"), caption, wide=wide)
 
+    def own_table(self, name: str, caption: str, content: str, wide: bool) -> str:
+        label = self._labelled("tab", name, "Table")
+        return self._block(f"tab-{name}", label, caption, content, wide=wide)
+
     def asserted(self, name: str, expected: Outcome, text: str) -> str:
         self.of(name)
         return text

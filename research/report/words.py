@@ -46,7 +46,7 @@ class Words(Values):
         cls, ledger: Ledger, source: Source, templates: Path, sheet: Sheet, *, draft: bool = False
     ) -> "Words":
         """The words of one write-up. Raises UserError where its bibliography cannot be read."""
-        works, folder = bibliography(source, templates), source.path.parent
+        works, folder = bibliography(source, templates, Citations), source.path.parent
         inline = str if source.braces else None
         return cls(ledger, works, sheet, draft=draft, folder=folder, inline=inline)
 
@@ -169,6 +169,18 @@ class Words(Values):
                 f"<figcaption>{label}. {self._inline(caption)}{seeds}</figcaption>"
                 f'<table id="t-{name}"><thead>{tables.heading(part, self._inline)}</thead>'
                 f"<tbody>{tables.body(part, self._cell_of(name, part))}</tbody></table></figure>"
+            )
+
+        return self.slots.put_block(render, "wide" if wide else "float")
+
+    def own_table(self, name: str, caption: str, content: str, wide: bool) -> str:
+        """A table that the author wrote, numbered with those of the run."""
+        label = self._label("tab", name, "Table")
+
+        def render() -> str:
+            return (
+                f'<figure class="table {"wide" if wide else "float"}" id="tab-{name}">'
+                f"<figcaption>{label}. {self._inline(caption)}</figcaption>{content}</figure>"
             )
 
         return self.slots.put_block(render, "wide" if wide else "float")

@@ -42,6 +42,10 @@ LONGEST_TAG = 8000
 LONGEST_DIGEST = 36
 
 
+class RefusedError(UserError):
+    """A server lets this user not write to an experiment."""
+
+
 class MlflowRun:
     """The mirror of a record whose files lie where MLflow looks for the run's artifacts."""
 
@@ -163,7 +167,7 @@ def experiment(client: "MlflowClient", name: str, location: str | None) -> str:
     """
     from mlflow.exceptions import MlflowException
 
-    with _allowed(name):
+    with allowed(name):
         found = client.get_experiment_by_name(name)
     if found is None:
         try:
@@ -187,8 +191,8 @@ def experiment(client: "MlflowClient", name: str, location: str | None) -> str:
 
 
 @contextmanager
-def _allowed(name: str) -> Iterator[None]:
-    """Raises UserError where a server lets this user not do it, as in another's experiment."""
+def allowed(name: str) -> Iterator[None]:
+    """Raises RefusedError where a server lets this user not do it, as in another's experiment."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -196,7 +200,7 @@ def _allowed(name: str) -> Iterator[None]:
     except MlflowException as error:
         if error.error_code != "PERMISSION_DENIED" and "403" not in str(error):
             raise
-        raise UserError(
+        raise RefusedError(
             f"runs are written to an experiment of your own or one that you may edit, but the "
             f"server refuses {name!r}: give another with --experiment NAME, or ask its owner"
         ) from None
@@ -251,8 +255,7 @@ def create_run(
         tags[PARENT] = lineage.parent
     if record:
         tags[RECORD] = record
-    with _allowed(experiment_id):
-        run = client.create_run(experiment_id, lineage.started, tags, opening.name)
+    run = client.create_run(experiment_id, lineage.started, tags, opening.name)
     return str(run.info.run_id)
 
 

@@ -34,7 +34,8 @@ PANELS = (
 def draw_digits(results: Results) -> Figure:
     """The four images whose distances are compared, named by their places in the test set."""
     shown = results.arrays("digits")
-    figure = figures.canvas(figures.COLUMN_MM, 24)
+    figure = figures.canvas(figures.COLUMN_MM, 26)
+    figure.get_layout_engine().set(rect=(0, 0, 1, 0.94))  # type: ignore[union-attr, call-arg]
     grid = figure.subplots(1, len(shown["images"]))
     for axes, image, place, name in zip(
         grid, shown["images"], shown["places"], shown["classes"], strict=True
@@ -120,7 +121,7 @@ def draw_distances(results: Results) -> Figure:
         draw_histogram(axes, data, ticks, pairs["same"])
         ratio, auc = (numbers[f"{name}_{space}_{metric}"].value for name in ("ratio", "auroc"))
         axes.set_title(f"{SPACES[space]}: ratio {ratio:.2f}, AUROC {auc:.3f}")
-        axes.set(xlabel=AXES[metric], yticks=[])
+        axes.set(xlabel=AXES[metric], ylabel="density", yticks=[])
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4)
     return figure
