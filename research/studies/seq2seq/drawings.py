@@ -19,7 +19,7 @@ def draw_perplexity(results: Results) -> Figure | None:
     if "perplexity" not in results.names("arrays"):
         return None
     curves = results.arrays("perplexity")
-    figure = figures.canvas(figures.COLUMN_MM, 46)
+    figure = figures.canvas(figures.COLUMN_MM, 40)
     left, right = figure.subplots(1, 2)
     _draw_curves(left, curves["copy"], COPY_PERPLEXITY, "copy task")
     _draw_curves(right, curves["translation"], IWSLT_PERPLEXITY, "translation")
