@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import TextIO
 
 from research import studies
-from research.cli import archives, checks, needs, papers, projects, runs
+from research.cli import adoption, archives, checks, exports, needs, papers, projects, runs
 from research.errors import UserError, in_a_line
 from research.passwords import hidden
 from research.paths import PACKAGE
@@ -24,6 +24,7 @@ Verb = Callable[[list[str]], int | None]
 VERBS: dict[str, Verb] = {
     "new": projects.new,
     "run": runs.run,
+    "adopt": adoption.adopt,
     "report": papers.report,
     "verify": checks.verify,
     "sign": checks.sign,
@@ -35,10 +36,22 @@ VERBS: dict[str, Verb] = {
     "ui": runs.ui,
     "reproduce": checks.reproduce,
     "diff": checks.diff,
+    "export": exports.export,
     "crate": archives.crate,
     "bundle": archives.bundle,
 }
-PAPERS = ("report", "verify", "sign", "audit", "studies", "reproduce", "diff", "crate", "bundle")
+PAPERS = (
+    "report",
+    "export",
+    "verify",
+    "sign",
+    "audit",
+    "studies",
+    "reproduce",
+    "diff",
+    "crate",
+    "bundle",
+)
 """the verbs that read or write papers"""
 ANYWHERE = ("new", "verify", "sign", "audit", "diff", "crate", "bundle")
 """the verbs that need no project"""

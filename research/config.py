@@ -20,6 +20,28 @@ DatasetName = Literal[
 Jobs = int | Literal["auto"]
 """How many train at once, and what takes as many as the machine has room for."""
 
+
+@dataclass(frozen=True)
+class Slurm:
+    """What a job of SLURM asks for; what is left out, the cluster decides."""
+
+    partition: str | None = None
+    """Partition of the jobs."""
+    time: str = "4:00:00"
+    """Time limit of a job as sbatch takes it: minutes, H:M:S or D-H:M:S. A training that needs
+    longer is put into the queue again and goes on from its last epoch."""
+    gpus: int | None = None
+    """GPUs of a job."""
+    cpus: int | None = None
+    """Cores of a job; without it as many as its network computes on."""
+    memory: str | None = None
+    """Main memory of a job, as 8G."""
+    account: str | None = None
+    """Account that is charged."""
+    at_once: int = 256
+    """The most jobs that run at once."""
+
+
 Tokeniser = Literal["words", "13a", "intl", "zh", "ja-mecab", "char"]
 
 

@@ -4,16 +4,15 @@ import dataclasses
 import math
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Literal, Protocol, cast
 
 import torch
 from matplotlib.figure import Figure
 
 from research import figures, models, records
-from research.config import GIVEN, Jobs, changes, digest, flatten, places
+from research.config import GIVEN, Jobs, Slurm, changes, digest, flatten, places
 from research.data import origins, remembered
 from research.errors import UserError
 from research.machine import threads
@@ -21,8 +20,10 @@ from research.records import sha256, sources
 from research.studies import Entry, module_of
 from research.tracking import Log, Opening, OpenRun, Store, Summary, staleness
 from research.tracking.ending import Terminated
-from research.training import loop, workers
+from research.training import cluster, gpus, loop, ranks, slurm, together, workers
+from research.training.cache import Recipe
 from research.training.ensemble import train_beforehand
+from research.training.plan import planned
 
 SEEDS = 2**31
 """Seeds are below it: scikit-learn takes none of 2**32, and studies add small numbers to theirs."""
@@ -49,13 +50,22 @@ class Options:
     log: str | None = None
     """Where to keep the run: folder:DIR, sqlite:///FILE or http://HOST:PORT; without it
     MLFLOW_TRACKING_URI, else runs/mlflow.db."""
+    experiment: str | None = None
+    """Experiment of an MLflow server in which the run is kept; without it the study's name, with
+    the user's where the server asks for a password."""
     weights: tuple[str, ...] = ()
     """Weights to use instead of training: safetensors files, or ids of runs that wrote some."""
     resume: bool = False
     """Continue the newest interrupted run that has the same settings."""
     jobs: Jobs = "auto"
     """How many small networks train at once on a CPU, each on one core: auto is one per core. The
-    results are the same. A GPU trains them side by side anyway."""
+    results are the same. Of several GPUs each trains one; one GPU trains them side by side."""
+    cluster: Literal["slurm"] | None = None
+    """Train each model in a job of a cluster, with the same results."""
+    slurm: Slurm = field(default_factory=Slurm)
+    """With --cluster slurm: what a job asks for."""
+    detach: bool = False
+    """With --cluster: put the analysis into the queue too, and come back at once."""
 
 
 def study_of(entry: Entry) -> Study:
@@ -66,8 +76,24 @@ def default_preset() -> str:
     return "full" if torch.cuda.is_available() else "sample"
 
 
-def launch(entry: Entry, config: Any, options: Options, store: Store) -> str:
+class Trained(Protocol):
+    """Models that were trained for a run before it was opened."""
+
+    @property
+    def id(self) -> str:
+        """Under which they are kept until the run takes them over."""
+
+    def take_over(self, recipes: Sequence[Recipe[Any]], log: OpenRun) -> None:
+        """Makes them those of the run."""
+
+
+def launch(
+    entry: Entry, config: Any, options: Options, store: Store, before: Trained | None = None
+) -> str:
     """Runs a study to the end and draws its figures; the id of the run.
+
+    Arguments:
+        before: what was trained for it already.
 
     Raises:
         UserError: a mistake in the settings, found before anything is trained where possible.
@@ -76,6 +102,7 @@ def launch(entry: Entry, config: Any, options: Options, store: Store) -> str:
     config, options = named(config, options)
     check(config)
     workers.check(options.jobs)
+    check_cluster(config, options)
     changed = changes(study.PRESETS[options.preset], config)
     config = dataclasses.replace(config, train=loop.resolve(config.train))
     pretrained = find_weights(options.weights, study.children(config), store)
@@ -94,11 +121,12 @@ def launch(entry: Entry, config: Any, options: Options, store: Store) -> str:
         code=staleness.code(entry.slug, options.preset),
         local=places(config),
     )
-    former = interrupted(opening, store.runs(entry.slug)).id if options.resume else None
+    resumed = options.resume and before is None
+    former = interrupted(opening, store.runs(entry.slug)).id if resumed else None
     # measured in float32 proper: PyTorch lets cuDNN's convolutions round to TF32 unless told not to
     starting = store.start(opening, resume=former, pretrained=pretrained)
-    with sparing(config.train.device), starting as log, loop.tf32(False):
-        measured(study, config, pretrained, log, options.jobs)
+    with threads.sparing(config.train.device), starting as log, loop.tf32(False):
+        measured(study, config, pretrained, log, options, before)
         with log.part("figures"):
             draw(study, log)
         sources.write(log.folder, origins.sources(config))
@@ -107,8 +135,28 @@ def launch(entry: Entry, config: Any, options: Options, store: Store) -> str:
         return log.id
 
 
+def assist(entry: Entry, config: Any, options: Options, store: Store) -> None:
+    """What a rank of torchrun does that is not the first: it trains with it, and writes nothing.
+
+    Raises:
+        UserError: a mistake in the settings, of which the first rank tells.
+    """
+    study = study_of(entry)
+    config, options = named(config, options)
+    config = dataclasses.replace(config, train=loop.resolve(config.train))
+    given = find_weights(options.weights, study.children(config), store)
+    own = [name for name in study.children(config) if name not in given]
+    with remembered(), threads.sparing(config.train.device), loop.tf32(False):
+        together.train_beforehand(study.study, config, own, None, given)
+
+
 def measured(
-    study: Study, config: Any, pretrained: Mapping[str, Path], log: OpenRun, jobs: Jobs
+    study: Study,
+    config: Any,
+    pretrained: Mapping[str, Path],
+    log: OpenRun,
+    options: Options,
+    before: Trained | None = None,
 ) -> None:
     """Trains what the study needs and runs it.
 
@@ -118,8 +166,17 @@ def measured(
     try:
         with remembered():
             own = [name for name in study.children(config) if name not in pretrained]
-            train_beforehand(study.study, config, own, log)
-            workers.train_beforehand(study.study, config, own, log, jobs)
+            if before:
+                before.take_over(planned(study.study, config, before.id, own, pretrained), log)
+            if ranks.COUNT > 1:
+                together.train_beforehand(study.study, config, own, log, pretrained)
+            elif options.cluster:
+                given = (options.slurm, pretrained)
+                cluster.train_beforehand(study.study, config, own, log, *given)
+            else:
+                gpus.train_beforehand(study.study, config, own, log, options.jobs, pretrained)
+                train_beforehand(study.study, config, own, log)
+                workers.train_beforehand(study.study, config, own, log, options.jobs)
             study.study(config, log)
     except Terminated:
         raise
@@ -128,11 +185,6 @@ def measured(
             f"a study must come to its end, something in it ended the process with exit code "
             f"{error.code!r}; take sys.exit() out of it"
         ) from None
-
-
-def sparing(device: str) -> AbstractContextManager[None]:
-    """One thread on a CPU until a large network is met; with an accelerator the host keeps its."""
-    return threads.limited(1) if device.startswith("cpu") else nullcontext()
 
 
 def check(config: Any) -> None:
@@ -153,6 +205,27 @@ def check(config: Any) -> None:
         raise UserError(f"--seeds must be at least 0 and less than {SEEDS:,}, got {beyond[0]}")
     for name, value in flatten(config).items():
         check_numbers(name, value)
+
+
+def check_cluster(config: Any, options: Options) -> None:
+    """Raises UserError for flags of a cluster that do not go together, or without one."""
+    if options.cluster and ranks.COUNT > 1:
+        raise UserError(
+            "--cluster trains each model in a job of its own: start it without torchrun"
+        )
+    if not options.cluster:
+        if options.detach or options.slurm != Slurm():
+            flag = "--detach" if options.detach else "--slurm.…"
+            raise UserError(f"{flag} is for a run on a cluster: add --cluster slurm")
+        return
+    slurm.check(options.slurm)
+    here = loop.resolve(config.train).device.startswith("cuda")
+    if not options.detach and here != bool(options.slurm.gpus):
+        raise UserError(
+            "models are analysed on the kind of device that they were trained on, "
+            + ("this machine computes on a GPU: add --slurm.gpus 1" if here else
+               "this machine has no GPU: add --detach, which runs the analysis in a job too")
+        )  # fmt: skip
 
 
 def check_numbers(name: str, value: Any) -> None:

@@ -4,7 +4,11 @@ const told = document.createElement("p");
 told.className = "note";
 told.setAttribute("role", "status");
 told.style.cssText = "position:fixed;left:0;right:0;bottom:0;margin:0;background:#fee;white-space:pre-wrap;z-index:9;text-align:left";
-addEventListener("load", () => scrollTo(0, Number(sessionStorage.getItem(place) ?? 0)));
+addEventListener("load", () => {
+  const kept = sessionStorage.getItem(place);
+  sessionStorage.removeItem(place);
+  if (kept !== null) scrollTo(0, Number(kept));
+});
 new EventSource("/changes").onmessage = (event) => {
   const state = JSON.parse(event.data);
   told.textContent = state.mistake;

@@ -2,12 +2,13 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-from research.paths import ROOT
+import pytest
+
+from research.paths import ROOT, SKELETON
 
 STUDY = "## A new study"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -36,19 +37,10 @@ def test_the_script_of_a_user_runs_anywhere(tmp_path: Path) -> None:
     assert done.stdout == "(20, 1, 28, 28) (2, 9, 1, 5, 5)\n"
 
 
-def test_its_study_becomes_a_paper(tmp_path: Path) -> None:
-    for folder in ("research", "templates"):
-        shutil.copytree(ROOT / folder, tmp_path / folder)
-    (tmp_path / "research/studies/width.py").write_text(block(STUDY, "python"), encoding="utf-8")
-    paper = tmp_path / "paper"
-    paper.mkdir()
-    (paper / "width.md").write_text(block(STUDY, "markdown"), encoding="utf-8")
-    shutil.copy(ROOT / "paper/author.toml", paper)
-    words = ["report", "width", "--log", "folder:runs"]
-    done = subprocess.run(
-        [sys.executable, "-m", "research", *words],
-        cwd=tmp_path, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert (paper / "width.pdf").read_bytes().startswith(b"%PDF")
-    assert "the paper fills 1 page" in done.stderr  # so short a text is a draft
+@pytest.mark.parametrize(
+    ("language", "file"), [("python", "studies/width.py"), ("markdown", "paper/width.md")]
+)
+def test_its_excerpts_are_those_of_a_new_project(language: str, file: str) -> None:
+    whole = (SKELETON / file).read_text(encoding="utf-8")
+    for part in block(STUDY, language).strip().split("\n\n\n"):
+        assert part in whole

@@ -26,7 +26,7 @@ HIDDEN = "-anonymous"
 class Handing:
     """Where what is handed on goes, and where the paper's run is."""
 
-    out: Annotated[Path | None, tyro.conf.arg(aliases=("-o",))] = None
+    out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
     """Where to write it; without it beside the paper."""
     log: str | None = None
     """Where the runs are kept, as for `research run`."""

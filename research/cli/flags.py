@@ -13,8 +13,10 @@ import tyro
 from research import studies
 from research.config import Jobs
 from research.errors import UserError
+from research.records import load
 from research.tracking import Store, Summary, open_store
 from research.tracking.finding import newest
+from research.tracking.log import ADOPTED
 
 if TYPE_CHECKING:
     from research.launch import Options
@@ -28,6 +30,8 @@ class Stored:
     """Id of the run, or its beginning; without it the newest full run, else the newest other."""
     log: str | None = None
     """Where the runs are kept, as for `research run`."""
+    experiment: str | None = None
+    """In which experiment of a server, as for `research run`."""
 
 
 @dataclass(frozen=True)
@@ -67,13 +71,40 @@ H = TypeVar("H", bound=HandedIn)
 def stored(
     args: list[str], verb: str, kind: type[S]
 ) -> tuple[studies.Entry, S, Store, Summary | None]:
-    entry = studies.entry(positional(args, f"research {verb} STUDY"))
-    chosen: S = parse(kind, args[1:], f"research {verb} {entry.slug}")
-    store = open_store(chosen.log)
+    slug = positional(args, f"research {verb} STUDY")
+    chosen: S = parse(kind, args[1:], f"research {verb} {slug}")
+    store = open_store(chosen.log, chosen.experiment)
+    entry = known(slug, store)
     found = store.find(chosen.run) if chosen.run else newest(store.runs(entry.slug))
     if found and found.study != entry.slug:
         raise UserError(f"run {found.id} is of the study '{found.study}', not of '{entry.slug}'")
     return entry, chosen, store, found
+
+
+def known(slug: str, store: Store) -> studies.Entry:
+    """A study, or runs that were adopted under that name.
+
+    Raises:
+        UserError: there is neither.
+    """
+    own = [entry.slug for entry in studies.entries()]
+    if slug in own:
+        return studies.entry(slug)
+    adopted = adopted_entries(store)
+    if slug in adopted:
+        return adopted[slug]
+    nearest = studies.nearest(slug, [*own, *adopted])
+    raise UserError(f"there is no study '{slug}': {nearest}")
+
+
+def adopted_entries(store: Store) -> dict[str, studies.Entry]:
+    """What was adopted of runs that another program logged, by its name."""
+    found = {run.study: run for run in reversed(store.runs()) if run.preset == ADOPTED}
+    facts = {slug: load(found[slug].folder).run for slug in sorted(found)}
+    return {
+        slug: studies.Entry(slug, run.question, f"experiment '{run.adopted.get('experiment')}'")
+        for slug, run in facts.items()
+    }
 
 
 def handed_in(args: list[str], verb: str, kind: type[H]) -> tuple[H, Store | None]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from research import paths, studies
 from research.cli import needs
-from research.cli.flags import Paper, Stored, parse, stored
+from research.cli.flags import Paper, Stored, adopted_entries, known, parse, stored
 from research.cli.runs import run_study
 from research.errors import UserError, in_a_line
 from research.tracking import Store, Summary, open_store
@@ -26,6 +26,7 @@ def report(args: list[str]) -> None:
     entry, chosen, store, found = stored(args, "report", Paper)
     needs.pdf(paths.PAPER)
     how = ["--jobs", str(chosen.jobs), *(["--log", chosen.log] if chosen.log else [])]
+    how += ["--experiment", chosen.experiment] if chosen.experiment else []
     if found is None:
         _check_before_training(entry, store, chosen)
         found = run_study(entry, how)
@@ -59,11 +60,16 @@ def _watch(entry: studies.Entry, run: Summary, store: Store, wanted: Paper) -> N
         built = _made(record, given, False, out)
         return "\n".join([f"{built.pdf}: {built.pages} pages", *(f"  {gap}" for gap in built.gaps)])
 
-    page = preview.Page(read(paths.TEMPLATES / "watch.js"))
+    page = preview.Page(read(paths.template(paths.TEMPLATES, "watch.js")))
     with preview.serving(page, wanted.port) as address:
         print(f"{address} shows {entry.slug}.md whenever it is saved; Ctrl-C ends it", flush=True)
-        folders, written = [paths.PAPER, paths.TEMPLATES], [out, out.with_suffix(".html")]
+        folders, written = _watched(), [out, out.with_suffix(".html")]
         preview.follow(page, folders, written, show, build)
+
+
+def _watched() -> list[Path]:
+    """The folders of a paper's sources: a project need have no templates of its own."""
+    return [folder for folder in (paths.PAPER, paths.TEMPLATES, paths.PACKAGED) if folder.is_dir()]
 
 
 def _given(entry: studies.Entry, run: Summary, store: Store) -> dict[str, Any]:
@@ -77,7 +83,7 @@ def _given(entry: studies.Entry, run: Summary, store: Store) -> dict[str, Any]:
         "author": paths.PAPER / "author.toml",
         "templates": paths.TEMPLATES,
         "others": {slug: load(other.folder) for slug, other in beside.items()},
-        "history": _history(entry, record.run, store),
+        "history": history(entry, record.run, store),
         "stale": _stale(record.run),
     }
 
@@ -87,9 +93,9 @@ def _check_before_training(entry: studies.Entry, store: Store, wanted: "Paper") 
     from research.report import rehearsal
 
     needs.tracking(store)
-    known = [one.slug for one in studies.entries()]
+    slugs = [*(one.slug for one in studies.entries()), *adopted_entries(store)]
     source, author = paths.PAPER / f"{entry.slug}.md", paths.PAPER / "author.toml"
-    found = rehearsal.mistakes(source, author=author, templates=paths.TEMPLATES, studies=known)
+    found = rehearsal.mistakes(source, author=author, templates=paths.TEMPLATES, studies=slugs)
     if wanted.final:
         from research.launch import default_preset
         from research.verification import readiness
@@ -158,7 +164,7 @@ def _stale(run: "Run") -> list[str]:
     return staleness.told(staleness.stale(run))
 
 
-def _history(entry: studies.Entry, run: "Run", store: Store) -> "History":
+def history(entry: studies.Entry, run: "Run", store: Store) -> "History":
     """What the store knows of the study's runs, and of those whose models the run found."""
     from research.records import load
     from research.report import History, Past
@@ -183,7 +189,7 @@ def runs_beside(entry: studies.Entry, run: Summary, store: Store) -> dict[str, S
     from research.report import reads
 
     def best(slug: str) -> Summary | None:
-        runs = store.runs(studies.entry(slug).slug)
+        runs = store.runs(known(slug, store).slug)
         return newest([one for one in runs if one.preset == run.preset]) or newest(runs)
 
     return {slug: best(slug) for slug in reads(paths.PAPER / f"{entry.slug}.md")}
@@ -223,7 +229,7 @@ def list_studies(args: list[str]) -> None:
     store = open_store(parse(Studies, args, "research studies").log)
     heads = ("study", "question", "source", "newest run", "PDF")
     table = Table(*(Column(head, overflow="fold") for head in heads))
-    for entry in studies.own():
+    for entry in [*studies.own(), *adopted_entries(store).values()]:
         run = newest(store.runs(entry.slug))
         last = f"{run.id[:8]} {run.preset}, {run.ended[:16]} UTC" if run else "none"
         try:

@@ -135,12 +135,14 @@ def follow(
         name = Path(path).name
         return not name.startswith(".") and not name.endswith("~") and Path(path) not in written
 
-    _again(page, show, build)
-    for _ in watch(
+    begun = False  # watched from the start, so that nothing is missed while the first one is made
+    for changes in watch(
         *folders, watch_filter=counts, debounce=200, step=50, stop_event=stop,
-        raise_interrupt=False, rust_timeout=500,
+        raise_interrupt=False, rust_timeout=200, yield_on_timeout=True,
     ):  # fmt: skip
-        _again(page, show, build)
+        if changes or not begun:
+            begun = True
+            _again(page, show, build)
 
 
 def _again(page: Page, show: Callable[[], str], build: Callable[[], str]) -> None:

@@ -67,6 +67,13 @@ def checkout(root: Path = ROOT) -> Checkout:
     )
 
 
+def below(root: Path) -> str:
+    """The folder of a project within its checkout; empty where it is all of it."""
+    with suppress(_SilentError):
+        return _git(root, "rev-parse", "--show-prefix").strip()
+    return ""
+
+
 def versions() -> dict[str, str]:
     """Version of Python and of the installed packages that can change a result."""
     installed = packages()

@@ -8,8 +8,9 @@ from research.paths import SOURCE
 
 REPORT = ("jinja2", "markdown_it", "pikepdf", "pypandoc", "pypdfium2", "weasyprint", "ziamath")
 TRACK = ("mlflow",)
+CLUSTER = ("submitit",)
 ARCHIVE = ("mlcroissant", "rocrate")
-PARTS = {"report": REPORT, "track": TRACK, "archive": ARCHIVE}
+PARTS = {"archive": ARCHIVE, "cluster": CLUSTER, "report": REPORT, "track": TRACK}
 """optional part of the project -> the modules that it brings"""
 
 

@@ -11,7 +11,7 @@ the same everywhere.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
@@ -48,6 +48,11 @@ def limited(count: int) -> Iterator[None]:
             yield
         finally:
             torch.set_num_threads(former)
+
+
+def sparing(device: str) -> AbstractContextManager[None]:
+    """One thread on a CPU until a large network is met; with an accelerator the host keeps its."""
+    return limited(1) if device.startswith("cpu") else nullcontext()
 
 
 def widen(count: int) -> None:

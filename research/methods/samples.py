@@ -130,3 +130,17 @@ def check(crafted: int, judged: int, cells: int, deepfool: int, classes: int) ->
         )
     if not 1 <= deepfool <= crafted:
         raise ArgumentError(f"deepfool must be 1 to {crafted}, at most crafted, got {deepfool}")
+
+
+def of_different_classes(labels: Tensor, first: Tensor, count: int) -> list[int]:
+    """Places of up to `count` samples of different classes; those marked `first` come first.
+
+    Example:
+        >>> labels, first = torch.tensor([0, 0, 1]), torch.tensor([False, True, False])
+        >>> of_different_classes(labels, first, 2)
+        [1, 2]
+    """
+    chosen: dict[int, int] = {}
+    for place in torch.argsort((~first).int(), stable=True).tolist():
+        chosen.setdefault(int(labels[place]), place)
+    return list(chosen.values())[:count]

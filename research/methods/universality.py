@@ -66,6 +66,15 @@ class Battery:
     deltas: dict[str, Tensor]
     verdict: Verdict
 
+    @property
+    def best(self) -> str:
+        """The candidate that fools most of the crafted samples, of several the first."""
+        names, rates = (self.candidates.column(name) for name in ("candidate", "crafted"))
+        known = {
+            str(n): r.value for n, r in zip(names, rates, strict=True) if isinstance(r, Number)
+        }
+        return max(known, key=lambda name: known[name])
+
 
 def battery(
     model: nn.Module,

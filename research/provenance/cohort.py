@@ -66,7 +66,10 @@ def selection(run: Run, history: History) -> str:
     """How many runs of the study exist, which are used, and why the others are not.
 
     'Of 4 runs of this study 1 is printed and 1 lent models; left out: 1 failed, 1 older.'
+    Of adopted runs it was counted when they were frozen.
     """
+    if run.adopted:
+        return str(run.adopted.get("selection", ""))
     others = [one for one in history.runs if one.id != run.id]
     if not others:
         return "It is the study's only run." if history.runs else ""

@@ -122,6 +122,9 @@ class Run:
     `hardware.compute`"""
     local: tuple[str, ...] = ()
     """the settings that name a place on the machine, see `research.config.LOCAL`"""
+    adopted: dict[str, Any] = field(default_factory=dict)
+    """of runs that another program logged: source, experiment, filter, rules, runs, selection, see
+    `research.adoption`; empty for a study's own"""
     intervals: dict[str, str] = field(default_factory=dict)
     """means, shares, correlations, claims -> how their intervals are computed, see
     `research.records.measured.INTERVALS`; empty in older records"""

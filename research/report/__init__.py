@@ -27,7 +27,7 @@ from research.report import anonymous as hidden
 from research.report import authors, limits, pdf, pictures, render
 from research.report import source as texts
 from research.report.citations import style_beside
-from research.report.layout import Plan, Sheet
+from research.report.layout import LOOKS, Plan
 from research.report.words import Words
 
 __all__ = ["Built", "History", "Past", "build", "differences", "moved", "reads", "shown"]
@@ -128,7 +128,7 @@ def _build(
     *,
     draft: bool,
 ) -> Built:
-    clock, sheet, results = _Clock(), Sheet(), ledger.results
+    clock, sheet, results = _Clock(), LOOKS[text.look], ledger.results
     ended = results.run.ended
     with clock.part("text"):
         env = render.environment(templates)
@@ -179,7 +179,8 @@ def shown(
     Args and Raises as of `build`.
     """
     with limits.within():
-        text, signed, sheet = texts.read(source), authors.read(author), Sheet()
+        text, signed = texts.read(source), authors.read(author)
+        sheet = LOOKS[text.look]
         beside = _beside(text, others)
         ledger = provenance.Ledger(results, beside, history, stale=tuple(stale))
         env = render.environment(templates)

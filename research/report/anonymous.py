@@ -75,7 +75,10 @@ def cleaned_run(run: Run) -> Run:
         for key, value in run.config.items()
         if key not in run.local and portable(value) == value
     }
-    return dataclasses.replace(run, commit="", config=config, data=data)
+    if run.adopted:  # an address names its owner, commits and ids lead to him
+        data = data | {"source": "", "inputs": []}
+    adopted = run.adopted and run.adopted | {"source": "", "commits": []}
+    return dataclasses.replace(run, commit="", config=config, data=data, adopted=adopted)
 
 
 def secrets(author: Mapping[str, str], root: Path = ROOT) -> dict[str, str]:

@@ -8,6 +8,14 @@ from typing import Any
 from research.provenance.facts import claim_facts, facts
 from research.records import Claim, Number, Results
 
+BARE = ("models", "selection", "stale", "findings", "seconds")
+"""facts that write-ups call without `run.` before them"""
+
+
+def spelt_fact(key: str) -> str:
+    """A fact as write-ups call it: `run.seeds`, `data.train`, `models`."""
+    return key if "." in key or key in BARE else f"run.{key}"
+
 
 @dataclass(frozen=True)
 class Answers:
@@ -24,6 +32,11 @@ class Answers:
         run = results.run
         told = {**facts(run), **claim_facts(results.claims), **more}
         return cls(run.id, results.printable, told, run.config, results.claims)
+
+    def spelt(self) -> list[str]:
+        """All names that the run answers to, as write-ups call them."""
+        own = [spelt_fact(key) for key in self.facts if not key.startswith("config.")]
+        return [*self.numbers, *own, *(f"config.{key}" for key in self.config)]
 
 
 def certainty(number: Number) -> dict[str, Any]:

@@ -107,10 +107,7 @@ class Authors:
     def marked(self) -> tuple[str, str]:
         """Names and affiliations as HTML."""
         safe = Authors(
-            tuple(
-                Person(_closed(html.escape(p.name)), tuple(map(html.escape, p.affiliations)))
-                for p in self.people
-            )
+            tuple(Person(_linked(p), tuple(map(html.escape, p.affiliations))) for p in self.people)
         )
         return safe.byline('<sup class="auto">{}</sup>')
 
@@ -136,6 +133,12 @@ def _marks() -> Iterator[str]:
     """a to z, then aa, ab, …"""
     for length in count(1):
         yield from map("".join, product(ascii_lowercase, repeat=length))
+
+
+def _linked(person: Person) -> str:
+    """A name as HTML, which leads to the author's page at ORCID where there is one."""
+    name = _closed(html.escape(person.name))
+    return f'<a href="https://orcid.org/{person.orcid}">{name}</a>' if person.orcid else name
 
 
 def _closed(name: str) -> str:

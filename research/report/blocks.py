@@ -46,6 +46,8 @@ class Blocks:
             yield self._figure(content)
         elif kind == "Div":
             yield self._table(content)
+        elif kind == "Table" and content[1][1]:
+            yield self._captioned(content)
         elif kind in ("Para", "Plain"):
             yield from self._paragraph(content or [])
         else:
@@ -192,7 +194,24 @@ class Blocks:
         for key in (table, f"{table}.{column}"):
             own = names.get(key)
             found |= {} if own is None or isinstance(own, str) else dict(own)
-        return {word: self._reader.label(name) for word, name in found.items()}
+        return {word: self._reader.braces.label(name) for word, name in found.items()}
+
+    def _captioned(self, content: Any) -> Block:
+        """A table that the author wrote, numbered by its caption: `: Caption. {#tab:name}`."""
+        identifier, classes, _ = content[0]
+        name, wide = identifier.removeprefix("tab:"), "wide" in classes
+        caption = self._written(_line(content[1][1]))
+
+        def make() -> str:
+            if identifier == name or not name:
+                raise UserError(
+                    "a table with a caption has an id, by which the text refers to it: "
+                    f"': Caption. {{#tab:name}}', got '{identifier}'"
+                )
+            return self._words.own_table(name, caption, self._words_table(content), wide)
+
+        first = _first_word(content[1][1])
+        return self._float(f"#{identifier}" if identifier else f": {first}", first, wide, make)
 
     # --- the rest --------------------------------------------------------------------------------
 
@@ -240,12 +259,17 @@ class Blocks:
     def _words_table(self, content: Any) -> str:
         """A table that the author wrote, of words."""
         head, bodies = content[3][1], [row for body in content[4] for row in body[3]]
-        top = "".join(self._row(row, "th") for row in head)
-        rows = "".join(self._row(row, "td") for row in bodies)
+        right = [spec[0]["t"] == "AlignRight" for spec in content[2]]
+        top = "".join(self._row(row, "th", right) for row in head)
+        rows = "".join(self._row(row, "td", right) for row in bodies)
         return f"<table><thead>{top}</thead><tbody>{rows}</tbody></table>"
 
-    def _row(self, row: Any, tag: str) -> str:
-        cells = (f"<{tag}>{self._all(cell[4], 0)}</{tag}>" for cell in row[1])
+    def _row(self, row: Any, tag: str, right: Sequence[bool]) -> str:
+        kinds = (' class="number"' if number else "" for number in right)
+        cells = (
+            f"<{tag}{kind}>{self._all(cell[4], 0)}</{tag}>"
+            for cell, kind in zip(row[1], kinds, strict=False)
+        )
         return f"<tr>{''.join(cells)}</tr>"
 
 

@@ -9,7 +9,7 @@ import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from research import text
 from research.errors import UserError
@@ -172,12 +172,15 @@ class Citations:
         return at(self._path, int(place[1]), message)
 
 
-def bibliography(source: Source, templates: Path) -> Citations:
+C = TypeVar("C", bound=Citations)
+
+
+def bibliography(source: Source, templates: Path, kind: type[C]) -> C:
     """The works that a write-up may cite. Raises UserError as `Citations`."""
     if source.bibliography:
-        return Citations(source.path.parent / source.bibliography, source.style)
+        return kind(source.path.parent / source.bibliography, source.style)
     works = template(templates, "references.bib")
-    return Citations(works, source.style if source.braces else "")
+    return kind(works, source.style if source.braces else "")
 
 
 def style_beside(bibliography: Path, style: str) -> list[Path]:

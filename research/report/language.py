@@ -4,21 +4,28 @@ source ─▶ marks ─▶ pandoc's tree ─▶ values, conditions, branches ─
 source    marks    pandoc           here, by `sayings`              citations   blocks, inlines
 """
 
-import html
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from research.errors import GapError, UserError
-from research.provenance.facts import portable
-from research.provenance.formats import plain
-from research.report import formulas, limits, pandoc, sayings
-from research.report.answers import Answers
+from research.report import limits, pandoc, sayings
+from research.report.braces import Braces
 from research.report.citations import Citations
 from research.report.inlines import BRACES, NESTED, RESTS, Inlines
 from research.report.marks import Mark, Marks
-from research.report.misses import Placed, at, miss, place_of
+from research.report.misses import Placed, at, place_of
+from research.report.nodes import (
+    BLOCKS,
+    INLINES,
+    citation,
+    nested,
+    node,
+    part_of,
+    parted,
+    spoken,
+)
 from research.report.pandoc import Node
 from research.report.source import Source
 from research.report.words import Words
@@ -26,7 +33,6 @@ from research.report.words import Words
 Place = tuple[int | None, int | None]
 
 REFERENCE = re.compile(r"(?:fig|tab|sec):.+")
-_FACTS = ("run.", "data.", "versions.", "seconds.", "models.", "compute.")
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,7 @@ class Reader:
         self._citations = citations
         self._collect = collect
         self._marks = Marks()
+        self.braces = Braces(source, words)
         self._rests: list[tuple[Mark, sayings.Claimed | sayings.Compared]] = []
         self.inlines = Inlines(words, self._resting, self._near)
         self._odd = False
@@ -68,7 +75,7 @@ class Reader:
             self.fault(self._warned(warning, heads.count("\n")))
         blocks = self._blocks(document["blocks"])
         cited = self._citations.cited(document, blocks)
-        parts = [one for one in cited if _part(one)]
+        parts = [one for one in cited if part_of(one)]
         self._read_heads(parts)
         return [one for one in cited if one not in parts]
 
@@ -131,11 +138,11 @@ class Reader:
             blocks: list[Node] = part["c"][1]
             line = blocks[0]["c"] if blocks and blocks[0]["t"] in ("Para", "Plain") else None
             if line is None or len(blocks) > 1:
-                message = f"its {_part(part)} must be one line of text: put it in quotes"
+                message = f"its {part_of(part)} must be one line of text: put it in quotes"
                 self.fault(at(self.source.path, 1, message))
                 continue
             written = self.said((1, None), lambda line=line: self.inlines.html(line))  # type: ignore[misc]
-            found[_part(part)] = Head(written, self.words.slots.plain(_spoken(line)))
+            found[part_of(part)] = Head(written, self.words.slots.plain(spoken(line)))
         self.title = found.pop("title", self.title)
         self.keywords = list(found.values())
 
@@ -153,12 +160,12 @@ class Reader:
             self._check_raw(content)
             return []
         if kind == "CodeBlock":
-            return [_node(kind, [content[0], self._marks.restored(content[1])])]
+            return [node(kind, [content[0], self._marks.restored(content[1])])]
         if kind in ("Para", "Plain"):
-            return [_node(kind, self._inlines(content))]
+            return [node(kind, self._inlines(content))]
         if kind == "Figure":
             return [self._figure(content)]
-        return [_node(kind, self._within(content))] if content is not None else [block]
+        return [node(kind, self._within(content))] if content is not None else [block]
 
     def _figure(self, content: Any) -> Node:
         """A figure, whose alternative text is empty where pandoc took the caption for it."""
@@ -168,16 +175,16 @@ class Reader:
             for one in block["c"]:
                 if one["t"] == "Image" and one["c"][1] == written:
                     one["c"][1] = []
-        return _node("Figure", [attributes, [caption[0], self._blocks(caption[1])], image])
+        return node("Figure", [attributes, [caption[0], self._blocks(caption[1])], image])
 
     def _within(self, content: Any) -> Any:
         """The content of another kind of block, in which blocks or inlines lie at some depth."""
         if isinstance(content, list):
             if content and all(isinstance(one, dict) and "t" in one for one in content):
                 first = content[0]["t"]
-                if first in _BLOCKS:
+                if first in BLOCKS:
                     return self._blocks(content)
-                return self._inlines(content) if first in _INLINES else content
+                return self._inlines(content) if first in INLINES else content
             return [self._within(one) for one in content]
         return content
 
@@ -185,7 +192,7 @@ class Reader:
         (_, classes, pairs), inner = content
         given = {key: self._marks.restored(value) for key, value in pairs}
         if "part" in given or "table" in classes:
-            return [_node("Div", [content[0], self._blocks(inner)])]
+            return [node("Div", [content[0], self._blocks(inner)])]
         if "only" in classes or "except" in classes:
             if not given:
                 self.fault(self.at(self.find("{.only}", "{.except}"), _CONDITION))
@@ -203,26 +210,12 @@ class Reader:
         found: list[bool] = []
 
         def ask() -> str:
-            value, shown = self._asked(key)
+            value, shown = self.braces.asked(key)
             found.append(sayings.met(wanted, value, shown))
             return ""
 
         self.said(place, ask)
         return found == [True]
-
-    def _asked(self, name: str) -> tuple[Any, str]:
-        """The value of what a condition names, and as it would be printed."""
-        told, own = self.words.of(name)
-        kind, key = self._kind(told, own)
-        if own in told.claims:
-            return told.claims[own].outcome, ""
-        if kind == "number":
-            return told.numbers[key].value, ""
-        if kind == "fact":
-            return told.facts[key], plain(told.facts[key])
-        if kind == "setting":
-            return told.config[key], plain(portable(told.config[key]))
-        return None, ""
 
     def _check_raw(self, content: Sequence[str]) -> None:
         """Comments are not printed; nothing else is written in another language."""
@@ -237,13 +230,13 @@ class Reader:
     def _inlines(self, inlines: Sequence[Node]) -> list[Node]:
         return [new for one in inlines for new in self._inline(one)]
 
-    def _inline(self, node: Node) -> list[Node]:
-        kind: str = node["t"]
-        content: Any = node.get("c")
+    def _inline(self, one: Node) -> list[Node]:
+        kind: str = one["t"]
+        content: Any = one.get("c")
         if kind == "Str":
-            return [_node("Str", self._text(str(content)))]
+            return [node("Str", self._text(str(content)))]
         if kind in ("Code", "Math"):
-            return [_node(kind, [content[0], self._marks.restored(content[1])])]
+            return [node(kind, [content[0], self._marks.restored(content[1])])]
         if kind == "RawInline":
             self._check_raw(content or [])
             return []
@@ -257,8 +250,8 @@ class Reader:
         if kind == "Link":
             return [self._link(content)]
         if kind in NESTED:
-            return [_nested(node, self._inlines)]
-        return [node]
+            return [nested(one, self._inlines)]
+        return [one]
 
     def _misplaced(self, kind: str, content: Any) -> UserError:
         if kind == "Note":
@@ -273,7 +266,7 @@ class Reader:
         if restored != address:
             message = f"a value prints into the text, not into the address '{restored}'"
             self.fault(self.at(self.find(restored), message))
-        return _node("Link", [attributes, self._inlines(text), [restored, title]])
+        return node("Link", [attributes, self._inlines(text), [restored, title]])
 
     def _text(self, text: str) -> str:
         """A word with its values; a brace that is none of theirs was not understood."""
@@ -296,7 +289,7 @@ class Reader:
     def _marked(self, mark: Mark) -> str:
         if mark.kind == "brace":
             return BRACES[mark.text]
-        return self.said((mark.line, mark.column), lambda: self._value(mark.text))
+        return self.said((mark.line, mark.column), lambda: self.braces.value(mark.text))
 
     def filled(self, text: str) -> str:
         """A text outside pandoc's rules, as an alternative text, with its values."""
@@ -304,53 +297,6 @@ class Reader:
 
     def restored(self, text: str) -> str:
         return self._marks.restored(text)
-
-    # --- values ----------------------------------------------------------------------------------
-
-    def _value(self, text: str) -> str:
-        wanted = sayings.value(text, self.source.reads)
-        told, own = self.words.of(wanted.name)
-        kind, key = self._kind(told, own)
-        if kind is None:
-            raise miss(f"run {told.id[:8]} has nothing called", own, spelt(told))
-        study = wanted.name.removesuffix(own)
-        spec = wanted.spec or sayings.matching(self.source.formats, wanted.name, own)
-        if kind == "number":
-            made = self.words.number(
-                study + key, sayings.floating(spec or ".3g"), spread=wanted.spread, unit=wanted.unit
-            )
-            return made + self._noun(wanted, told.numbers.get(key))
-        values = told.facts if kind == "fact" else told.config
-        value = values.get(key)
-        name = self.source.names.get(value) if isinstance(value, str) else None
-        if isinstance(name, str):
-            return self.label(name)
-        spec = sayings.floating(spec) if isinstance(value, float) else spec
-        say = self.words.fact if kind == "fact" else self.words.setting
-        return say(study + key, spec or None) + self._noun(wanted, value)
-
-    def _noun(self, wanted: sayings.Value, value: Any) -> str:
-        one, several = wanted.noun
-        number = getattr(value, "value", value)
-        return f"\u00a0{one if number == 1 else several}" if one else ""
-
-    def label(self, name: str) -> str:
-        """What a raw word is called, with its formulas drawn."""
-        return str(formulas.set_aside(name, self.words.formula))
-
-    def _kind(self, told: Answers, own: str) -> tuple[str | None, str]:
-        """Whether a name is of a number, a fact or a setting, and what it is called there."""
-        if own.startswith("config."):
-            key = own.removeprefix("config.")
-            return ("setting" if key in told.config or self.words.anything else None), key
-        if own in told.numbers:
-            return "number", own
-        key = own.removeprefix("run.")
-        if key in told.facts and (key == own) == ("." in key or key in _BARE):
-            return "fact", key
-        if not self.words.anything:
-            return None, own
-        return ("fact" if own.startswith(_FACTS) or own in _BARE else "number"), key
 
     # --- spans -----------------------------------------------------------------------------------
 
@@ -363,20 +309,20 @@ class Reader:
             return ""
 
         text = self.said(place, read)
-        return found or ([_node("Str", text)] if text else [])
+        return found or ([node("Str", text)] if text else [])
 
     def _based(self, mark: Mark, basis: sayings.Basis, inner: Sequence[Node]) -> Iterator[Node]:
         if isinstance(basis, sayings.Quoted):
             self._citations.number(basis.key)
-            yield _node("Str", self.words.quotation(pandoc.plain(inner), basis.key) + "\u00a0")
-            yield _citation(basis.key)
+            yield node("Str", self.words.quotation(pandoc.plain(inner), basis.key) + "\u00a0")
+            yield citation(basis.key)
         elif isinstance(basis, sayings.Stated):
-            yield _node("Str", self.words.stated(pandoc.plain(inner), basis.reason))
+            yield node("Str", self.words.stated(pandoc.plain(inner), basis.reason))
         else:
-            branches = [self._inlines(one) for one in _parted(inner)]
+            branches = [self._inlines(one) for one in parted(inner)]
             chosen, known = self._chosen(basis, branches)
             self._rests.append((mark, known))
-            yield _node("Span", [["", [], [[RESTS, str(len(self._rests) - 1)]]], chosen])
+            yield node("Span", [["", [], [[RESTS, str(len(self._rests) - 1)]]], chosen])
 
     def _chosen(
         self, basis: sayings.Claimed | sayings.Compared, branches: list[list[Node]]
@@ -416,15 +362,15 @@ class Reader:
         cited, written = content
         keys = [one["citationId"] for one in cited]
         if all(map(REFERENCE.fullmatch, keys)):
-            made = [_node("Str", self._reference(key)) for key in keys]
-            return [new for one in made for new in (_node("Str", " and "), one)][1:]
-        boxes = [_node("Str", box) for key in dict.fromkeys(keys) if (box := self._unknown(key))]
+            made = [node("Str", self._reference(key)) for key in keys]
+            return [new for one in made for new in (node("Str", " and "), one)][1:]
+        boxes = [node("Str", box) for key in dict.fromkeys(keys) if (box := self._unknown(key))]
         parts = [
             one | {part: self._inlines(one[part]) for part in ("citationPrefix", "citationSuffix")}
             for one in cited
         ]
         known = [one for one in parts if self._citations.knows(one["citationId"])]
-        return [*([_node("Cite", [known, written])] if known else []), *boxes]
+        return [*([node("Cite", [known, written])] if known else []), *boxes]
 
     def _unknown(self, key: str) -> str:
         """A draft's box where the bibliography lacks an entry; nothing where it has one."""
@@ -445,70 +391,7 @@ _BRANCHES = (
     "a span has one text for an outcome, [text]{{claim=holds}}, or three between |, "
     "[holds|fails|undecided]{{claim}}; got {} of '{}'"
 )
-_BARE = ("models", "selection", "stale", "findings", "seconds")
-"""facts that are called without `run.` before them"""
-_BLOCKS = {
-    "Para", "Plain", "Header", "BulletList", "OrderedList", "BlockQuote", "DefinitionList", "Div",
-    "Figure", "Table", "CodeBlock", "RawBlock", "HorizontalRule", "LineBlock",
-}  # fmt: skip
-_INLINES = {
-    "Str", "Space", "SoftBreak", "LineBreak", "Emph", "Strong", "Superscript", "Subscript", "Cite",
-    "Strikeout", "Underline", "SmallCaps", "Quoted", "Code", "Math", "Link", "Span", "Image",
-    "Note", "RawInline",
-}  # fmt: skip
-
-
-def spelt(told: Answers) -> list[str]:
-    """All names that a run answers to, as they are written."""
-    facts = [key if "." in key or key in _BARE else f"run.{key}" for key in told.facts]
-    own = [key for key in facts if not key.startswith("config.")]
-    return [*told.numbers, *own, *(f"config.{key}" for key in told.config)]
 
 
 def _named(basis: sayings.Claimed | sayings.Compared) -> str:
     return basis.name if isinstance(basis, sayings.Claimed) else f"{basis.a}, {basis.b}"
-
-
-def _node(kind: str, content: Any) -> Node:
-    return {"t": kind, "c": content}
-
-
-def _nested(node: Node, change: Callable[[Sequence[Node]], list[Node]]) -> Node:
-    place, content = NESTED[node["t"]], node["c"]
-    if place is None:
-        return _node(node["t"], change(content))
-    return _node(node["t"], [*content[:place], change(content[place]), *content[place + 1 :]])
-
-
-def _part(node: Node) -> str:
-    """The part of the front matter that a block is; empty for a block of the text."""
-    return str(dict(node["c"][0][2]).get("part", "")) if node["t"] == "Div" else ""
-
-
-def _citation(key: str) -> Node:
-    cited = {
-        "citationId": key, "citationPrefix": [], "citationSuffix": [], "citationNoteNum": 0,
-        "citationMode": {"t": "NormalCitation"}, "citationHash": 0,
-    }  # fmt: skip
-    return _node("Cite", [[cited], [_node("Str", f"[@{key}]")]])
-
-
-def _parted(inlines: Sequence[Node]) -> list[list[Node]]:
-    """Inlines between the signs | of a choice."""
-    parts: list[list[Node]] = [[]]
-    for one in inlines:
-        words = one["c"].split("|") if one["t"] == "Str" else [one]
-        for number, word in enumerate(words):
-            if number:
-                parts.append([])
-            if word:
-                parts[-1].append(_node("Str", word) if isinstance(word, str) else word)
-    return parts
-
-
-def _spoken(inlines: Sequence[Node]) -> str:
-    """Inlines as plain text, formulas as they are read aloud."""
-    said = [
-        _node("Str", formulas.spoken(one["c"][1])) if one["t"] == "Math" else one for one in inlines
-    ]
-    return html.unescape(pandoc.plain(said))

@@ -11,7 +11,7 @@ block. From these heights the pages are planned here, without an engine:
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 PX = 96 / 25.4
@@ -20,10 +20,17 @@ PX = 96 / 25.4
 
 @dataclass(frozen=True)
 class Sheet:
-    """An A4 page with two columns, in millimetres; the style sheets take these values.
+    """A page with its columns, in millimetres; the style sheets take these values.
 
-    `gap` is between the columns, `space` between text and a figure or table, `line`
-    from one base line to the next.
+    Attributes:
+        gap: between the columns.
+        space: between text and a figure or table.
+        line: from one base line to the next.
+        columns: one or two.
+        pages: how many a paper may have, from the least to the most.
+        reduces: down to which part of its size a figure is made to fit; 1 is not at all.
+        abstract_within: whether the abstract stands in the columns and not above them.
+        style: the name of the style sheet that goes over the others; empty for none.
     """
 
     width: float = 210
@@ -34,6 +41,11 @@ class Sheet:
     gap: float = 6
     space: float = 4.5
     line: float = 9.5 * 1.2 * 25.4 / 72
+    columns: int = 2
+    pages: tuple[int, int] = (2, 3)
+    reduces: float = 1.0
+    abstract_within: bool = False
+    style: str = ""
 
     @property
     def text(self) -> float:
@@ -42,12 +54,36 @@ class Sheet:
 
     @property
     def column(self) -> float:
-        return (self.text - self.gap) / 2
+        return (self.text - self.gap * (self.columns - 1)) / self.columns
 
     @property
     def depth(self) -> float:
         """Height of the text area."""
         return self.height - self.top - self.bottom
+
+
+_LETTER = Sheet(width=215.9, height=279.4)
+"""the paper of US conferences"""
+LOOKS = {
+    "course": Sheet(),
+    "single": Sheet(
+        side=27, top=22, bottom=24, columns=1, pages=(2, 6), reduces=0.8,
+        line=10.5 * 1.3 * 25.4 / 72, style="look-single.css",
+    ),
+    "ieee": replace(
+        _LETTER, side=15.9, top=19, bottom=25.4, gap=6.4, pages=(2, 6), reduces=0.9,
+        line=10 * 1.15 * 25.4 / 72, abstract_within=True, style="look-ieee.css",
+    ),
+    "neurips": replace(
+        _LETTER, side=38.1, top=25.4, bottom=25.4, columns=1, pages=(2, 9), reduces=0.7,
+        line=10 * 1.15 * 25.4 / 72, style="look-neurips.css",
+    ),
+}  # fmt: skip
+"""Looks by the name that front matter gives them, as `look: ieee`; without it it is `course`.
+
+The measures of `ieee` are those of IEEEtran's conference papers, of `neurips` those of that
+conference's style: text of 5.5 by 9 inches.
+"""
 
 
 @dataclass(frozen=True)
@@ -86,7 +122,7 @@ class Plan:
         """Millimetres of column by which the pieces are longer than so many pages."""
         length = sum(piece.height for piece in pieces if piece.kind != "wide")
         columns = _Columns(sheet, head, self)
-        return length - sum(2 * columns.room(page) for page in range(1, pages + 1))
+        return length - sum(sheet.columns * columns.room(page) for page in range(1, pages + 1))
 
     def reserved(self, page: int, edge: str) -> float:
         return sum(wide.offset for wide in self.wides if (wide.page, wide.edge) == (page, edge))
@@ -149,6 +185,8 @@ def fill(pieces: Sequence[Piece], sheet: Sheet, head: float, made: Plan) -> list
 
 def _turn(ordered: Sequence[Piece], sheet: Sheet, head: float, made: Plan) -> str | None:
     """The piece that begins the last page's second column at the least height that holds all."""
+    if sheet.columns == 1:
+        return None
     whole = _filled(ordered, sheet, head, made, {})
     height, room = sheet.line, whole.room(whole.page)
     while height < room - 2 * sheet.line:
@@ -187,7 +225,7 @@ class _Columns:
 
     @property
     def page(self) -> int:
-        return self._column // 2 + 1
+        return self._column // self._sheet.columns + 1
 
     def room(self, page: int) -> float:
         """Height of a page's columns."""

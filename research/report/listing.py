@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from research.provenance.facts import facts
 from research.provenance.formats import plain
 from research.records import Number, Results, read_origins
+from research.report.answers import spelt_fact
 
 
 @dataclass(frozen=True)
@@ -13,7 +14,8 @@ class Item:
     """One thing that may be printed.
 
     Attributes:
-        kind: number, claim, table, figure, setting or fact: the word that prints it.
+        kind: number, claim, table, figure, setting or fact.
+        name: as write-ups call it.
         value: with its interval and unit, or what it holds.
         origin: the line of code that measured it, empty where that is not known.
     """
@@ -44,10 +46,10 @@ def items(results: Results) -> Iterator[Item]:
         size = f"{drawing.width_mm:.0f} × {drawing.height_mm:.0f} mm"
         yield Item("figure", name, f"{size} from {', '.join(drawing.data)}")
     for name, value in results.run.config.items():
-        yield Item("setting", name, plain(value))
+        yield Item("setting", f"config.{name}", plain(value))
     for name, value in facts(results.run).items():
         if not name.startswith("config."):
-            yield Item("fact", name, plain(value))
+            yield Item("fact", spelt_fact(name), plain(value))
 
 
 def shown(number: Number) -> str:

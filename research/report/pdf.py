@@ -29,9 +29,6 @@ from research.report import fill
 from research.report.layout import PX, Piece, Plan, Sheet, anchor, plan
 from research.report.source import Block
 
-PAGES = range(2, 4)
-"""How many pages a paper may have."""
-
 _POINTS = 0.75
 """points per CSS pixel"""
 
@@ -84,7 +81,7 @@ def typeset(
 
     Raises:
         UserError: whatever WeasyPrint warns of, an element wider or higher than its place, a letter
-            that no font has, a page count outside `PAGES`: all that is found, each with its
+            that no font has, a page count that is not the sheet's: all that is found, each with its
             section.
     """
     images: dict[str, Any] = {}
@@ -98,8 +95,8 @@ def typeset(
     made = plan(pieces, sheet, head)
     document, places = _settle(dressed, made, images)
     complaints += dict.fromkeys(_overfull(document, blocks))
-    excess = made.excess(pieces, sheet, head, PAGES[-1])
-    complaints += _page_count(len(document.pages), places, blocks, excess)
+    excess = made.excess(pieces, sheet, head, sheet.pages[-1])
+    complaints += _page_count(len(document.pages), sheet.pages, places, blocks, excess)
     if complaints and not draft:
         raise UserError("; ".join(complaints))
     remarks = fill.remarks(document, sheet.line * PX)
@@ -118,6 +115,17 @@ def write(document: Any, attached: Sequence[Attached], ended: str) -> bytes:
     ]  # fmt: skip
     with _strict(), _dated(date):
         return attachment.plain(bytes(document.write_pdf(pdf_variant="pdf/a-3a")))
+
+
+def drawn(svg: bytes, width_mm: float, height_mm: float) -> bytes:
+    """A drawing as a PDF of its own size."""
+    picture = f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
+    size = f"width: {width_mm}mm; height: {height_mm}mm"
+    sheet = f"@page {{ size: {width_mm}mm {height_mm}mm; margin: 0 }} body {{ margin: 0 }}"
+    image = f'<img alt="" style="display: block; {size}" src="{picture}">'
+    page = f"<style>{sheet}</style>{image}"
+    with _strict(page):
+        return bytes(engine().HTML(string=page).write_pdf())
 
 
 @contextmanager
@@ -323,18 +331,23 @@ def _placed(message: str, block: Block | None) -> str:
 
 
 def _page_count(
-    count: int, places: Mapping[str, Place], blocks: Mapping[str, Block], excess: float
+    count: int,
+    allowed: tuple[int, int],
+    places: Mapping[str, Place],
+    blocks: Mapping[str, Block],
+    excess: float,
 ) -> list[str]:
-    if count in PAGES:
+    least, most = allowed
+    if least <= count <= most:
         return []
-    limit = f"{PAGES[0]} to {PAGES[-1]} pages"
-    if count < PAGES[0]:
+    limit = f"{least} to {most} pages"
+    if count < least:
         return [f"the paper fills {count} page, it has to fill {limit}: write more"]
-    beyond = [name for name in blocks if places[name].page > PAGES[-1]]
+    beyond = [name for name in blocks if places[name].page > most]
     section = blocks[beyond[0] if beyond else list(blocks)[-1]].section
     return [
         f"the paper fills {count} pages, it has to fill {limit}: section '{section}' runs past "
-        f"page {PAGES[-1]}, cut at least {max(excess, 10) / 10:.0f} cm of column"
+        f"page {most}, cut at least {max(excess, 10) / 10:.0f} cm of column"
     ]
 
 

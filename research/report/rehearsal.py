@@ -12,7 +12,7 @@ from pathlib import Path
 from research.errors import UserError
 from research.paths import template
 from research.provenance import literals
-from research.report import authors, formulas, pdf, pictures, render, ways
+from research.report import authors, formulas, pdf, pictures, render, typed, ways
 from research.report import source as texts
 from research.report.citations import Citations, bibliography
 from research.report.misses import at, line_of, miss, place_of, text_of
@@ -40,7 +40,7 @@ def mistakes(source: Path, *, author: Path, templates: Path, studies: Sequence[s
     with found.told():
         text = texts.read(source)
         with found.told():
-            bibliography(text, templates)
+            bibliography(text, templates, Citations)
         _check_head(text, studies, found)
         with found.told():
             _rehearse(text, templates, found)
@@ -101,12 +101,12 @@ def _check_head(text: texts.Source, studies: Sequence[str], found: _Found) -> No
             found.place(text.path, line, str(miss("there is no study", study, studies)))
     for words in () if text.braces else (text.title, *text.keywords):
         for number in literals.numbers(words):
-            found.place(text.path, line_of(whole, words), render.typed(number, words))
+            found.place(text.path, line_of(whole, words), typed.typed(number, words))
     found.glyphs(text.path.name, text.title, *text.keywords)
 
 
 def _rehearse(text: texts.Source, templates: Path, found: _Found) -> None:
-    env, citations = render.environment(templates), bibliography(text, templates)
+    env, citations = render.environment(templates), bibliography(text, templates, Citations)
     if text.braces:
         _hear(text, citations, found)
         return
@@ -162,14 +162,14 @@ def _gather_typed(spoken: Sequence[Rehearsed], found: _Found) -> None:
     source, left = spoken[0].source, dict[str, list[int]]()
     for number, context in dict.fromkeys(one for words in spoken for one in words.typed):
         if number not in left:
-            lines = left[number] = render.lines_of(number, source)
+            lines = left[number] = typed.lines_of(number, source)
             line = next(iter(lines), None)
-            column = render.column_of(number, source, line)
-            found.place(source.path, line, render.typed(number, context), column)
+            column = typed.column_of(number, source, line)
+            found.place(source.path, line, typed.typed(number, context), column)
         elif len(left[number]) > 1:
             line = left[number].pop(0) and left[number][0]
-            column = render.column_of(number, source, line)
-            found.place(source.path, line, render.typed(number, context), column)
+            column = typed.column_of(number, source, line)
+            found.place(source.path, line, typed.typed(number, context), column)
 
 
 def _check_references(citations: Citations) -> None:

@@ -21,8 +21,9 @@ from research.report.authors import Authors
 from research.report.blocks import Blocks
 from research.report.language import Head, Reader
 from research.report.layout import Plan, Sheet
-from research.report.misses import Placed, at, miss, place_of, text_of
+from research.report.misses import Placed, at, miss
 from research.report.source import Block, Source
+from research.report.typed import column_of, line_of_quoted, lines_of, place_of_quoted, typed
 from research.report.words import Words
 
 Medium = Literal["galley", "print", "screen"]
@@ -33,13 +34,6 @@ _BEFORE_ELEMENT = re.compile("([ \u00a0])(<[a-z])")
 FAULTS = (UserError, TemplateError, TypeError, ValueError, ArithmeticError, RecursionError,
           MemoryError)  # fmt: skip
 """what a template raises for a mistake in it"""
-
-_NO_PROSE = re.compile(
-    r"""<!--.*?--> | \{\{.*?\}\} | \{%.*?%\} | \{\#.*?\#\}
-      | \[[^\]\n]*\]\{[^}]*\} | \]\([^)\s]*\) | \{[^{}]*\}
-      | (`+).+?\1 | \$\$.+?\$\$ | \$[^$\n]+\$ | ^[ \t]*\d+[.)](?=\s)""",
-    re.DOTALL | re.MULTILINE | re.VERBOSE,
-)
 
 
 @dataclass(frozen=True)
@@ -195,7 +189,7 @@ def _line(error: Exception, path: Path) -> int | None:
 
 def line_at(error: Exception, source: Source) -> int | None:
     """The line that an error names, or the first one that holds what it quotes."""
-    return _line(error, source.path) or _line_of_quoted(str(error), source)
+    return _line(error, source.path) or line_of_quoted(str(error), source)
 
 
 def told(error: Exception) -> str:
@@ -226,10 +220,9 @@ def paper(
     Raises:
         UserError: a word at fault, no abstract, an untracked number, a reference to nothing.
     """
-    read = _in_braces if source.braces else _in_words
     try:
-        text = read(env, source, words)
-        abstract, body = _abstract(source, text.blocks)
+        text = spoken(env, source, words)
+        abstract, body = parted(text.blocks)
         fill = words.slots.fill
         filled = [_filled(block, fill).html for block in abstract]
         run = words.ledger.results.run
@@ -242,15 +235,20 @@ def paper(
             "run": run,
             "reads": list(words.ledger.others),
             "stale": words.ledger.stale,
+            "sheet": words.sheet,
         }
         title = words.vouch() + fill(_furniture(env, "title", words, given))
-        named = {f"b-{n}": _filled(block, fill) for n, block in enumerate(body)}
+        if words.sheet.abstract_within:
+            opening = fill(_furniture(env, "abstract", words, given))
+            body = [Block(opening, "text", "Abstract"), *body]
+        body += _thanks(author.acknowledgements, words)
+        named = {f"b-{n}": _placed(_filled(one, fill), words) for n, one in enumerate(body)}
         given |= {"lone": words.ledger.lone}
         foot, compute = (fill(_furniture(env, name, words, given)) for name in ("foot", "compute"))
     except Placed:
         raise
     except UserError as error:
-        line, column = _place_of_quoted(str(error), source)
+        line, column = place_of_quoted(str(error), source)
         raise at(source.path, line, str(error), column) from None
     for piece in [title, *(block.html for block in named.values())]:
         _check(piece, source)
@@ -265,8 +263,28 @@ def paper(
     return Paper(title, named, foot, head, compute.strip(), gaps)
 
 
+def _placed(block: Block, words: Words) -> Block:
+    """On a page of one column nothing is wider than the others."""
+    one = block.kind == "wide" and words.sheet.columns == 1
+    return Block(block.html, "float", block.section) if one else block
+
+
+def _thanks(text: str, words: Words) -> list[Block]:
+    """The authors' acknowledgements, whose numbers, as of grants, are stated by them."""
+    if not text:
+        return []
+    heading, said = "Acknowledgements", html.escape(text)
+    name = f"{heading.lower()} of author.toml"
+    for number in dict.fromkeys(literals.numbers(text)):
+        said = said.replace(number, words.ledger.print("stated", name, number, number, run=""))
+    return [
+        Block(f'<h2 id="sec-acknowledgements">{heading}</h2>', "heading", heading),
+        Block(f"<p>{said}</p>", "text", heading),
+    ]
+
+
 @dataclass(frozen=True)
-class _Text:
+class Text:
     """A write-up whose words are spoken; `references` are label, key and HTML of each."""
 
     title: Head
@@ -275,23 +293,29 @@ class _Text:
     references: list[tuple[str, str, str]]
 
 
-def _in_braces(env: Bounded, source: Source, words: Words) -> _Text:
+def spoken(env: Bounded, source: Source, words: Words) -> Text:
+    """A write-up with its words spoken. Raises UserError for the first mistake in it."""
+    read = _in_braces if source.braces else _in_words
+    return read(env, source, words)
+
+
+def _in_braces(env: Bounded, source: Source, words: Words) -> Text:
     reader = Reader(source, words, words.citations)
     tree = reader.tree()
     made = Blocks(reader)
     found = made.of(tree)
     words.sections = made.sections
-    return _Text(reader.title, reader.keywords, found, words.listed())
+    return Text(reader.title, reader.keywords, found, words.listed())
 
 
-def _in_words(env: Bounded, source: Source, words: Words) -> _Text:
+def _in_words(env: Bounded, source: Source, words: Words) -> Text:
     spoken = evaluate(env, source, words)
     limits.check_text(spoken)
     found, words.sections = markdown.blocks(spoken, words.slots)
     title, *keywords = (
         Head(_line_of_words(one, words), _bare(one)) for one in (source.title, *source.keywords)
     )
-    return _Text(title, keywords, found, words.references())
+    return Text(title, keywords, found, words.references())
 
 
 def _line_of_words(text: str, words: Words) -> str:
@@ -326,8 +350,8 @@ def arrange(
     return page if medium == "screen" else _BEFORE_ELEMENT.sub(r"<span>\1</span>\2", page)
 
 
-def _abstract(source: Source, blocks: list[Block]) -> tuple[list[Block], list[Block]]:
-    """Splits off the paragraphs of the section `## Abstract`, which comes first."""
+def parted(blocks: list[Block]) -> tuple[list[Block], list[Block]]:
+    """The paragraphs of the section `## Abstract`, which comes first, and the rest."""
     check_abstract(blocks)
     cut = next((n for n, block in enumerate(blocks[1:], 1) if block.kind == "heading"), len(blocks))
     return blocks[1:cut], blocks[cut:]
@@ -374,44 +398,3 @@ def _check(html: str, source: Source) -> None:
         number, line = found[0]
         place = next(iter(lines_of(number, source)), None)
         raise at(source.path, place, typed(number, line), column_of(number, source, place))
-
-
-def typed(number: str, line: str) -> str:
-    """The message for a number that no word printed; `line` is where it stands, as printed."""
-    return (
-        f"the number {number} is typed into the text, where nothing vouches for it: '{line}'. "
-        'Print it as {name}, or write [0.1]{@source} or [0.1]{by="reason"} for one not measured'
-    )
-
-
-def lines_of(number: str, source: Source) -> list[int]:
-    """The lines where a number stands between words, or else within them, as in a caption."""
-    for text in (_prose(source.text), source.text, text_of(source.path)):
-        lines = enumerate(text.splitlines(), start=1)
-        if found := [place for place, line in lines if number in literals.numbers(line)]:
-            return found
-    return []
-
-
-def column_of(number: str, source: Source, line: int | None) -> int | None:
-    """The column in which a number is typed; the former words have none."""
-    if line is None or not source.braces:
-        return None
-    return source.text.split("\n")[line - 1].find(number) + 1 or None
-
-
-def _prose(text: str) -> str:
-    """The text with its words, code and formulas blanked, to look for what stands between them."""
-    return _NO_PROSE.sub(lambda match: "…" + "\n" * match[0].count("\n"), text)
-
-
-def _line_of_quoted(message: str, source: Source) -> int | None:
-    return _place_of_quoted(message, source)[0]
-
-
-def _place_of_quoted(message: str, source: Source) -> tuple[int | None, int | None]:
-    """Where the first thing stands that a message quotes; the former words have no columns."""
-    quoted = [text for text in message.split("'")[1::2] if len(text) > 2]  # fewer stand anywhere
-    found = next((text for text in quoted if text in source.text), None)
-    line, column = place_of(source.text, found) if found else (None, None)
-    return line, column if source.braces else None

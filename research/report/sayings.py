@@ -39,7 +39,7 @@ def value(text: str, reads: Sequence[str]) -> Value:
     Raises:
         UserError: no format, or no option.
     """
-    said, _, options = text.partition("|")
+    said, _, options = text.replace("\\|", "|").partition("|")  # as within a table
     name, spec = _name_of(said.strip(), reads)
     spec, _, noun = " ".join(spec.split()).partition(" ")
     spec = "" if spec == "#" else spec

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from research.errors import UserError
+from research.report.layout import LOOKS
 from research.report.misses import at, line_of, miss, text_of
 
 
@@ -30,6 +31,8 @@ class Source:
     """a file beside the write-up; empty for that of the templates"""
     style: str = "ieee"
     """of citations and references: a name of CSL"""
+    look: str = "course"
+    """of the pages, see `layout.LOOKS`"""
     braces: bool = False
     """whether values stand in braces, and not in the former words"""
 
@@ -57,7 +60,7 @@ def slug(text: str) -> str:
 # --- reading -------------------------------------------------------------------------------------
 
 _FRONT = re.compile(r"\A---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
-_KEYS = ("title", "keywords", "reads", "formats", "names", "bibliography", "csl")
+_KEYS = ("title", "keywords", "reads", "formats", "names", "bibliography", "csl", "look")
 _FORMER = re.compile(r"\{\{|\{%")
 
 
@@ -81,11 +84,12 @@ def read(path: Path) -> Source:
         raise at(path, 1, "the front matter needs a line 'title: …'")
     body = "\n" * front[0].count("\n") + text[front.end() :]
     keywords, reads = (_listed(path, text, key, facts.get(key)) for key in ("keywords", "reads"))
-    words = {key: _word(path, text, key, facts.get(key)) for key in ("bibliography", "csl")}
+    words = {key: _word(path, text, key, facts.get(key)) for key in ("bibliography", "csl", "look")}
     return Source(
         path, facts["title"].strip(), keywords, body, reads,
         _formats(path, text, facts.get("formats")), _names(path, text, facts.get("names")),
-        words["bibliography"], words["csl"] or "ieee", braces=True,
+        words["bibliography"], words["csl"] or "ieee", _look(path, text, words["look"]),
+        braces=True,
     )  # fmt: skip
 
 
@@ -111,6 +115,13 @@ def _front_matter(path: Path, text: str) -> dict[str, Any]:
             told = str(miss("front matter has no key", str(key), _KEYS))
             raise at(path, line + 1 if line else None, told, 1)
     return facts
+
+
+def _look(path: Path, text: str, given: str) -> str:
+    if given and given not in LOOKS:
+        line = line_of(text, "look:")
+        raise at(path, line, str(miss("there is no look", given, LOOKS)))
+    return given or "course"
 
 
 def _wrong(path: Path, text: str, key: str, wanted: str) -> UserError:

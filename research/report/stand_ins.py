@@ -19,7 +19,7 @@ from research.report import source as texts
 from research.report.blocks import Blocks
 from research.report.citations import Citations
 from research.report.language import Reader
-from research.report.layout import PX, Sheet
+from research.report.layout import LOOKS, PX
 from research.report.misses import line_of
 from research.report.slots import Kind, Slots
 from research.report.tables import MOST, Column, Wanted, check_most
@@ -82,7 +82,9 @@ class Rehearsed(Words):
         nothing = Results(_no_run(), Path("no-run"))
         ledger = Ledger(nothing, dict.fromkeys(source.reads, nothing))
         inline = str if source.braces else None
-        super().__init__(ledger, citations, Sheet(), folder=source.path.parent, inline=inline)
+        super().__init__(
+            ledger, citations, LOOKS[source.look], folder=source.path.parent, inline=inline
+        )
         self.source = source
         self.slots = _Safe(self._fault, self._line)
         self.faults: list[tuple[int | None, str]] = []
@@ -206,6 +208,10 @@ class Rehearsed(Words):
             return ""
         return self._block(f"fig-{name}", self._labelled("fig", name, "Figure"), caption, wide=wide)
 
+    def own_table(self, name: str, caption: str, content: str, wide: bool) -> str:
+        label = self._labelled("tab", name, "Table")
+        return self._block(f"tab-{name}", label, caption, content, wide=wide)
+
     def asserted(self, name: str, expected: Outcome, text: str) -> str:
         self.of(name)
         return text
@@ -217,10 +223,10 @@ class Rehearsed(Words):
 
     def formula(self, tex: str, display: bool) -> str:
         if self.source.braces:
-            formulas.image(tex, display, self._sheet.column * PX)
+            formulas.image(tex, display, self.sheet.column * PX)
             return super().formula(tex, display)
         try:
-            formulas.image(tex, display, self._sheet.column * PX)
+            formulas.image(tex, display, self.sheet.column * PX)
         except UserError as error:
             self._fault(line_of(self.source.text, tex.splitlines()[0]), error)
             return ""

@@ -38,7 +38,7 @@ class Words(Values):
         self._results = ledger.results
         self._run = ledger.results.run
         self.citations = citations
-        self._sheet = sheet
+        self.sheet = sheet
         self._labels: dict[str, str] = {}
 
     @classmethod
@@ -46,7 +46,7 @@ class Words(Values):
         cls, ledger: Ledger, source: Source, templates: Path, sheet: Sheet, *, draft: bool = False
     ) -> "Words":
         """The words of one write-up. Raises UserError where its bibliography cannot be read."""
-        works, folder = bibliography(source, templates), source.path.parent
+        works, folder = bibliography(source, templates, Citations), source.path.parent
         inline = str if source.braces else None
         return cls(ledger, works, sheet, draft=draft, folder=folder, inline=inline)
 
@@ -71,8 +71,9 @@ class Words(Values):
         """
         self._known("figure", name, self._results.names("figures"))
         drawing = self._results.figure(name)
-        width = self._sheet.text if wide else self._sheet.column
-        if drawing.width_mm > width + SLACK:
+        width = self.sheet.text if wide else self.sheet.column
+        part = min(1.0, width / drawing.width_mm) if self.sheet.reduces < 1 else 1.0
+        if part * drawing.width_mm > width + SLACK or part < self.sheet.reduces:
             hint = "draw it narrower" + ("" if wide else " or let it span the page: {.wide}")
             raise GapError(
                 f"figure '{name}' is {drawing.width_mm:.0f} mm wide, "
@@ -98,7 +99,7 @@ class Words(Values):
             source = formulas.data_uri(svg.replace(b"<image ", _CRISP))  # PDF/A wants it so
             told = (self.plain(alt or "").strip(), data)
             described = html.escape(alternatives.joined(*told) or f"figure {name}")
-            size = f"width:{drawing.width_mm}mm;height:{drawing.height_mm}mm"
+            size = f"width:{part * drawing.width_mm:.6g}mm;height:{part * drawing.height_mm:.6g}mm"
             return (
                 f'<figure class="{"wide" if wide else "float"}" id="fig-{name}">'
                 f'<img id="i-{name}" alt="{described}" src="{source}" style="{size}">'
@@ -119,7 +120,7 @@ class Words(Values):
 
         Raises UserError where there is no such file, or one that cannot be printed.
         """
-        room = self._sheet.text if wide else self._sheet.column
+        room = self.sheet.text if wide else self.sheet.column
         picture = pictures.read(self._folder, path, page)
         label = self._label("fig", picture.name, "Figure")
 
@@ -172,6 +173,18 @@ class Words(Values):
 
         return self.slots.put_block(render, "wide" if wide else "float")
 
+    def own_table(self, name: str, caption: str, content: str, wide: bool) -> str:
+        """A table that the author wrote, numbered with those of the run."""
+        label = self._label("tab", name, "Table")
+
+        def render() -> str:
+            return (
+                f'<figure class="table {"wide" if wide else "float"}" id="tab-{name}">'
+                f"<figcaption>{label}. {self._inline(caption)}</figcaption>{content}</figure>"
+            )
+
+        return self.slots.put_block(render, "wide" if wide else "float")
+
     def col(
         self, heading: str, format: str | None = None, *, best: Any = None,
         labels: Mapping[str, str] | None = None, spread: bool = True,
@@ -198,7 +211,7 @@ class Words(Values):
 
     def formula(self, tex: str, display: bool) -> str:
         """A formula; written `$…$` or `$$…$$`, not as a word."""
-        made = formulas.image(tex, display, self._sheet.column * PX)
+        made = formulas.image(tex, display, self.sheet.column * PX)
         if display:
             return self.slots.put_block(lambda: made, "formula")
         return self.slots.put(lambda: made, tex)
@@ -213,7 +226,7 @@ class Words(Values):
         return self.citations.listed(self._formula)
 
     def _formula(self, tex: str) -> str:
-        return formulas.image(tex, False, self._sheet.column * PX)
+        return formulas.image(tex, False, self.sheet.column * PX)
 
     # --- parts -----------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
-from research.tracking import database, mirror
+from research.tracking import arms, database, mirror, views
 from research.tracking.finding import pick
 from research.tracking.folder import attach, listed, summary
 from research.tracking.heartbeat import SILENCE, is_alive, last_write
@@ -106,6 +106,35 @@ class LocalStore:
                 mark.touch()
             elif mark.exists():
                 mark.unlink(missing_ok=True)
+        self._introduce()
+
+    def _introduce(self) -> None:
+        """Puts each study's question and its newest paper at the head of its experiment."""
+        with mirror.told_plainly():
+            experiments = {one.name: one.experiment_id for one in self.client.search_experiments()}
+        latest = {run.study: run for run in reversed(self.runs()) if run.status == "FINISHED"}
+        for study, run in latest.items():
+            if study in experiments and mirror.is_known(self.client, run.id):
+                mirror.introduce(self.client, experiments[study], run.id, run.folder)
+
+    def _compared(self, run: Summary) -> set[str]:
+        """The curves by which the arms of a run are compared; none where it has no arms."""
+        query = f"tags.`{mirror.PARENT}` = '{run.id}'"
+        children = [*mirror.runs(self.client, query, run.study)]
+        armed = [child for child in children if "arm" in child.data.params]
+        return {name for one in armed for name in one.data.metrics if arms.is_of_network(name)}
+
+    def prepared(self, run: Summary) -> str:
+        """Where in MLflow's page a run's curves are, side by side; empty where it has no run."""
+        if not mirror.is_known(self.client, run.id):
+            return ""
+        names = self._compared(run)
+        with mirror.told_plainly():
+            id = str(self.client.get_run(run.id).info.experiment_id)
+            if not names:
+                return views.run(id, run.id)
+            views.share(self.client, id, run.study, run.id, names)
+        return views.curves(id, run.study)
 
     def _mark_if_dead(self, run: "Run") -> None:
         id, here = run.info.run_id, self.of(run.data.tags[mirror.STUDY])

@@ -9,6 +9,9 @@ from typing import Any, Protocol
 from research.errors import UserError
 from research.records import Array, Claim, Number, Table
 
+ADOPTED = "adopted"
+"""What stands in the place of a preset where runs that another program logged were adopted."""
+
 
 class Log(Protocol):
     """What a study may tell of itself. Names are letters, digits, `_`, `-` and `/`."""

@@ -19,21 +19,31 @@ from research.machine.environment import UNKNOWN
 from research.records import Run
 from research.tracking import curves
 from research.tracking.log import Opening
-from research.tracking.record import CURVES, Lineage, branch, read_lineage
+from research.tracking.record import CURVES, NUMBERS, Lineage, branch, read_lineage
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import DatasetInput, Metric, Param
+    from mlflow.entities import DatasetInput, Metric, Param, RunInfo
     from mlflow.entities import Run as Entity
 
 RECORD, STUDY, PRESET, DIGEST = (
     f"research.{name}" for name in ("record", "study", "preset", "config_digest")
 )
 PARENT = "mlflow.parentRunId"
+NOTE = "mlflow.note.content"
+"""The tag that MLflow shows as a description, of runs and of experiments."""
+PAPER = "Paper: "
+"""Begins the line of a description that links to papers."""
+RESULT = "result/"
+"""Before the name of a number of the record, so that MLflow's page has a section of results."""
 METRICS_IN_BATCH, PARAMS_IN_BATCH = 800, 100
 """MLflow takes 1,000 items of all kinds in one request, and 100 parameters."""
 LONGEST_TAG = 8000
 LONGEST_DIGEST = 36
+
+
+class RefusedError(UserError):
+    """A server lets this user not write to an experiment."""
 
 
 class MlflowRun:
@@ -63,18 +73,30 @@ class MlflowRun:
         from mlflow.entities import RunTag
 
         run = records.load(self.record).run
-        tags = _tags(run, self.record) | {"mlflow.note.content": _note(run, self.id, self.record)}
+        tags = _tags(run, self.record) | {NOTE: _note(run, self.id, self.record)}
         fresh = [RunTag(k, v) for k, v in tags.items() if self._tags.get(k) != v]
         points = {name: curves.read(self.record / name, at) for name, at in self._sent.items()}
-        metrics = _metrics([point for new, _ in points.values() for point in new])
+        metrics = [one for name, (new, _) in points.items() for one in _metrics(name, new)]
         self._push_once(run)
         for first in range(0, max(len(metrics), bool(fresh)), METRICS_IN_BATCH):
             batch = metrics[first : first + METRICS_IN_BATCH]
             self.client.log_batch(self.id, batch, tags=fresh if first == 0 else ())
         if run.data and tags["research.data"] != self._tags.get("research.data"):
-            self.client.log_inputs(self.id, [_dataset_input(run.data)])
+            self._name_data(run)
         self._tags = tags
         self._sent = {name: end for name, (_, end) in points.items()}
+
+    def _name_data(self, run: Run) -> None:
+        """Two runs that name the same new data set at once may both try to create it; for the
+        second attempt it is there."""
+        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
+
+        data = [_dataset_input(run.data)]
+        try:
+            self.client.log_inputs(self.id, data)
+        except (MlflowException, SQLAlchemyError):
+            self.client.log_inputs(self.id, data)
 
     def _push_once(self, run: Run) -> None:
         """Parameters cannot be changed; a resumed run keeps those it started with."""
@@ -83,7 +105,8 @@ class MlflowRun:
         if self._params is not None:
             return
         known = self.client.get_run(self.id).data.params
-        params = [Param(k, spell(v)) for k, v in run.config.items() if k not in known]
+        told = {k: spell(v) for k, v in run.config.items() if not _is_digest(k)}
+        params = [Param(k, v) for k, v in told.items() if k not in known]
         for first in range(0, len(params), PARAMS_IN_BATCH):
             self.client.log_batch(self.id, params=params[first : first + PARAMS_IN_BATCH])
         self._params = params
@@ -101,6 +124,7 @@ def connect(uri: str) -> "MlflowClient":
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     try:
         from mlflow import MlflowClient
     except ImportError:
@@ -134,46 +158,64 @@ def is_loopback(host: str) -> bool:
     return False
 
 
-def experiment(client: "MlflowClient", study: str, location: str | None) -> str:
-    """The id of the study's experiment, which is created where it is missing.
+def experiment(client: "MlflowClient", name: str, location: str | None) -> str:
+    """The id of an experiment, which is created where it is missing.
 
     Raises:
-        UserError: where it was deleted in the UI, or keeps its artifacts elsewhere.
+        UserError: where it was deleted in the UI, keeps its artifacts elsewhere, or is another
+            user's.
     """
     from mlflow.exceptions import MlflowException
 
-    found = client.get_experiment_by_name(study)
+    with allowed(name):
+        found = client.get_experiment_by_name(name)
     if found is None:
         try:
             kind = {"mlflow.experimentKind": "custom_model_development"}
-            return str(client.create_experiment(study, location, kind))
+            return str(client.create_experiment(name, location, kind))
         except MlflowException:  # another process was faster
-            found = client.get_experiment_by_name(study)
+            found = client.get_experiment_by_name(name)
             if found is None:
                 raise
     if found.lifecycle_stage != "active":
         raise UserError(
-            f"the experiment {study!r} was deleted in MLflow; bring it back with "
+            f"the experiment {name!r} was deleted in MLflow; bring it back with "
             f"'mlflow experiments restore -x {found.experiment_id}' or remove it with 'mlflow gc'"
         )
     if location and found.artifact_location != location:
         raise UserError(
-            f"the experiment {study!r} must keep its artifacts in {location}, but somebody created "
+            f"the experiment {name!r} must keep its artifacts in {location}, but somebody created "
             f"it with {found.artifact_location}; rename that experiment in MLflow"
         )
     return str(found.experiment_id)
 
 
+@contextmanager
+def allowed(name: str) -> Iterator[None]:
+    """Raises RefusedError where a server lets this user not do it, as in another's experiment."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code != "PERMISSION_DENIED" and "403" not in str(error):
+            raise
+        raise RefusedError(
+            f"runs are written to an experiment of your own or one that you may edit, but the "
+            f"server refuses {name!r}: give another with --experiment NAME, or ask its owner"
+        ) from None
+
+
 def runs(
-    client: "MlflowClient", query: str = "", study: str | None = None, *, deleted: bool = False
+    client: "MlflowClient", query: str = "", experiment: str | None = None, *, deleted: bool = False
 ) -> "Iterator[Entity]":
-    """The runs of active experiments, or else all deleted ones, the newest first."""
+    """The runs of active experiments, or of one, or else all deleted ones, the newest first."""
     from mlflow.entities import ViewType
 
     view = ViewType.DELETED_ONLY if deleted else ViewType.ACTIVE_ONLY
     with told_plainly():
         experiments = client.search_experiments(ViewType.ALL if deleted else ViewType.ACTIVE_ONLY)
-        ids = [one.experiment_id for one in experiments if study in (None, one.name)]
+        ids = [one.experiment_id for one in experiments if experiment in (None, one.name)]
         token: str | None = ""
         while ids and token is not None:
             page = client.search_runs(
@@ -181,6 +223,27 @@ def runs(
             )
             yield from page
             token = page.token or None
+
+
+def of_record(client: "MlflowClient", experiment_id: str, record: str) -> "Entity | None":
+    """The run that shows a record of that id, deleted ones too."""
+    from mlflow.entities import ViewType
+
+    query = f"tags.`{RECORD}` = '{record}'"
+    found = client.search_runs([experiment_id], query, ViewType.ALL)
+    return found[0] if found else None
+
+
+def info_of(client: "MlflowClient", id: str) -> "RunInfo | None":
+    """What the store knows of a run; None where it knows none of that id."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return client.get_run(id).info
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return None
 
 
 def create_run(
@@ -215,11 +278,13 @@ def told_plainly(record: Path | None = None) -> Iterator[None]:
         raise UserError(f"MLflow must take the run, but says: {first}.{safe}") from error
 
 
-def _metrics(points: Sequence[curves.Point]) -> "list[Metric]":
+def _metrics(file: str, points: Sequence[curves.Point]) -> "list[Metric]":
+    """The points of a file of curves; results stand together in MLflow's page."""
     from mlflow.entities import Metric
 
+    group = RESULT if file == NUMBERS else ""
     return [
-        Metric(name, value, round(1000 * point.time), point.step)
+        Metric(group + name, value, round(1000 * point.time), point.step)
         for point in points
         for name, value in point.values.items()
     ]
@@ -242,27 +307,78 @@ def _tags(run: Run, record: Path) -> dict[str, str]:
         "mlflow.source.git.commit": run.commit.replace(UNKNOWN, ""),
         "mlflow.source.git.branch": branch(record),
     }
+    tags |= {f"research.{k}": spell(v) for k, v in run.config.items() if _is_digest(k)}
     claims = records.read_claims(record).items()
-    tags |= {f"research.claim.{name}": str(claim) for name, claim in claims}
+    tags |= {f"claim.{name}": str(claim) for name, claim in claims}
     return {key: value[:LONGEST_TAG] for key, value in tags.items() if value}
 
 
+def _is_digest(name: str) -> bool:
+    """Whether a setting only identifies something, which nobody would group or filter runs by."""
+    return name.endswith(("digest", "sha256"))
+
+
 def _note(run: Run, id: str, record: Path) -> str:
-    """The description: question, findings, pictures, as far as they fit."""
-    pictures = [_picture(path, id) for path in sorted((record / "figures").glob("*.png"))]
+    """The description: question, link to the paper, findings, links to figures, as far as they fit.
+
+    Pictures would push tags and values out of view.
+    """
     findings = "\n".join(f"- {text}" for text in run.findings)
-    blocks = [f"**{run.question}**", findings, *pictures]
+    figures = [_link(path, id) for path in sorted((record / "figures").glob("*.png"))]
+    shown = f"Figures: {', '.join(figures)}" if figures else ""
     note = ""
-    for block in filter(None, blocks):
+    for block in filter(None, [f"**{run.question}**", papers(record, id), findings, shown]):
         if len(note) + len(block) + 2 <= LONGEST_TAG:
             note += block + "\n\n"
     return note
 
 
-def _picture(path: Path, id: str) -> str:
-    """Markdown of a figure; the address is the one from which the UI takes its own previews."""
-    query = urlencode({"path": f"figures/{path.name}", "run_uuid": id})
-    return f"![{path.stem}](get-artifact?{query})"
+def papers(record: Path, id: str) -> str:
+    """Links to the papers that were built from a run, empty where there is none."""
+    links = [_link(path, id) for path in sorted((record / "report").glob("*.pdf"))]
+    return f"{PAPER}{', '.join(links)}" if links else ""
+
+
+def _link(path: Path, id: str) -> str:
+    """Markdown; the address is the one from which the UI takes its own previews."""
+    name = path.name if path.suffix == ".pdf" else path.stem
+    query = urlencode({"path": f"{path.parent.name}/{path.name}", "run_uuid": id})
+    return f"[{name}](get-artifact?{query})"
+
+
+def is_known(client: "MlflowClient", id: str) -> bool:
+    """Whether MLflow has the run: its database may be newer than a record."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return bool(client.get_run(id))
+    except MlflowException:
+        return False
+
+
+def introduce(client: "MlflowClient", experiment: str, id: str, record: Path) -> None:
+    """Writes what an experiment asks, and its newest paper, where MLflow's page shows it; and the
+    paper into the description of its run."""
+    run = records.load(record).run
+    note = "\n\n".join(filter(None, [f"**{run.question}**", papers(record, id)]))
+    with told_plainly():
+        if _is_ours(client.get_experiment(experiment).tags.get(NOTE, ""), note):
+            client.set_experiment_tag(experiment, NOTE, note)
+        own = _note(run, id, record)
+        if _is_ours(client.get_run(id).data.tags.get(NOTE, ""), own):
+            client.set_tag(id, NOTE, own)
+
+
+def _is_ours(former: str, note: str) -> bool:
+    """Whether a description may be replaced: it is another, and no word of it but the paper is.
+
+    What somebody wrote in MLflow's page stays.
+    """
+    bare = [
+        [line for line in text.splitlines() if line and not line.startswith(PAPER)]
+        for text in (former, note)
+    ]
+    return former != note and (not former or bare[0] == bare[1])
 
 
 def _dataset_input(data: dict[str, Any]) -> "DatasetInput":
@@ -272,7 +388,7 @@ def _dataset_input(data: dict[str, Any]) -> "DatasetInput":
     remote = source.startswith(("http://", "https://"))
     dataset = Dataset(
         name=str(data.get("name", "data")),
-        digest=str(data.get("sha256", ""))[:LONGEST_DIGEST],
+        digest=str(data.get("sha256") or data.get("digest", ""))[:LONGEST_DIGEST],
         source_type="http" if remote else "local",
         source=json.dumps({"url" if remote else "uri": source}),
         profile=json.dumps({k: v for k, v in data.items() if k not in ("name", "source")}),

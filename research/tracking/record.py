@@ -228,6 +228,13 @@ def first_facts(id: str, opening: Opening, started: int, code: environment.Check
     )
 
 
+def opening_of(folder: Path) -> tuple[Opening, Lineage]:
+    """What a run was opened with, of its record: to show it in a store that does not know it."""
+    run, lineage = records.load(folder).run, read_lineage(folder)
+    facts = {field.name: getattr(run, field.name) for field in dataclasses.fields(Opening)}
+    return Opening(**facts), Lineage(lineage.started, parent=lineage.parent)
+
+
 def save_environment(folder: Path, code: environment.Checkout) -> None:
     """Fills environment/; a resumed run keeps what the first start wrote."""
     target = folder / "environment"

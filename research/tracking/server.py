@@ -14,14 +14,11 @@ from contextlib import contextmanager, suppress
 from typing import IO
 
 from research.errors import UserError
-from research.tracking import database, guard
+from research.tracking import database, guard, views
 from research.tracking.ending import terminable
 from research.tracking.local import LocalStore
 from research.tracking.remote import RemoteStore
 from research.tracking.store import open_store
-
-START_PAGE = "/#/experiments?workflowType=machine_learning"
-"""MLflow's UI shows language model traces unless a browser was told once to show runs."""
 
 POLL = 0.5
 """Seconds between two looks whether the server answers."""
@@ -49,8 +46,9 @@ def serve(host: str = "127.0.0.1", port: int = 5000) -> None:
         _server(store, host, port, output) as server,
     ):
         # in a thread, for in the main one MLflow might swallow a Ctrl-C
-        threading.Thread(target=_exchange, args=(store,), daemon=True).start()
-        print(f"MLflow is at http://{host}:{port}{START_PAGE} (Ctrl-C ends it)", flush=True)
+        at = f"http://{host}:{port}"
+        threading.Thread(target=_exchange, args=(store, at), daemon=True).start()
+        print(f"MLflow is at {at}{views.START} (Ctrl-C ends it)", flush=True)
         try:
             while server.poll() is None:
                 time.sleep(POLL)
@@ -60,10 +58,15 @@ def serve(host: str = "127.0.0.1", port: int = 5000) -> None:
             raise UserError(f"MLflow's server must go on, but ended with: {_last_line(output)}")
 
 
-def _exchange(store: LocalStore) -> None:
+def _exchange(store: LocalStore, at: str) -> None:
+    told = ""
     while database.is_writable(store.path):
         with suppress(UserError, OSError):  # it is busy: the next time will do
             store.exchange()
+            newest = next((run for run in store.runs() if run.status == "FINISHED"), None)
+            if newest and newest.id != told and (prepared := store.prepared(newest)):
+                print(f"the curves of the newest run: {at}{prepared}", flush=True)
+                told = newest.id
         time.sleep(EXCHANGE)
 
 

@@ -17,10 +17,12 @@ from research import records
 from research.errors import UserError, in_a_line
 from research.machine import environment, hardware
 from research.machine.hardware import Meter
+from research.tracking import arms
 from research.tracking.ending import status_of, terminable, undisturbed
 from research.tracking.heartbeat import last_write
 from research.tracking.log import Log, Opening, Summary
 from research.tracking.record import (
+    METRICS,
     SYSTEM,
     Lineage,
     Record,
@@ -75,6 +77,7 @@ class Session(Record):
         self._mirror = backend.mirror(id)
         self._carrying = threading.Lock()
         self._open_children: list[Session] = []
+        self._owed: list[Mirror] = []
         self._began = time.perf_counter()
 
     @property
@@ -91,6 +94,7 @@ class Session(Record):
                 yield session
             finally:
                 self._open_children.remove(session)
+                self._owed += session._owed
 
     def flush(self) -> None:
         with self._carrying:
@@ -118,14 +122,29 @@ class Session(Record):
             if not self.lineage.parent:
                 spent = time.perf_counter() - self._began
                 self.update(compute=hardware.compute(self.run.device, spent, self.run.compute))
+                self._summarise_children()
             self.close(status_of(error))
             try:
                 with self._carrying:
+                    for mirror in self._owed:
+                        mirror.finish()
                     self._mirror.finish()
             except UserError as trouble:
-                if error is None:
+                if error is None and not self.lineage.parent:
                     raise
-                warnings.warn(str(trouble), stacklevel=2)  # the error on its way matters more
+                # the error on its way matters more; and a child is told of with its parent
+                self._owed.append(self._mirror)
+                warnings.warn(str(trouble), stacklevel=2)
+
+    def _summarise_children(self) -> None:
+        """Adds the curves of each arm to the run's own."""
+        children = self.lineage.children.items()
+        files = {name: self._backend.folder(id) / METRICS for name, id in children}
+        try:
+            for step, values in sorted(arms.means(files).items()):
+                self.metrics(step, values)
+        except UserError as trouble:  # what was measured is there all the same
+            warnings.warn(str(trouble), stacklevel=2)
 
     def _create_child(self, name: str, params: Mapping[str, Any]) -> str:
         opening = dataclasses.replace(
@@ -134,7 +153,7 @@ class Session(Record):
         code = environment.Checkout(self.run.commit, dirty=self.run.dirty)
         lineage = Lineage(started=now(), parent=self.id)
         id = self._backend.create(opening, lineage)
-        _begin(self._backend, id, opening, code, lineage)
+        _begin(self._backend, id, opening, code, lineage, self.run.data)
         self.adopt(name, id)
         return id
 
@@ -215,10 +234,16 @@ def open_run(
 
 
 def _begin(
-    backend: Backend, id: str, opening: Opening, code: environment.Checkout, lineage: Lineage
+    backend: Backend,
+    id: str,
+    opening: Opening,
+    code: environment.Checkout,
+    lineage: Lineage,
+    data: Mapping[str, Any] = {},
 ) -> None:
-    """Writes the record of a run that was just reserved."""
-    Record.create(backend.folder(id), first_facts(id, opening, lineage.started, code), lineage)
+    """Writes the record of a run that was just reserved; `data` are those of a child's parent."""
+    facts = first_facts(id, opening, lineage.started, code)
+    Record.create(backend.folder(id), dataclasses.replace(facts, data=dict(data)), lineage)
 
 
 def mark_killed(backend: Backend, run: Summary) -> None:

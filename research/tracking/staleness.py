@@ -64,7 +64,12 @@ def digest(tree: ast.AST | list[ast.stmt]) -> str:
 
 
 def stale(run: Run, root: Path = ROOT) -> dict[str, tuple[str, ...]]:
-    """Kind -> what has changed since the run; empty where nothing is known to have."""
+    """Kind -> what has changed since the run; empty where nothing is known to have.
+
+    Adopted runs are frozen: they rest on nothing here.
+    """
+    if run.adopted:
+        return {}
     found = {
         "code": changed_code(run, root),
         "config": changed_settings(run, root),
@@ -76,6 +81,8 @@ def stale(run: Run, root: Path = ROOT) -> dict[str, tuple[str, ...]]:
 
 def unknown(run: Run) -> tuple[str, ...]:
     """The kinds of which nothing can be said, which is not the same as unchanged."""
+    if run.adopted:
+        return ()
     return ("code", "config") * (not run.code) + ("data",) * (changed_data(run) is None)
 
 

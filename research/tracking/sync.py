@@ -12,8 +12,8 @@ from research.errors import UserError
 from research.tracking import mirror
 from research.tracking.folder import FolderStore
 from research.tracking.local import LocalStore
-from research.tracking.log import Opening, Store, Summary
-from research.tracking.record import Lineage, read_lineage
+from research.tracking.log import Store, Summary
+from research.tracking.record import opening_of, read_lineage
 from research.tracking.remote import RemoteStore
 from research.tracking.session import mark_killed
 
@@ -88,14 +88,12 @@ class _Importer:
         return "brought up to date" if known else "brought in"
 
     def _known(self, record: str) -> "MlflowEntity | None":
-        from mlflow.entities import ViewType
         from mlflow.exceptions import MlflowException
 
-        query = f"tags.`{mirror.RECORD}` = '{record}'"
         with mirror.told_plainly():
-            found = self.client.search_runs([self.target.experiment], query, ViewType.ALL)
+            found = mirror.of_record(self.client, self.target.experiment, record)
         if found:
-            return found[0]
+            return found
         if not _is_same(self.source.folder(record), self.target.folder(record)):
             return None
         try:  # of this server's own cache, and the run was cut off before it could say so
@@ -104,7 +102,6 @@ class _Importer:
             return None
 
     def _create(self, folder: Path, parent: str) -> str:
-        run = records.load(folder).run
-        facts = {field.name: getattr(run, field.name) for field in dataclasses.fields(Opening)}
-        lineage = Lineage(read_lineage(folder).started, parent=parent)
-        return self.target.create(Opening(**facts), lineage, run.id)
+        opening, lineage = opening_of(folder)
+        lineage = dataclasses.replace(lineage, parent=parent)
+        return self.target.create(opening, lineage, records.load(folder).run.id)

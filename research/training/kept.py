@@ -94,5 +94,13 @@ def keep(
     return kept
 
 
+def adopt(digest: str, former: str, run: str) -> None:
+    """Notes a run as the one that trained a model, where another was noted for want of its id."""
+    file = paths.MODELS / digest / "model.json"
+    facts = json.loads(file.read_text(encoding="utf-8"))
+    if facts["run"] == former:
+        write_json(file, facts | {"run": run})
+
+
 def snapshot_file(folder: Path, number: int) -> Path:
     return folder / f"epoch{number}.safetensors"

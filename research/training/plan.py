@@ -34,13 +34,17 @@ class Planning:
     """A log that notes what is to be trained and forgets the rest.
 
     Attributes:
+        given: by name, weights in place of training. With them, empty or not, a model that is
+            given or kept is handed back trained, so that what follows from it comes out right.
         noted: by name, what `obtain` was asked for.
     """
 
     pretrained: Path | None = None
 
-    def __init__(self, id: str, children: list[str], folder: Path) -> None:
-        self.id, self._folder = id, folder
+    def __init__(
+        self, id: str, children: list[str], folder: Path, given: Mapping[str, Path] | None = None
+    ) -> None:
+        self.id, self._folder, self.given = id, folder, given
         self._missing = set(children)
         self.noted: dict[str, Any] = {}
 
@@ -76,7 +80,13 @@ class Planning:
 
 
 def planned(
-    study: Callable[[Any, Log], None], config: Any, id: str, children: list[str]
+    study: Callable[[Any, Log], None],
+    config: Any,
+    id: str,
+    children: list[str],
+    given: Mapping[str, Path] | None = None,
+    *,
+    tell: bool = False,
 ) -> list[Any]:
     """What `obtain` will be asked for, as far as it can be known; random states stay as they are.
 
@@ -85,12 +95,15 @@ def planned(
     Arguments:
         id: of the run.
         children: names of the models; once all are noted, the study is gone through no further.
+        given: weights in place of training, where what is given or kept counts too.
+        tell: whether an error is raised, for want of a study that meets it.
     """
     states = torch.get_rng_state(), random.getstate(), np.random.get_state()
     quiet = contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO())
     with tempfile.TemporaryDirectory() as folder:
-        log = Planning(id, children, Path(folder))
-        with contextlib.suppress(Exception, _Planned), quiet[0], quiet[1]:
+        log = Planning(id, children, Path(folder), given)
+        passed = (_Planned,) if tell else (_Planned, Exception)
+        with contextlib.suppress(*passed), quiet[0], quiet[1]:
             study(config, log)
     torch.set_rng_state(states[0])
     random.setstate(states[1])

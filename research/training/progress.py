@@ -99,13 +99,20 @@ class Board:
         if not self._live.is_started:
             print(_line(epoch, name, row.total), file=sys.stderr, flush=True)
 
+    def waits(self, name: str, why: str) -> None:
+        """It does not train now, as one that has not begun or is to go on."""
+        row = self._rows[name]
+        if row.state != "waits" or row.values != why:
+            row.state, row.values = "waits", why
+            self.draw()
+
     def kept(self, name: str) -> None:
         self._rows[name].state = "kept"
         self.draw()
 
-    def failed(self, name: str, why: str) -> None:
+    def failed(self, name: str, why: str, then: str = "then the run takes it up again") -> None:
         self._rows[name].state = "failed"
-        text = f"{name}  failed: {why}; the others go on, then the run takes it up again"
+        text = f"{name}  failed: {why}; the others go on, {then}"
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
         self.draw()
 

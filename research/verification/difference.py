@@ -107,12 +107,22 @@ def _inputs(old: Run, new: Run) -> dict[str, list[str]]:
         "environment": _items(
             {"device": old.device, **old.versions}, {"device": new.device, **new.versions}
         ),
+        "adopted": _items(_choice(old), _choice(new)),
     }
     return {kind: words for kind, words in found.items() if words}
 
 
+def _choice(run: Run) -> dict[str, Any]:
+    """What of another program's runs was adopted, and by which rules."""
+    told = ("experiment", "filter", "group", "seeds", "rules")
+    runs = [run[:8] for run in run.adopted.get("runs", ())]
+    return {name: run.adopted.get(name) for name in told} | {"runs": " ".join(runs)}
+
+
 def _code(old: Run, new: Run) -> list[str]:
     """By the digests of the code that ran where both have them, else by commit."""
+    if old.adopted and new.adopted:
+        return _items({"commit": old.commit[:7]}, {"commit": new.commit[:7]})
     if old.code and new.code:
         return _items({"code": old.code}, {"code": new.code})
     names = [f"{run.commit[:7]}{' and changes' if run.dirty else ''}" for run in (old, new)]

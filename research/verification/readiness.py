@@ -42,11 +42,13 @@ def _of_checkout() -> list[str]:
 def _of_run(run: Run) -> Iterator[str]:
     if run.status != "FINISHED":
         yield f"it is {run.status}, not finished"
-    if run.preset != "full":
-        yield f"preset {run.preset}, not full"
     if len(run.seeds) < FEWEST:
         few = "a single seed" if len(run.seeds) == 1 else f"{len(run.seeds)} seeds"
         yield f"{few}: no interval over seeds, which needs {FEWEST}"
+    if run.adopted:  # its code, settings and data are another program's
+        return
+    if run.preset != "full":
+        yield f"preset {run.preset}, not full"
     if run.dirty is None:
         yield "the commit of its code is unknown: git could not tell when it ran"
     elif run.dirty:

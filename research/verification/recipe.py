@@ -6,18 +6,21 @@ lie on this machine: which settings those are, the types of the study's configur
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from research import studies
-from research.config import Local, Train, local, machine
+from research.config import Local, Slurm, Train, local, machine
 from research.errors import UserError
 from research.records import Run
 
 UNITS = {"s": 1, "m": 60, "h": 3600}
 _KEY = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)*")
-_OURS = frozenset({"jobs", "log", "preset", "resume", "weights"})
+_OURS = frozenset(
+    {"cluster", "detach", "experiment", "jobs", "log", "preset", "resume", "weights"}
+    | {f"slurm.{field.name}" for field in fields(Slurm)}
+)
 
 
 @dataclass(frozen=True)

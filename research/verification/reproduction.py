@@ -88,6 +88,11 @@ def reproduce(trail: Trail, given: Reproduce) -> Outcome:
         UserError: something is needed that a PDF cannot carry, or the run failed.
     """
     wanted = trail.runs if given.beside else [trail.run]
+    if foreign := [run for run in wanted if run.adopted]:
+        raise UserError(
+            f"'{foreign[0].study}' cannot be run again: its runs were logged by another program, "
+            "which research did not start; run that program, then research adopt"
+        )
     begun, limit = time.monotonic(), budget(wanted, given)
     records: dict[str, Results] = {}
     notes: list[str] = []
@@ -165,10 +170,13 @@ def code_of(run: Run, root: Path = ROOT) -> Iterator[Code]:
     else:
         with tempfile.TemporaryDirectory() as folder:
             clone = Path(folder) / "code"
-            done = _git(root, "clone", "--quiet", "--shared", "--no-checkout", ".", str(clone))
+            within = environment.below(root)  # a project may be a folder of its repository
+            top = root.joinpath(*[".."] * len(Path(within).parts))
+            ways = ("--quiet", "--shared", "--no-checkout")
+            done = _git(root, "clone", *ways, str(top.resolve()), str(clone))
             if not done or not _git(clone, "checkout", "--quiet", "--detach", commit):
                 raise UserError(f"a clone at commit {commit[:7]} is needed and cannot be made")
-            yield Code(clone, f"a clone at commit {commit[:7]}")
+            yield Code(clone / within, f"a clone at commit {commit[:7]}")
 
 
 def _git(root: Path, *arguments: str) -> bool:
@@ -214,6 +222,7 @@ def execute(arguments: list[str], folder: Path, limit: float, threads: Any = Non
     """
     with tempfile.TemporaryDirectory() as runs:
         around = {**os.environ, "RESEARCH_RUNS": runs, "RESEARCH_DATA": str(DATA)}
+        around["RESEARCH_ROOT"] = str(folder)
         if isinstance(threads, int) and 0 < threads <= MOST_THREADS:
             around |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
         start = [sys.executable, "-m", "research", *arguments]

@@ -11,7 +11,7 @@ import torch
 from threadpoolctl import threadpool_info  # type: ignore[import-untyped]
 from torch import Generator, Tensor, nn
 
-from research import launch, paths
+from research import paths
 from research.config import Train
 from research.data import Samples, Split
 from research.errors import UserError
@@ -180,9 +180,9 @@ def test_a_small_model_is_the_same_on_any_number_of_cores(
 
 def test_a_run_on_a_cpu_spares_threads_and_one_on_a_gpu_does_not() -> None:
     with threads.limited(3):
-        with launch.sparing("cpu"):
+        with threads.sparing("cpu"):
             assert torch.get_num_threads() == 1
-        with launch.sparing("cuda:0"):
+        with threads.sparing("cuda:0"):
             assert torch.get_num_threads() == 3
 
 

@@ -19,7 +19,14 @@ from research.data import Split
 from research.errors import UserError
 from research.methods import universality
 from research.methods.perturbations import random_signs
-from research.methods.samples import Samples, check, halves, judged_alike, pools
+from research.methods.samples import (
+    Samples,
+    check,
+    halves,
+    judged_alike,
+    of_different_classes,
+    pools,
+)
 from research.methods.universality import (
     Battery,
     battery,
@@ -82,6 +89,12 @@ def test_halves_are_disjoint_even_and_right() -> None:
             sizes = torch.bincount(half.first(count).labels, minlength=4)
             assert sizes.max() - sizes.min() <= 1
             assert torch.equal(half.first(count).images, half.images[:count])
+
+
+def test_samples_of_different_classes_marked_ones_first() -> None:
+    labels, marked = torch.tensor([0, 0, 1, 2, 2]), torch.tensor([False, True, False, False, True])
+    assert of_different_classes(labels, marked, 3) == [1, 4, 2]
+    assert of_different_classes(labels, marked, 2) == [1, 4]
 
 
 def test_halves_follow_from_the_seed_alone() -> None:

@@ -115,6 +115,11 @@ def test_the_title_is_text_like_any_other(speak: Speak) -> None:
     ]
 
 
+def test_a_pattern_makes_no_decimals_of_a_count(speak: Speak) -> None:
+    made = speak("{run.seeds:# seed}, {mse_pca}, {data.train}", FRONT + 'formats: {"*": .4f}\n')
+    assert "3 seeds, 0.0045, 4,000" in made.text.replace(SPACE, " ")
+
+
 def test_other_studies_are_read(speak: Speak) -> None:
     body = (
         "{fgsm:mse_pca:.4f} {fgsm:own:d} {fgsm:run.seeds:# seed} {fgsm:data.name} "
@@ -194,6 +199,16 @@ def test_a_table(speak: Speak) -> None:
     assert '<th scope="col" class="number"><em>MSE</em> of <span' in made.html
     assert ">0.012<" in made.html and "19.11" not in text and "19.1 ± 0.1" in text
     assert "PCA" not in text and made.kinds[1] == "wide"
+
+
+def test_a_table_of_the_authors_own(speak: Speak) -> None:
+    made = speak(
+        "| | So |\n|:--|--:|\n| a | {mse_transpose:.4f\\|no interval} |\n| b | {mse_pca:.4f} |\n\n"
+        ": What *we* say in {run.seeds:# seed}. {#tab:own .wide}\n\nSee @tab:own."
+    )
+    text = made.text.replace(SPACE, " ")
+    assert "Table 1. What we say in 3 seeds. So a 0.0123 b 0.0045 See Table 1." in text
+    assert '<td class="number"><span class="v"' in made.html and made.kinds[1] == "wide"
 
 
 def test_formulas(speak: Speak) -> None:

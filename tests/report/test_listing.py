@@ -32,12 +32,12 @@ def test_each_thing_is_told_with_the_line_that_logged_it(tmp_path: Path) -> None
         Item("number", "mse", "0.25 ± 0.5 dB (n = 3)", at(line_of('log.number("mse"'))),
         Item("number", "share", "0.5 [0.25, 0.75] (n = 8)", at(line_of('log.number("share"'))),
         Item("table", "errors", "2 rows of arm, mse", at(line_of('log.table("errors"'))),
-        Item("setting", "train.lr", "0.1"),
+        Item("setting", "config.train.lr", "0.1"),
     ]
     assert [found[one.kind, one.name] for one in wanted] == wanted
     assert found["claim", "better"].value.startswith("holds: 1 [0.5, 1.5] greater than 0")
     assert found["claim", "better"].origin == at(line_of('log.claim("better"'))
-    assert found["fact", "preset"].value == "sample"
+    assert found["fact", "run.preset"].value == "sample"
 
 
 def test_the_command_lists_a_record_of_before(

@@ -5,6 +5,7 @@ import hashlib
 import html
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pikepdf
@@ -14,6 +15,7 @@ from PIL import Image
 from research.errors import UserError
 from research.report import Built, formulas, pictures
 from research.report import source as texts
+from research.report.layout import LOOKS
 from research.verification import verify
 from tests.samples import Speak
 
@@ -39,7 +41,7 @@ def fails(write: Speak, text: str) -> str:
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Papers of one page are long enough here."""
-    monkeypatch.setattr("research.report.pdf.PAGES", range(1, 4))
+    monkeypatch.setitem(LOOKS, "course", replace(LOOKS["course"], pages=(1, 3)))
 
 
 # --- titles --------------------------------------------------------------------------------------

@@ -304,10 +304,42 @@ def test_examples_are_the_first_of_each_class_that_fall(
     assert np.array_equal(stored["clean"], x[chosen].numpy())
     assert (stored["noise"] == np.float32(0.2) * noises["cnn-seed0"][chosen].numpy()).mean() > 0.99
     assert np.allclose(stored["adversarial"], (stored["clean"] + stored["noise"]).clip(0, 1))
+    right = hand.right(x, y)
+    for place, other, mean_noise, cosine in zip(
+        chosen, *(stored[name] for name in ("other", "mean", "cosine")), strict=True
+    ):
+        alike = (right & (y == y[place])).nonzero()[:, 0]
+        after = next((int(i) for i in alike if i > place), None)
+        own = noises["cnn-seed0"][place]
+        if after is None:
+            assert np.isnan(other).all()
+            continue
+        neighbour = noises["cnn-seed0"][after]
+        assert (other == np.float32(0.2) * neighbour.numpy()).mean() > 0.99
+        assert cosine == pytest.approx((own * neighbour).mean().item(), abs=0.03)
+        summed = noises["cnn-seed0"][alike].sum(0).sign()
+        assert (mean_noise == np.float32(0.2) * summed.numpy()).mean() > 0.95
     for name, logits in (("clean", clean), ("adversarial", attacked)):
         sure, preds = logits[chosen].softmax(1).max(1)
         assert stored[f"label_{name}"].tolist() == preds.tolist()
         assert np.allclose(stored[f"confidence_{name}"], sure, atol=5e-3)
+
+
+@pytest.mark.parametrize(("arm", "forward"), [("lenet", lenet), ("cnn", cnn)])
+def test_one_noise_is_the_best_on_what_it_was_made_of_and_shown_on_others(
+    arm: str, forward: Network, record: Results
+) -> None:
+    shown, table = record.arrays(f"one_{arm}"), record.table("candidates")
+    rates = zip(table.column("noise"), table.column(f"{arm}_crafted"), strict=True)
+    known = {name: rate.value for name, rate in rates if isinstance(rate, Number)}
+    if max(known, key=lambda name: known[name]) == "gradient":
+        assert np.array_equal(shown["noise"], record.arrays(f"battery_{arm}")["noise"])
+    assert np.allclose(shown["noisy"], (shown["clean"] + shown["noise"]).clip(0, 1))
+    w = weights(record, f"{arm}-seed0")
+    for kind in ("clean", "noisy"):
+        logits = forward(w, torch.from_numpy(shown[kind]))
+        assert shown[f"label_{kind}"].tolist() == logits.argmax(1).tolist()
+    assert len(set(shown["label_clean"])) == len(shown["label_clean"])
 
 
 # --- is it universal? ----------------------------------------------------------------------------

@@ -335,10 +335,17 @@ def test_examples_are_of_different_classes_and_carry_their_own_noise(
         assert np.allclose(sure, data[f"{name}_confidence"], atol=1e-4)
 
 
-def test_examples_that_are_fooled_come_first() -> None:
-    labels, fooled = torch.tensor([0, 0, 1, 2, 2]), torch.tensor([False, True, False, False, True])
-    assert measures.of_different_classes(labels, fooled, 3) == [1, 4, 2]
-    assert measures.of_different_classes(labels, fooled, 2) == [1, 4]
+def test_the_one_noise_that_is_shown_is_the_best_on_the_samples_it_was_made_of(
+    record: Results, weights: list[Weights]
+) -> None:
+    data, table = record.arrays("one"), record.table("candidates")
+    rates = dict(zip(table.column("noise"), table.column("crafted"), strict=True))
+    known = {name: rate.value for name, rate in rates.items() if isinstance(rate, Number)}
+    best = str(max(known, key=lambda name: known[name]))
+    assert np.array_equal(data["noise"], record.arrays("candidates")[best])
+    assert len(set(data["clean_class"])) == len(data["clean_class"]) == 3
+    label = by_hand(weights[0], torch.from_numpy(data["noisy"])).argmax(1)
+    assert label.tolist() == data["noisy_class"].tolist()
 
 
 # --- training ------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from collections import Counter
 from math import comb
 from statistics import mean
+from typing import Any
 from unittest.mock import MagicMock
 
 import numpy as np
@@ -14,7 +15,6 @@ from torchvision.transforms.functional import ten_crop
 from research.data import Dataset, Split
 from research.errors import UserError
 from research.methods.chain import Chain
-from research.methods.top_activations import Strongest
 from research.records import Results
 from research.studies import zf
 from research.studies.zf import features, measures
@@ -177,15 +177,6 @@ def test_purity_and_its_chance_are_counted_by_hand(
     assert zf_record.numbers["purity_chance"].value == pytest.approx(chance, abs=0.005)
 
 
-def test_a_layer_that_is_dead_is_told_and_not_drawn() -> None:
-    values = torch.zeros(3, 9)
-    dead = Strongest(values, torch.zeros(3, 9).long(), torch.zeros(3, 9, 2).long())
-    living = dead._replace(values=values + torch.tensor([[0.0], [1.0], [0.0]]))
-    features.check_alive([{"a": living}])
-    with pytest.raises(UserError, match="some unit of layer 'b' must be active"):
-        features.check_alive([{"a": living, "b": living}, {"a": living, "b": dead}])
-
-
 def test_of_many_layers_five_are_shown_with_the_first_and_the_last() -> None:
     parts = [p for i in range(13) for p in (nn.Conv2d(3, 3, 3, padding=1), nn.ReLU())]
     model = nn.Sequential(nn.ReLU(), *parts, nn.Flatten(), nn.Linear(48, 4), nn.ReLU())
@@ -259,7 +250,7 @@ def test_layers_converge_by_hsic(zf_record: Results, past: list[list[Outputs]]) 
     is_mean(zf_record.numbers["converged_last"], curves["relu7"][:, 0].tolist())
 
 
-def grown(*biases: float) -> features.Viewed:
+def grown(*biases: float, images: int = 4) -> features.Viewed:
     """A network that sees single pixels, red ones the more, with a map for each bias."""
     model = nn.Sequential(nn.Conv2d(3, len(biases), 1), nn.ReLU(), nn.Flatten(),
                           nn.Linear(9 * len(biases), 2))  # fmt: skip
@@ -267,7 +258,8 @@ def grown(*biases: float) -> features.Viewed:
     with torch.no_grad():
         weights["0.weight"].zero_()[:, 0] = 1
         weights["0.bias"].copy_(torch.tensor(biases))
-    test = Split(torch.arange(108, dtype=torch.uint8).view(4, 3, 3, 3), torch.zeros(4).long())
+    pixels = torch.arange(27 * images, dtype=torch.uint8).view(images, 3, 3, 3)
+    test = Split(pixels, torch.zeros(images).long())
     return features.viewed(model, test, ("a", "b"), zf.PRESETS["sample"])
 
 
@@ -282,6 +274,30 @@ def test_a_map_that_is_silent_for_a_while_is_not_drawn_then() -> None:
     assert found["projections"][1:, 0, 0, 0] == pytest.approx([89 / 255, 89 / 255 + 0.1])
     numbers = {name: value for (name, value), _ in log.number.call_args_list}
     assert numbers == {"evolution_changes": 0, "evolution_steps": 1}
+
+
+def logged(calls: MagicMock) -> dict[str, Any]:
+    return {call.args[0]: call.args[1] for call in calls.call_args_list}
+
+
+def test_a_silent_layer_is_a_finding_and_is_left_out() -> None:
+    log = MagicMock()
+    features.measure_tops([grown(-9.0, images=9), grown(0.1, images=9)], zf.PRESETS["sample"], log)
+    [text] = [call.args[0] for call in log.finding.call_args_list]
+    assert text.startswith("Layer '1' is silent in 1 of 2 networks")
+    assert logged(log.number)["silent_layers"] == 1 and not log.arrays.called
+    table = logged(log.table)["layers"]
+    row = dict(zip(table.columns, table.rows[0], strict=True))
+    assert row["active"].values == (0, 1) and row["purity"].values == (1,), "of the other seed"
+    assert logged(log.claim)["last_more_specific"].n == 1
+
+    log = MagicMock()
+    features.measure_tops([grown(-9.0, images=9)], zf.PRESETS["sample"], log)
+    assert not {"purity_first", "purity_last"} & logged(log.number).keys()
+    assert not log.claim.called and log.finding.called
+
+    features.draw_evolution({1: grown(0.0), 2: grown(-9.0)}, log := MagicMock())
+    assert not log.arrays.called and logged(log.number)["evolution_steps"] == 0
 
 
 def test_maps_that_nothing_excites_are_silent() -> None:

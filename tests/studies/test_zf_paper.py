@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
 from research.records import Results
 from research.studies import zf
@@ -94,6 +96,23 @@ def test_the_paper_of_one_seed_and_given_weights(
     text = report(zf_paper, tmp_path / "all")
     assert "Of 2 models 2 were given" in text and "Evolution." not in text
     assert "nothing below speaks of other seeds" in text and "(one pair: no evidence)" in text
+
+
+def test_a_run_whose_layer_is_silent_comes_to_its_end(
+    zf_record: Results, stripes: Path, tmp_path: Path, zf_paper: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    files = [tmp_path / f"{arm}-seed0.safetensors" for arm in ("zf", "alexnet")]
+    for file in files:
+        weights = load_file(zf_record.folder / "weights" / file.name)
+        weights["conv4.bias"] = torch.full_like(weights["conv4.bias"], -1e6)
+        save_file(weights, file)
+    flags = ["--seeds", "0", "--weights", *map(str, files)]
+    assert run(tmp_path / "dead", stripes, *flags) == 0
+    assert "Layer 'relu4' is silent in 1 of 1 networks" in capsys.readouterr().err
+    [dead] = parents(tmp_path / "dead")
+    assert "tops_layer4" not in dead.names("arrays") and "tops" in dead.names("figures")
+    assert "silent" in report(zf_paper, tmp_path / "dead")
 
 
 def test_weights_of_one_arm_leave_the_other_to_be_trained(

@@ -1,14 +1,17 @@
 """MLflow on SQLite. What a study logged is read back with MLflow's own client."""
 
+import base64
 import dataclasses
 import json
 import math
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -66,8 +69,8 @@ def test_six_processes_may_create_a_store_at_once(six_at_once: Path) -> None:
 def test_curves_and_numbers_arrive_to_the_last_bit(logged: tuple[LocalStore, str]) -> None:
     store, id = logged
     client = client_of(store)
-    assert history(client, id, "loss") == [(0, 2 / 3)]
-    assert history(client, id, "share") == [(0, 1 / 7)]
+    assert history(client, id, "result/loss") == [(0, 2 / 3)]
+    assert history(client, id, "result/share") == [(0, 1 / 7)]
     assert history(client, id, "tiny") == [(1, 5e-324)]
     assert math.isnan(client.get_run(id).data.metrics["nan"])
     (experiment,) = client.search_experiments(filter_string="name = 'tiny'")
@@ -105,13 +108,61 @@ def test_a_run_says_what_it_is(logged: tuple[LocalStore, str]) -> None:
     }
     note = run.data.tags["mlflow.note.content"]
     assert tiny.OPENING.question in note and "- It does." in note
-    assert f"](get-artifact?path=figures%2Fline.png&run_uuid={id})" in note
+    assert f"[line](get-artifact?path=figures%2Fline.png&run_uuid={id})" in note
+    assert "![" not in note  # a picture would push tags and values out of view
     facts = records.load(store.find(id).folder).run
     assert run.data.tags.get("mlflow.source.git.commit", "") == facts.commit
     assert run.data.tags["git.dirty"] == str(facts.dirty).lower()
     assert "mlflow.user" not in run.data.tags
     kind = client.get_experiment_by_name("tiny").tags["mlflow.experimentKind"]
     assert kind == "custom_model_development"
+
+
+def test_a_run_shows_the_curves_of_its_arms(logged: tuple[LocalStore, str]) -> None:
+    client, id = client_of(logged[0]), logged[1]
+    losses = [[tiny.loss(seed, step) for seed in (0, 1)] for step in (1, 2, 3)]
+    means = [(step, sum(pair) / 2) for step, pair in enumerate(losses, start=1)]
+    spreads = [abs(pair[0] - pair[1]) / 2**0.5 for pair in losses]
+    assert history(client, id, "arm/train/loss") == means
+    assert [value for _, value in history(client, id, "arm/train/loss_sd")] == pytest.approx(
+        spreads
+    )
+
+
+def test_a_digest_is_a_tag_and_no_parameter(store: LocalStore) -> None:
+    with store.start(tiny.OPENING) as log, log.child("a", {"model_digest": "c0ffee"}) as child:
+        id = child.id
+    data = client_of(store).get_run(id).data
+    assert data.params == {} and data.tags["research.model_digest"] == "c0ffee"
+
+
+def test_mlflow_is_told_of_question_paper_and_view(store: LocalStore, tmp_path: Path) -> None:
+    with store.start(tiny.OPENING) as log:
+        tiny.study(log)
+    pdf = tmp_path / "tiny.pdf"
+    pdf.write_bytes(b"%PDF")
+    store.attach(log.id, pdf, "report/tiny.pdf")
+    store.exchange()
+    client = client_of(store)
+    link = f"[tiny.pdf](get-artifact?path=report%2Ftiny.pdf&run_uuid={log.id})"
+    experiment = client.get_experiment_by_name("tiny")
+    assert experiment.tags["mlflow.note.content"] == f"**{tiny.OPENING.question}**\n\nPaper: {link}"
+    assert link in client.get_run(log.id).data.tags["mlflow.note.content"]
+    children = client.search_runs([experiment.experiment_id], "tags.`research.data` = 'digits'")
+    assert {one.inputs.dataset_inputs[0].dataset.name for one in children} == {"digits"}
+    assert len(children) == 3
+
+    client.set_experiment_tag(experiment.experiment_id, "mlflow.note.content", "mine")
+    store.exchange()
+    kept = client.get_experiment_by_name("tiny").tags["mlflow.note.content"]
+    assert kept == "mine"  # what somebody wrote there is not written over
+
+    address = store.prepared(store.find(log.id))
+    assert "workflowType=machine_learning" in address and "viewStateShareKey=tiny" in address
+    view = client.get_experiment_by_name("tiny").tags["mlflow.sharedViewState.tiny"]
+    shown = json.loads(zlib.decompress(base64.b64decode(view.removeprefix("deflate;"))))
+    assert shown["searchFilter"] == f"tags.mlflow.parentRunId = '{log.id}'"
+    assert re.match(shown["chartsSearchFilter"], "train/loss")
 
 
 def test_the_data_set_has_our_own_sha256(logged: tuple[LocalStore, str]) -> None:

@@ -1,6 +1,8 @@
 """MLflow's server: the UI of the local store, and the store of those who have a server."""
 
 import dataclasses
+import hashlib
+import itertools
 import os
 import shutil
 import signal
@@ -15,9 +17,11 @@ from pathlib import Path
 import pytest
 
 from research import records
+from research.adoption import Choice, adopt
 from research.errors import UserError
 from research.tracking import open_store
 from research.tracking.folder import FolderStore
+from research.tracking.foreign import Experiment
 from research.tracking.local import LocalStore
 from research.tracking.remote import RemoteStore
 from research.tracking.server import serve
@@ -87,6 +91,27 @@ def test_a_run_goes_to_the_server_and_comes_back(remote: RemoteStore, tmp_path: 
     for name, digest in records.read_manifest(log.folder).items():
         assert records.sha256(fetched / name) == digest
     assert (fetched / "report/tiny.pdf").read_bytes() == b"%PDF"
+
+
+def test_runs_of_others_on_a_server_are_adopted(remote: RemoteStore, tmp_path: Path) -> None:
+    client = remote.client
+    experiment = client.create_experiment("theirs")
+    for model, seed in itertools.product("ab", range(3)):
+        run = client.create_run(experiment).info.run_id
+        client.log_param(run, "model", model)
+        client.log_param(run, "seed", seed)
+        client.log_metric(run, "f1", 0.5 + seed / 10 + (model == "b") / 4)
+        client.log_text(run, model, "notes/a.txt")
+        client.set_terminated(run)
+    asked = Choice(Experiment(remote.uri, "theirs"), "seen", group=("model",), seeds="seed")
+    done = adopt(asked, FolderStore(tmp_path / "store"))
+    results = records.load(done.run.folder)
+    assert results.numbers["f1_b"].values == pytest.approx((0.75, 0.85, 0.95))
+    assert results.run.adopted["source"] == remote.uri
+    digest = hashlib.sha256(b"a").hexdigest()
+    assert results.table("artifacts").rows[0][3:] == ("notes/a.txt", 1, digest)
+    in_mlflow = adopt(asked, remote)  # and back into the server that they came from
+    assert remote.find(in_mlflow.run.id).study == "seen"
 
 
 def test_what_is_deleted_in_the_browser_is_gone_here(

@@ -79,7 +79,7 @@ def test_everything_arrives_as_it_was_logged(source: FolderStore, target: LocalS
             expected = (point["step"], round(1000 * point["time"]), point["values"]["train/loss"])
             assert expected in triples
     assert parent.data.params["train.lr"] == "0.1"
-    assert parent.data.metrics["loss"] == 2 / 3
+    assert parent.data.metrics["result/loss"] == 2 / 3
 
 
 def test_a_second_sync_changes_nothing(source: FolderStore, target: LocalStore) -> None:

@@ -110,6 +110,13 @@ def test_an_older_commit_runs_in_a_clone(checkout: Path) -> None:
     assert (checkout / "code.py").read_text() == "second"
 
 
+def test_a_project_that_is_a_folder_of_its_repository_runs_in_a_clone(checkout: Path) -> None:
+    project = checkout / "research"
+    with replay.code_of(a_run(commit=git(checkout, "rev-parse", "HEAD^")), project) as code:
+        assert not code.doubt and code.folder.name == "research"
+        assert (code.folder / "../code.py").read_text() == "first"
+
+
 @pytest.mark.parametrize(
     ("facts", "doubt"),
     [

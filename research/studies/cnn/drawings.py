@@ -35,7 +35,7 @@ def draw_digits(results: Results) -> Figure:
     """The four images whose distances are compared, named by their places in the test set."""
     shown = results.arrays("digits")
     figure = figures.canvas(figures.COLUMN_MM, 26)
-    figure.get_layout_engine().set(rect=(0, 0, 1, 0.94))  # type: ignore[union-attr]
+    figure.get_layout_engine().set(rect=(0, 0, 1, 0.94))  # type: ignore[union-attr, call-arg]
     grid = figure.subplots(1, len(shown["images"]))
     for axes, image, place, name in zip(
         grid, shown["images"], shown["places"], shown["classes"], strict=True

@@ -16,11 +16,11 @@ from research.studies.fgsm.drawings import FIGURES
 from research.studies.fgsm.goodfellow import measure_paper
 from research.studies.fgsm.measures import (
     measure_curves,
-    measure_examples,
     measure_signs,
     measure_universality,
 )
 from research.studies.fgsm.networks import train
+from research.studies.fgsm.pictures import measure_examples
 from research.studies.fgsm.settings import (
     PAIR,
     PAPER,

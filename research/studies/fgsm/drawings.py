@@ -1,6 +1,6 @@
 """The figures of the study `fgsm`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from matplotlib import colormaps
@@ -15,28 +15,64 @@ NETWORKS = {"lenet": "LeNet", "cnn": "newer network"}
 
 
 def draw_examples(results: Results) -> Figure:
-    """Images before and after the attack, with the noise between them."""
+    """Digits before and after the attack; between them noises: theirs, another's, their class's."""
     data = results.arrays("examples")
     eps = results.run.config["noise_eps"]
     count = min(len(data["clean"]), 10)
-    figure = figures.canvas(figures.PAGE_MM, 56)
-    grid = figure.subplots(3, max(count, 1), squeeze=False)
-    rows = {"clean": data["clean"], "noise": (data["noise"] / eps + 1) / 2,
-            "adversarial": data["adversarial"]}  # fmt: skip
+    rows = {"clean": data["clean"], "its noise": noise_shown(data["noise"], eps),
+            "another's": noise_shown(data["other"], eps),
+            "class mean": noise_shown(data["mean"], eps),
+            "attacked": data["adversarial"]}  # fmt: skip
+    titles = {"clean": labelled(data, "clean"), "attacked": labelled(data, "adversarial"),
+              "another's": [f"cos {one:.2f}" for one in data["cosine"]]}  # fmt: skip
+    side = min(15.0, (figures.PAGE_MM - 8) / max(count, 1))
+    figure = figures.canvas(figures.PAGE_MM, len(rows) * side + len(titles) * 3.6)
+    grid = figure.subplots(len(rows), max(count, 1), squeeze=False)
     for line, (name, images) in zip(grid, rows.items(), strict=True):
-        line[0].text(-0.08, 0.5, name, ha="right", va="center", rotation=90,
-                     transform=line[0].transAxes)  # fmt: skip
-        for column, (axes, image) in enumerate(zip(line, images[:count], strict=True)):
-            figures.show_image(axes, image)
-            if name != "noise":
-                label, sure = (data[f"{kind}_{name}"][column] for kind in ("label", "confidence"))
-                axes.set_title(f"{label}: {100 * sure:.0f} %", pad=2)
+        picture_row(line, name, images[:count], titles.get(name, ()))
+    return figure
+
+
+def noise_shown(noise: Array, eps: float) -> Array:
+    """Noise of ±eps as black and white."""
+    return (noise / eps + 1) / 2
+
+
+def labelled(data: dict[str, Array], kind: str) -> list[str]:
+    """What the network takes images for, and how surely."""
+    pairs = zip(data[f"label_{kind}"], data[f"confidence_{kind}"], strict=True)
+    return [f"{label}: {100 * sure:.0f} %" for label, sure in pairs]
+
+
+def picture_row(line: Array, name: str, images: Array, titles: Sequence[str]) -> None:
+    """Pictures with a name on their left."""
+    line[0].text(-0.08, 0.5, name, ha="right", va="center", rotation=90, fontsize=7,
+                 transform=line[0].transAxes)  # fmt: skip
+    for axes, image in zip(line, images, strict=False):
+        figures.show_image(axes, image)
+    for axes, title in zip(line, titles, strict=False):
+        axes.set_title(title, pad=2, fontsize=7)
+
+
+def draw_one(results: Results) -> Figure:
+    """For each network the best single noise, and digits to which it was added."""
+    eps = results.run.config["noise_eps"]
+    found = {arm: results.arrays(f"one_{arm}") for arm in TUTORIAL}
+    columns = 1 + max(len(data["noisy"]) for data in found.values())
+    figure = figures.canvas(figures.COLUMN_MM, 2 * (figures.COLUMN_MM - 4) / columns + 8)
+    grid = figure.subplots(len(found), columns, squeeze=False)
+    for line, (arm, data) in zip(grid, found.items(), strict=True):
+        for axes in line:
+            axes.set_axis_off()
+        picture_row(line[:1], NETWORKS[arm], noise_shown(data["noise"], eps)[None], ["one noise"])
+        pairs = zip(data["label_clean"], data["label_noisy"], strict=True)
+        picture_row(line[1:], "", data["noisy"], [f"{a} → {b}" for a, b in pairs])
     return figure
 
 
 def draw_signs(results: Results) -> Figure:
-    """By how much the common attack overstates the accuracy, by eps and length of training."""
-    figure = figures.canvas(figures.COLUMN_MM, 38)
+    """By how much the common attack overstates the accuracy, by ε and length of training."""
+    figure = figures.canvas(figures.COLUMN_MM, 40)
     grid = figure.subplots(1, 2, sharey=True)
     eps, table = results.run.config["eps"], results.table("signs")
     for axes, arm in zip(grid, TUTORIAL, strict=True):
@@ -48,7 +84,7 @@ def draw_signs(results: Results) -> Figure:
                 axes, eps, 100 * (curves["plain"] - curves["stable"]), colour, f"{epoch} epochs"
             )
         axes.axhline(0, color="black", linewidth=0.5)
-        axes.set(title=NETWORKS[arm], xlabel="eps")
+        axes.set(title=NETWORKS[arm], xlabel="ε")
         axes.legend(loc="upper left")
     low, high = grid[0].get_ylim()
     grid[0].set_ylim(min(low, -0.2), max(high, 1))
@@ -58,7 +94,7 @@ def draw_signs(results: Results) -> Figure:
 
 def draw_geometry(results: Results) -> Figure:
     """Cosines of noises by class, what fools whom by class, and the spectra."""
-    figure = figures.canvas(figures.PAGE_MM, 43)
+    figure = figures.canvas(figures.PAGE_MM, 44)
     grid = figure.subplots(1, 5, width_ratios=[1, 1, 1, 1, 1.2])
     found = {arm: results.arrays(f"battery_{arm}") for arm in TUTORIAL}
     top = max(float(np.nanmax(np.abs(data["cosines"]))) for data in found.values())
@@ -68,12 +104,12 @@ def draw_geometry(results: Results) -> Figure:
         energy(grid[4], data["energy"], figures.COLOURS[index], NETWORKS[arm])
     energy(grid[4], data["energy_random"], figures.COLOURS[-1], "random signs")
     for index, axes in enumerate(grid[:4]):
-        what = "other noise" if index < 2 else "sample"
-        axes.set(title=NETWORKS[TUTORIAL[index % 2]], xlabel=f"{what} (class)")
+        what = "class of other noise" if index < 2 else "class of sample"
+        axes.set(title=NETWORKS[TUTORIAL[index % 2]], xlabel=what)
         axes.set(xticks=range(0, 10, 3), yticks=range(0, 10, 3))
-    grid[0].set_ylabel("noise (class)")
-    grid[4].set(xlabel="directions", ylabel="energy (%)", ylim=(0, 100))
-    grid[4].legend(loc="lower right", fontsize=6)
+    grid[0].set_ylabel("class of noise")
+    grid[4].set(xlabel="directions", ylabel="squared norm held (%)", ylim=(0, 100))
+    grid[4].legend(loc="lower right")
     for shown, axes, label in (
         (cosines, grid[:2], "mean cosine"), (fooling, grid[2:4], "fooled (%)")
     ):  # fmt: skip
@@ -87,6 +123,7 @@ def energy(axes: Axes, shares: Array, colour: str, label: str) -> None:
 
 FIGURES: dict[str, Callable[[Results], Figure]] = {
     "examples": draw_examples,
+    "one": draw_one,
     "signs": draw_signs,
     "geometry": draw_geometry,
 }

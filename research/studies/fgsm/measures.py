@@ -15,11 +15,8 @@ from research.methods.fgsm import (
     accuracy_curve,
     cross_entropy_loss,
     input_gradient,
-    predictions,
     resists,
-    signed_step,
 )
-from research.methods.perturbations import sign_perturbation
 from research.methods.samples import halves, judged_alike
 from research.methods.signs import tied_pixels, wrong_signs
 from research.methods.statistics import claim_of, mcnemar, over_seeds, paired
@@ -32,10 +29,11 @@ from research.methods.universality import (
     transfer_rates,
 )
 from research.models import count_parameters
-from research.models.inference import evaluation, predict
+from research.models.inference import predict
 from research.records import Array, Cell, Number, Table
 from research.records.measured import CORRELATION, SHARE
 from research.studies.fgsm.networks import stages
+from research.studies.fgsm.pictures import measure_one_for_all
 from research.studies.fgsm.settings import EPS, PRINTED, TUTORIAL, Config, Models
 from research.tracking import Log
 
@@ -195,34 +193,6 @@ def row_of(found: Sequence[Signs], largest: int) -> dict[str, Cell]:
     return row
 
 
-# --- pictures ------------------------------------------------------------------------------------
-
-
-def measure_examples(model: nn.Module, test: Split, config: Config, log: Log) -> None:
-    """The first image of each class that is right and falls to the attack at `noise_eps`."""
-    images, labels = test.floats(), test.labels
-    gradient = input_gradient(model, images, labels)
-    delta = sign_perturbation(gradient, config.noise_eps)
-    adv_inputs = signed_step(images, gradient, config.noise_eps)
-    right = predictions(model, images) == labels
-    fooled = right & (predictions(model, adv_inputs) != labels)
-    of_class = (torch.nonzero(fooled & (labels == y))[:1, 0] for y in range(int(labels.max()) + 1))
-    chosen = torch.cat(list(of_class))
-    with evaluation(model):
-        confidences = [model(x[chosen]).softmax(1).max(1) for x in (images, adv_inputs)]
-    log.arrays(
-        "examples",
-        clean=images[chosen].cpu().numpy(),
-        noise=delta[chosen].cpu().numpy(),
-        adversarial=adv_inputs[chosen].cpu().numpy(),
-        **{
-            f"{name}_{kind}": value.cpu().numpy()
-            for kind, pair in zip(("clean", "adversarial"), confidences, strict=True)
-            for name, value in zip(("confidence", "label"), pair, strict=True)
-        },
-    )
-
-
 # --- is it universal? ----------------------------------------------------------------------------
 
 
@@ -239,6 +209,7 @@ def measure_universality(models: Models, data: Dataset, config: Config, log: Log
         if text:
             print(f"fgsm  {text}", file=sys.stderr, flush=True)
             log.finding(text)
+        measure_one_for_all(arm, models[arm][0], data.test, batteries[0], config, log)
     log.table("candidates", side_by_side(found))
     measure_transfer(models, found, data, config, log)
 

@@ -3,20 +3,10 @@
 from collections.abc import Callable
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from research import figures
-from research.records import Array, Number, Results
-
-CANDIDATES = {
-    "mean": "mean",
-    "first": "1st direction",
-    "first-": "1st, reversed",
-    "gradient": "gradient",
-    "deepfool": "DeepFool",
-}
-"""candidate -> its name in print"""
+from research.records import Array, Results
 
 
 def draw_examples(results: Results) -> Figure:
@@ -58,7 +48,7 @@ def draw_curves(results: Results) -> Figure:
     lines = {"fgsm": "own noise (FGSM)", "random": "random signs"}
     for (name, label), colour in zip(lines.items(), figures.COLOURS, strict=False):
         figures.band(axes, steps, 100 * data[name], colour, label, marker="o")
-    axes.set(xlabel="eps (1/255)", ylabel="test accuracy (%)", ylim=(0, 100))
+    axes.set(xlabel="ε (1/255)", ylabel="test accuracy (%)", ylim=(0, 100))
     axes.legend()
     return figure
 
@@ -91,31 +81,21 @@ def draw_blocks(results: Results) -> Figure:
     return figure
 
 
-def draw_candidates(results: Results) -> Figure:
-    """Fooling rates of the noises for all samples, between random signs and own noises."""
-    table, numbers = results.table("candidates"), results.numbers
-    rates = dict(zip(table.column("noise"), table.column("held_out"), strict=True))
-    figure = figures.canvas(figures.COLUMN_MM, 50)
-    axes = figure.subplots()
-    draw_bars(axes, [rate for name in CANDIDATES if isinstance(rate := rates[name], Number)])
-    levels = {"fooling_own": "own noise (FGSM)", "fooling_random_max": "best of random signs"}
-    for (name, label), colour, style in zip(
-        levels.items(), figures.COLOURS[1:], ("-", "--"), strict=False
-    ):
-        axes.axhline(100 * numbers[f"vgg_{name}"].value, color=colour, ls=style, label=label)
-    axes.set_xticks(range(len(CANDIDATES)), CANDIDATES.values())
-    axes.set(ylabel="fooled, held-out (%)", ylim=(0, None))
-    figure.legend(loc="outside upper center", ncols=2)
+def draw_one(results: Results) -> Figure:
+    """The best single noise, amplified around grey, and images to which it was added."""
+    data = results.arrays("one")
+    names, noise = data["classes"], data["noise"]
+    factor = max(1.0, np.floor(0.5 / float(data["eps"])))
+    columns = 1 + len(data["noisy"])
+    figure = figures.canvas(figures.COLUMN_MM, figures.COLUMN_MM / columns + 8)
+    first, *others = figure.subplots(1, columns, squeeze=False)[0]
+    figures.show_image(first, np.clip(0.5 + factor * noise, 0, 1))
+    first.set_title(f"noise × {factor:.0f}", pad=2, fontsize=7)
+    for number, axes in enumerate(others):
+        figures.show_image(axes, data["noisy"][number])
+        before, after = names[data["clean_class"][number]], names[data["noisy_class"][number]]
+        axes.set_title(f"{before}\n→ {after}", pad=2, fontsize=7)
     return figure
-
-
-def draw_bars(axes: Axes, rates: list[Number]) -> None:
-    """One bar for each rate, with its interval."""
-    values = np.array([100 * rate.value for rate in rates])
-    ends = 100 * np.array([rate.bounds for rate in rates])
-    reach = np.abs(ends.T - values)
-    axes.bar(range(len(rates)), values, yerr=reach, width=0.6, color=figures.COLOURS[0],
-             capsize=2, error_kw={"linewidth": 0.8})  # fmt: skip
 
 
 FIGURES: dict[str, Callable[[Results], Figure]] = {
@@ -123,5 +103,5 @@ FIGURES: dict[str, Callable[[Results], Figure]] = {
     "curves": draw_curves,
     "spectrum": draw_spectrum,
     "blocks": draw_blocks,
-    "candidates": draw_candidates,
+    "one": draw_one,
 }

@@ -14,11 +14,12 @@ from research.methods.fgsm import (
     accuracy_curve,
     cross_entropy_loss,
     input_gradient,
+    predictions,
     signed_step,
     stable_loss,
 )
 from research.methods.perturbations import random_signs, sign_perturbation
-from research.methods.samples import Samples, halves, judged_alike
+from research.methods.samples import Samples, halves, judged_alike, of_different_classes
 from research.methods.signs import tied_pixels, wrong_signs
 from research.methods.statistics import claim_of, over_seeds
 from research.methods.universality import (
@@ -114,6 +115,8 @@ def measure_noises(models: Models, data: Dataset, config: Config, log: Log) -> l
             model, crafted, judged, config.noise_eps, classes=len(data.classes),
             cells=config.cells, random=config.random, deepfool=config.deepfool,
         ))  # fmt: skip
+        if len(found) == 1:
+            measure_one_for_all(model, judged, found[0], data, config.noise_eps, log)
     first = found[0]
     for name, number in over_models(found).items():
         log.number(f"vgg_{name}", number)
@@ -168,12 +171,19 @@ def measure_examples(model: Vgg16, judged: Samples, data: Dataset, eps: float, l
     )  # fmt: skip
 
 
-def of_different_classes(labels: Tensor, first: Tensor, count: int) -> list[int]:
-    """Places of up to `count` samples of different classes; those marked `first` come first."""
-    chosen: dict[int, int] = {}
-    for place in torch.argsort((~first).int(), stable=True).tolist():
-        chosen.setdefault(int(labels[place]), place)
-    return list(chosen.values())[:count]
+def measure_one_for_all(
+    model: Vgg16, judged: Samples, found: Battery, data: Dataset, eps: float, log: Log
+) -> None:
+    """The single noise that fools most samples that it was made of, on held-out samples."""
+    noise = found.deltas[found.best]
+    noisy = (judged.images + noise).clamp(0, 1)
+    clean, attacked = (predictions(model, x) for x in (judged.images, noisy))
+    chosen = of_different_classes(judged.labels, attacked != judged.labels, SHOWN)
+    log.arrays(
+        "one", eps=np.array(eps), noise=noise.cpu().numpy(), noisy=noisy[chosen].cpu().numpy(),
+        clean_class=clean[chosen].cpu().numpy(), noisy_class=attacked[chosen].cpu().numpy(),
+        classes=np.array(data.classes),
+    )  # fmt: skip
 
 
 def measure_transfer(

@@ -19,26 +19,35 @@ CHANGES = {
     "scale": "enlargement (times)",
     "rotation": "turn (degrees)",
 }
+ZFNET = {f"relu{number}": f"layer {number}" for number in range(1, 8)}
+"""What the paper calls the layers of its network."""
+SILENT = "silent: none of its maps is active in nine test images"
 PRINTED = 64
 """Pixels a side of a picture that stands in a table of pictures, at some 300 to the inch."""
 OTHERS = "#DDDDDD"
 """The colour of the classes for which there is no other left."""
 
 
-def layers_of(results: Results, prefix: str) -> list[tuple[str, dict[str, Array]]]:
-    """(name of the layer, arrays) of every layer of which arrays `prefix_layerN` were logged."""
-    names = results.table("layers").column("layer")
-    count = sum(name.startswith(f"{prefix}_layer") for name in results.names("arrays"))
+def layers_of(results: Results, prefix: str) -> list[tuple[str, dict[str, Array] | None]]:
+    """(name of the layer, its arrays `prefix_layerN`, None where it has none) of every layer."""
+    names, known = results.table("layers").column("layer"), results.names("arrays")
+    found = {str(name): f"{prefix}_layer{number}" for number, name in enumerate(names, start=1)}
     return [
-        (str(names[number]), results.arrays(f"{prefix}_layer{number + 1}"))
-        for number in range(count)
+        (printed(name), results.arrays(array) if array in known else None)
+        for name, array in found.items()
     ]
 
 
+def printed(name: str) -> str:
+    """A layer as the paper calls it; of another network its own name, or the end of a long one."""
+    if name in ZFNET:
+        return ZFNET[name]
+    return name if len(name) < 13 else "…" + name[-11:]
+
+
 def named(line: Array, name: str, gap: float, size: float = 7) -> None:
-    """Writes a layer's name, or the end of a long one, beside a line of pictures."""
-    short = name if len(name) < 13 else "…" + name[-11:]
-    line[0].text(-gap, 0.5, short, rotation=90, ha="right", va="center", fontsize=size,
+    """Writes a layer's name beside a line of pictures."""
+    line[0].text(-gap, 0.5, name, rotation=90, ha="right", va="center", fontsize=size,
                  transform=line[0].transAxes)  # fmt: skip
 
 
@@ -46,6 +55,21 @@ def shaded(projections: Array) -> Array:
     """Values of either sign as a picture on one scale, zero in mid-grey; NaN in white."""
     reach = max(float(np.nan_to_num(np.abs(projections)).max()), 1e-12)
     return np.nan_to_num(np.clip(0.5 + 0.5 * projections / reach, 0, 1), nan=1.0)
+
+
+def contrasted(projections: Array) -> Array:
+    """Pictures (K, C, h, w) of either sign, each on a scale of its own, zero in mid-grey.
+
+    The scale ends where all but a hundredth of the values that are not zero do: one bright pixel
+    would leave the rest grey.
+    """
+    return np.stack([shaded(np.clip(one, -reach, reach)) for one in projections
+                     for reach in [reach_of(one)]])  # fmt: skip
+
+
+def reach_of(values: Array) -> float:
+    present = np.abs(values[values != 0])
+    return float(np.quantile(present, 0.99)) if len(present) else 1.0
 
 
 def sheet(pictures: Array, columns: int, gap: float = 0.06) -> Array:
@@ -72,21 +96,30 @@ def reduced(pictures: Array) -> Array:
 def draw_tops(results: Results) -> Figure:
     """The nine strongest activations of some maps of each layer, and the patches they come from."""
     layers = layers_of(results, "tops")
-    shown = max(len(data["maps"]) for _, data in layers)
-    figure = figures.canvas(figures.PAGE_MM, (min(85.0 / shown, 19) + 1.6) * len(layers))
+    shown = max([len(data["maps"]) for _, data in layers if data], default=1)
+    height = min((figures.PAGE_MM - 5) / shown / 2, 27.0) + 4
+    figure = figures.canvas(figures.PAGE_MM, height * len(layers))
     grid = figure.subplots(len(layers), shown, squeeze=False)
     for line, (name, data) in zip(grid, layers, strict=True):
         for axes in line:
             axes.set_axis_off()
-        for axes, number, projections, patches in zip(
-            line, data["maps"], data["projections"], data["patches"], strict=False
-        ):
-            halves = [sheet(reduced(one), 3) for one in (shaded(projections), patches)]
-            blank = np.ones((3, halves[0].shape[1], max(1, halves[0].shape[2] // 15)))
-            figures.show_image(axes, np.concatenate([halves[0], blank, halves[1]], 2))
-            axes.set_title(f"map {number}", pad=1.5, fontsize=6.5)
-        named(line, name, 0.03)
+        if data:
+            draw_maps(line, data)
+        else:
+            line[0].text(0, 0.5, SILENT, va="center", transform=line[0].transAxes)
+        named(line, name, 0.03, 8)
     return figure
+
+
+def draw_maps(line: Array, data: dict[str, Array]) -> None:
+    """Of each map nine projections beside the nine patches."""
+    for axes, number, projections, patches in zip(
+        line, data["maps"], data["projections"], data["patches"], strict=False
+    ):
+        halves = [sheet(reduced(one), 3) for one in (contrasted(projections), patches)]
+        blank = np.ones((halves[0].shape[0], halves[0].shape[1], max(1, halves[0].shape[2] // 15)))
+        figures.show_image(axes, np.concatenate([halves[0], blank, halves[1]], 2))
+        axes.set_title(f"map {number}", pad=2, fontsize=7)
 
 
 def draw_evolution(results: Results) -> Figure:
@@ -96,23 +129,34 @@ def draw_evolution(results: Results) -> Figure:
     one's, stands in the corner.
     """
     layers = layers_of(results, "evolution")
-    epochs = layers[0][1]["epochs"]
+    epochs = results.arrays("converging")["epochs"]
     side = min(8.6, (figures.COLUMN_MM - 8) / len(epochs) - 0.6)
     figure = figures.canvas((side + 0.6) * len(epochs) + 8, (side + 0.6) * len(layers) + 5)
     grid = figure.subplots(len(layers), len(epochs), squeeze=False)
     for line, (name, data) in zip(grid, layers, strict=True):
-        reach = np.nan_to_num(np.abs(data["projections"]).max((1, 2, 3)))
-        for axes, projection, share in zip(
-            line, data["projections"], reach / max(reach[-1], 1e-12), strict=True
-        ):
-            figures.show_image(axes, reduced(shaded(projection)))
-            axes.text(0.04, 0.05, f"{share:.2g}", fontsize=5, transform=axes.transAxes,
-                      bbox={"facecolor": "white", "linewidth": 0, "pad": 0.5})  # fmt: skip
-        named(line, name, 0.08, 6)
+        for axes in line:
+            axes.set_axis_off()
+        if data:
+            draw_stages(line, data["projections"])
+        else:
+            line[0].text(0, 0.5, "silent", va="center", transform=line[0].transAxes)
+        named(line, name, 0.08, 7)
     word = "epoch " if len(epochs) < 7 else ""  # of nine there is room for the number alone
     for axes, epoch in zip(grid[0], epochs, strict=True):
         axes.set_title(f"{word}{epoch}", pad=2, fontsize=6.5)
     return figure
+
+
+def draw_stages(line: Array, projections: Array) -> None:
+    """One map's projection by epoch, with its reach as a share of the last one's."""
+    reach = np.nan_to_num(np.abs(projections).max((1, 2, 3)))
+    for axes, projection, share in zip(
+        line, projections, reach / max(reach[-1], 1e-12), strict=True
+    ):
+        figures.show_image(axes, reduced(shaded(projection)))
+        if not np.isnan(projection).all():
+            axes.text(0.04, 0.05, f"{share:.2g}", fontsize=6, transform=axes.transAxes,
+                      bbox={"facecolor": "white", "linewidth": 0, "pad": 0.5})  # fmt: skip
 
 
 def draw_converging(results: Results) -> Figure:
@@ -123,8 +167,8 @@ def draw_converging(results: Results) -> Figure:
     axes = figure.subplots()
     shades = colormaps["viridis"](np.linspace(0, 0.9, len(data)))
     for (name, values), colour in zip(data.items(), shades, strict=True):
-        figures.band(axes, epochs, values, colour, name, marker="o")
-    axes.set(xlabel="epoch", ylabel="CKA with the end", ylim=(0, 1.03))
+        figures.band(axes, epochs, values, colour, printed(name), marker="o")
+    axes.set(xlabel="epoch", ylabel="CKA with the last epoch", ylim=(0, 1.03))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(ncols=2, loc="lower right")
     return figure

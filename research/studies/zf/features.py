@@ -1,5 +1,6 @@
 """What the feature maps of a network answer to: top activations, evolution, and classes."""
 
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -120,15 +121,16 @@ def measure_tops(group: Sequence[Viewed], config: Config, log: Log) -> None:
     """Pictures of the first seed; how often all nine images are of one class, over seeds."""
     first = group[0]
     found = [strongest(one.chain, one.test, every_layer(one), TOP) for one in group]
-    check_alive(found)
+    tell_silent(found, log)
     shape = first.test.images.shape[1:]
     rows: list[dict[str, Cell]] = []
+    pure = {
+        layer: [purity(one[layer], view.labels) for one, view in zip(found, group, strict=True)]
+        for layer in first.layers
+    }
     for number, layer in enumerate(first.layers, start=1):
-        alive = active(found[0][layer])
-        drawn = alive[torch.randperm(len(alive), generator=torch.Generator().manual_seed(0))]
-        sheet = sheet_of(first, layer, found[0][layer], drawn[: config.shown].sort().values)
-        log.arrays(f"tops_layer{number}", **sheet._asdict())
-        pure = [purity(one[layer], view.labels) for one, view in zip(found, group, strict=True)]
+        log_sheet(first, number, found[0][layer], config, log)
+        known = [one for one in pure[layer] if one is not None]
         rows.append({
             "layer": layer,
             "maps": len(found[0][layer].values),
@@ -136,18 +138,36 @@ def measure_tops(group: Sequence[Viewed], config: Config, log: Log) -> None:
             "active": over_seeds(
                 [len(active(one[layer])) / len(one[layer].values) for one in found], range=SHARE
             ),
-            "purity": over_seeds(pure, range=SHARE),
+            "purity": over_seeds(known, range=SHARE) if known else None,
         })  # fmt: skip
     log.table("layers", Table.of(rows))
     log.number("labelled", first.labelled)
     log.number("purity_chance", chance_purity(first.labels))
-    for key in ("purity", "active"):
-        log.number(f"{key}_first", rows[0][key])  # type: ignore[arg-type]
-        log.number(f"{key}_last", rows[-1][key])  # type: ignore[arg-type]
-    least, most = rows[0]["purity"], rows[-1]["purity"]
-    assert isinstance(least, Number)
-    assert isinstance(most, Number)
-    log.claim("last_more_specific", claim_pairs(least, most, "greater"))
+    for end, row in (("first", rows[0]), ("last", rows[-1])):
+        for key in ("purity", "active"):
+            if isinstance(cell := row[key], Number):
+                log.number(f"{key}_{end}", cell)
+    compare_ends(pure[first.layers[0]], pure[first.layers[-1]], log)
+
+
+def compare_ends(
+    first: Sequence[float | None], last: Sequence[float | None], log: Log
+) -> None:  # fmt: skip
+    """Whether maps of the last layer are more of one class, in seeds where both layers answer."""
+    pairs = [(a, b) for a, b in zip(first, last, strict=True) if a is not None and b is not None]
+    if pairs:
+        least, most = ([pair[end] for pair in pairs] for end in (0, 1))
+        log.claim("last_more_specific", claim_pairs(least, most, "greater"))
+
+
+def log_sheet(view: Viewed, number: int, found: Strongest, config: Config, log: Log) -> None:
+    """Some active maps, drawn at random, of a layer by its number from 1; none of a silent one."""
+    alive = active(found)
+    if len(alive):
+        drawn = alive[torch.randperm(len(alive), generator=torch.Generator().manual_seed(0))]
+        maps = drawn[: config.shown].sort().values
+        sheet = sheet_of(view, view.layers[number - 1], found, maps)
+        log.arrays(f"tops_layer{number}", **sheet._asdict())
 
 
 def every_layer(view: Viewed) -> list[str]:
@@ -155,14 +175,18 @@ def every_layer(view: Viewed) -> list[str]:
     return list(dict.fromkeys([*view.layers, view.last]))
 
 
-def check_alive(found: Sequence[Mapping[str, Strongest]]) -> None:
-    """Raises UserError for a layer that answers to nothing: training has killed it."""
-    for layer in found[0]:
-        if not all(len(active(one[layer])) for one in found):
-            raise UserError(
-                f"some unit of layer '{layer}' must be active in at least {TOP} test images, none "
-                "is; train longer or with a lower --train.lr, or give another network"
+def tell_silent(found: Sequence[Mapping[str, Strongest]], log: Log) -> None:
+    """Layers of which no map is active in nine images: a finding, for training can cause it."""
+    silent = {layer: [not len(active(one[layer])) for one in found] for layer in found[0]}
+    log.number("silent_layers", sum(map(any, silent.values())))
+    for layer, seeds in silent.items():
+        if any(seeds):
+            text = (
+                f"Layer '{layer}' is silent in {sum(seeds)} of {len(seeds)} networks: none of its "
+                f"maps is active in {TOP} test images."
             )
+            print(f"zf  {text}", file=sys.stderr, flush=True)
+            log.finding(text)
 
 
 def active(found: Strongest) -> Tensor:
@@ -191,16 +215,16 @@ def shown_units(view: Viewed, layer: str, units: Units) -> tuple[Tensor, Tensor]
     return cut(images[place], window.corner, size, 0.5), window.values
 
 
-def purity(found: Strongest, labels: Tensor) -> float:
+def purity(found: Strongest, labels: Tensor) -> float | None:
     """Of the images that excite a map most, the share of their most frequent class; mean of maps.
 
-    Only maps that are active in all of them count.
+    Only maps that are active in all of them count; None where there is no such map.
     """
     shares = [
         max(Counter(labels[row].tolist()).values()) / len(row)
         for row in found.images[active(found)]
     ]
-    return float(np.mean(shares))
+    return float(np.mean(shares)) if shares else None
 
 
 def chance_purity(labels: Tensor, draws: int = 10_000) -> float:
@@ -256,13 +280,16 @@ def draw_evolution(views: Mapping[int, Viewed], log: Log) -> None:
     """The strongest activation of one map in each layer, in the whole test set, by epoch.
 
     The map is, of those that are active at the end, the one that is active in most of these epochs,
-    of several the first. Where it is silent its image is -1, and its pictures are NaN.
+    of several the first. Where it is silent its image is -1, and its pictures are NaN. A layer
+    without an active map at the end is left out.
     """
     layers, changes, steps = next(iter(views.values())).layers, 0, 0
     found = {epoch: strongest(one.chain, one.test, layers, 1) for epoch, one in views.items()}
     for number, layer in enumerate(layers, start=1):
         best = {epoch: one[layer] for epoch, one in found.items()}
         alive = torch.stack([one.values[:, 0] > 0 for one in best.values()])
+        if not alive[-1].any():
+            continue
         chosen = (alive.sum(0) * alive[-1]).argmax().reshape(1)
         active = alive[:, chosen[0]]
         shown = [

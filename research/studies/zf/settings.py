@@ -38,7 +38,7 @@ class Config:
     """Factor on all numbers of maps and of hidden units."""
     lengths: tuple[int, ...] = (1, 2, 5, 10, 20, 30, 40, 64)
     """Epochs after which the features are looked at, besides the last."""
-    shown: int = 5
+    shown: int = 3
     """Feature maps of each layer of which the strongest activations are shown."""
     window: int = 48
     """Side of the grey square that occludes, in pixels."""

@@ -1,0 +1,238 @@
+"""Runs that another program logged to MLflow, read as they stand and left as they are."""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlparse
+
+from research import records
+from research.errors import UserError
+from research.passwords import hidden
+from research.tracking import mirror
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+INFINITE = 1.797e308
+"""What MLflow's databases keep in place of an infinite value."""
+
+LARGEST = 200_000_000
+"""Bytes of an artifact that is read for its digest at most."""
+
+PICTURES = (".png", ".jpg", ".jpeg")
+
+
+@dataclass(frozen=True)
+class Point:
+    """One value of a metric; `time` is in milliseconds since 1970."""
+
+    step: int
+    time: int
+    value: float
+
+
+@dataclass(frozen=True)
+class Input:
+    """A data set that a run says it read; MLflow's digest covers only the first rows."""
+
+    name: str
+    digest: str
+    source: str
+    context: str
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A file of a run; `sha256` is empty where it is larger than `LARGEST`."""
+
+    path: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Logged:
+    """A run as MLflow tells of it; times are in milliseconds since 1970, `ended` 0 if unknown."""
+
+    id: str
+    name: str
+    status: str
+    started: int
+    ended: int
+    params: dict[str, str]
+    tags: dict[str, str]
+    metrics: tuple[str, ...]
+
+    @property
+    def commit(self) -> str:
+        return self.tags.get("mlflow.source.git.commit", "")
+
+    @property
+    def seconds(self) -> float:
+        return max(self.ended - self.started, 0) / 1000
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """An experiment of somebody's, in a tracking server, a database or a folder `mlruns`."""
+
+    uri: str
+    name: str
+
+    @cached_property
+    def client(self) -> "MlflowClient":
+        return mirror.connect(_address(self.uri))
+
+    @cached_property
+    def id(self) -> str:
+        """Raises UserError where there is no such experiment, naming those that there are."""
+        with self._answering():
+            found = self.client.get_experiment_by_name(self.name)
+            known = [one.name for one in self.client.search_experiments()] if not found else []
+        if found is None or found.lifecycle_stage != "active":
+            listed = ", ".join(f"'{name}'" for name in sorted(known)[:8]) or "none"
+            raise UserError(
+                f"there is no experiment '{self.name}' at {hidden(self.uri)}; it has {listed}"
+            )
+        return str(found.experiment_id)
+
+    def runs(self, query: str = "") -> list[Logged]:
+        """The runs that a filter of MLflow's lets through, the first started first.
+
+        Raises:
+            UserError: the filter is none of MLflow's.
+        """
+        from mlflow.exceptions import MlflowException
+
+        with self._answering():
+            try:
+                found = [*self._search(query)]
+            except MlflowException as error:
+                if error.error_code != "INVALID_PARAMETER_VALUE":
+                    raise
+                raise UserError(
+                    "--runs must be a filter of MLflow's, as \"tags.paper = 'yes' and params.lr = "
+                    f"'0.1'\", got {query!r}: {_first_line(error)}"
+                ) from None
+        # what we keep there ourselves is no run of another program's
+        theirs = [run for run in found if mirror.STUDY not in run.data.tags]
+        return sorted(map(_logged, theirs), key=lambda run: (run.started, run.id))
+
+    def _search(self, query: str) -> "Iterator[Run]":
+        token: str | None = ""
+        while token is not None:
+            page = self.client.search_runs([self.id], query, page_token=token or None)
+            yield from page
+            token = page.token or None
+
+    def history(self, run: Logged, metric: str) -> list[Point]:
+        """All that was logged of a metric, by step and, within a step, in the order of logging."""
+        with self._answering():
+            points = self.client.get_metric_history(run.id, metric)
+        kept = [Point(one.step, one.timestamp, _finite(one.value)) for one in points]
+        return sorted(kept, key=lambda point: (point.step, point.time))
+
+    def inputs(self, run: Logged) -> list[Input]:
+        with self._answering():
+            found = self.client.get_run(run.id).inputs
+        return [_input(one) for one in (found.dataset_inputs if found else ())]
+
+    def artifacts(self, run: Logged, kept: Path) -> list[Artifact]:
+        """A run's files with their digests; its pictures are copied below `kept`."""
+        with self._answering():
+            return [self._artifact(run, path, size, kept) for path, size in self._files(run, "")]
+
+    def _files(self, run: Logged, below: str) -> Iterator[tuple[str, int]]:
+        for one in self.client.list_artifacts(run.id, below or None):
+            if one.is_dir:
+                yield from self._files(run, one.path)
+            else:
+                yield one.path, int(one.file_size or 0)
+
+    def _artifact(self, run: Logged, path: str, size: int, kept: Path) -> Artifact:
+        if size > LARGEST:
+            return Artifact(path, size, "")
+        with tempfile.TemporaryDirectory() as spare:
+            file = Path(self.client.download_artifacts(run.id, path, spare))
+            if Path(path).suffix.lower() in PICTURES:
+                records.damage.write(kept / path, file.read_bytes())
+            return Artifact(path, file.stat().st_size, records.sha256(file))
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        """Turns what keeps MLflow from answering into one line."""
+        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            yield
+        except (MlflowException, SQLAlchemyError) as error:
+            raise UserError(
+                f"MLflow at {hidden(self.uri)} must answer, but says: {_first_line(error)}"
+            ) from error
+
+
+def _address(uri: str) -> str:
+    """What MLflow's client takes. Raises UserError for a file or folder that is not there."""
+    kind = urlparse(uri).scheme
+    if kind == "sqlite":
+        file = Path(unquote(uri.removeprefix("sqlite:///")))
+        if not file.is_file():  # MLflow would make one
+            raise UserError(f"a store of MLflow's is required, but there is no file {file}")
+        return f"sqlite:///{file.absolute()}"
+    if kind in ("", "file"):
+        folder = Path(unquote(urlparse(uri).path)).expanduser()
+        if not folder.is_dir():
+            raise UserError(
+                "a store of MLflow's is http://HOST:PORT, sqlite:///FILE, postgresql://… or a "
+                f"folder mlruns, got '{hidden(uri)}'; check the address"
+            )
+        os.environ["MLFLOW_ALLOW_FILE_STORE"] = "true"  # else MLflow refuses to read it
+        return folder.absolute().as_uri()
+    return uri
+
+
+def _first_line(error: Exception) -> str:
+    return hidden(next(iter(str(error).splitlines()), type(error).__name__).rstrip("."))
+
+
+def _finite(value: float) -> float:
+    return float("inf") * (1 if value > 0 else -1) if abs(value) >= INFINITE else float(value)
+
+
+def _logged(run: "Run") -> Logged:
+    info, data = run.info, run.data
+    return Logged(
+        id=info.run_id,
+        name=info.run_name or "",
+        status=info.status,
+        started=info.start_time or 0,
+        ended=info.end_time or 0,
+        params=dict(sorted(data.params.items())),
+        tags=dict(sorted(data.tags.items())),
+        metrics=tuple(sorted(data.metrics)),
+    )
+
+
+def _input(one: Any) -> Input:
+    context = {tag.key: tag.value for tag in one.tags}.get("mlflow.data.context", "")
+    return Input(one.dataset.name, one.dataset.digest, _place(one.dataset.source), context)
+
+
+def _place(source: str) -> str:
+    """Where a data set came from: an address, else empty, for the line of code that made it and
+    folders of that machine tell a reader nothing."""
+    try:
+        told = json.loads(source or "{}")
+    except ValueError:
+        return ""
+    found = [v for k, v in sorted(told.items()) if k in ("url", "uri", "path")] if told else []
+    addresses: Sequence[str] = [one for one in found if isinstance(one, str) and "://" in one]
+    return next((one for one in addresses if not one.startswith("file:")), "")
