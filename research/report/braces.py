@@ -44,6 +44,8 @@ class Braces:
         name = self._source.names.get(value) if isinstance(value, str) else None
         if isinstance(name, str):
             return self.label(name)
+        if isinstance(value, int) and not wanted.spec and "." in spec:
+            spec = ""  # a pattern for measured values makes no decimals of a count
         spec = sayings.floating(spec) if isinstance(value, float) else spec
         say = self._words.fact if kind == "fact" else self._words.setting
         return say(study + key, spec or None) + self._noun(wanted, value)

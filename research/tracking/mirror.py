@@ -32,6 +32,8 @@ RECORD, STUDY, PRESET, DIGEST = (
 PARENT = "mlflow.parentRunId"
 NOTE = "mlflow.note.content"
 """The tag that MLflow shows as a description, of runs and of experiments."""
+PAPER = "Paper: "
+"""Begins the line of a description that links to papers."""
 RESULT = "result/"
 """Before the name of a number of the record, so that MLflow's page has a section of results."""
 METRICS_IN_BATCH, PARAMS_IN_BATCH = 800, 100
@@ -334,7 +336,7 @@ def _note(run: Run, id: str, record: Path) -> str:
 def papers(record: Path, id: str) -> str:
     """Links to the papers that were built from a run, empty where there is none."""
     links = [_link(path, id) for path in sorted((record / "report").glob("*.pdf"))]
-    return f"Paper: {', '.join(links)}" if links else ""
+    return f"{PAPER}{', '.join(links)}" if links else ""
 
 
 def _link(path: Path, id: str) -> str:
@@ -360,11 +362,23 @@ def introduce(client: "MlflowClient", experiment: str, id: str, record: Path) ->
     run = records.load(record).run
     note = "\n\n".join(filter(None, [f"**{run.question}**", papers(record, id)]))
     with told_plainly():
-        if client.get_experiment(experiment).tags.get(NOTE) != note:
+        if _is_ours(client.get_experiment(experiment).tags.get(NOTE, ""), note):
             client.set_experiment_tag(experiment, NOTE, note)
         own = _note(run, id, record)
-        if client.get_run(id).data.tags.get(NOTE) != own:
+        if _is_ours(client.get_run(id).data.tags.get(NOTE, ""), own):
             client.set_tag(id, NOTE, own)
+
+
+def _is_ours(former: str, note: str) -> bool:
+    """Whether a description may be replaced: it is another, and no word of it but the paper is.
+
+    What somebody wrote in MLflow's page stays.
+    """
+    bare = [
+        [line for line in text.splitlines() if line and not line.startswith(PAPER)]
+        for text in (former, note)
+    ]
+    return former != note and (not former or bare[0] == bare[1])
 
 
 def _dataset_input(data: dict[str, Any]) -> "DatasetInput":

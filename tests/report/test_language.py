@@ -115,6 +115,11 @@ def test_the_title_is_text_like_any_other(speak: Speak) -> None:
     ]
 
 
+def test_a_pattern_makes_no_decimals_of_a_count(speak: Speak) -> None:
+    made = speak("{run.seeds:# seed}, {mse_pca}, {data.train}", FRONT + 'formats: {"*": .4f}\n')
+    assert "3 seeds, 0.0045, 4,000" in made.text.replace(SPACE, " ")
+
+
 def test_other_studies_are_read(speak: Speak) -> None:
     body = (
         "{fgsm:mse_pca:.4f} {fgsm:own:d} {fgsm:run.seeds:# seed} {fgsm:data.name} "
