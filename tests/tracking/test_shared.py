@@ -83,7 +83,7 @@ def test_ten_runs_of_two_users_at_once(
         client = RemoteStore(server.uri, tmp_path / "reader").client
         id = (tmp_path / user / f"{at}.txt").read_text()
         run = client.get_run(id)
-        assert run.info.status == "FINISHED" and run.data.tags["mlflow.user"]
+        assert run.info.status == "FINISHED"
         assert client.get_experiment(run.info.experiment_id).name == f"tiny-{user}"
         for name in ("loss", "accuracy"):
             history = {point.step: point.value for point in client.get_metric_history(id, name)}
