@@ -30,6 +30,10 @@ def range_of(values: Sequence[float], unit: str, wanted: Range | None) -> Range 
 
     Raises:
         ArgumentError: a value lies outside of the wanted range.
+
+    Example:
+        >>> range_of([97.5, 98.1], "%", None)
+        (0.0, 100.0)
     """
     known = wanted or UNITS.get(unit)
     if known is None:
@@ -72,7 +76,12 @@ def interval(mean: float, error: float, n: int, known: Range) -> tuple[float, fl
 
 
 def name_of(known: Range) -> str:
-    """How the interval is called: logit, or Fisher's z."""
+    """How the interval is called: logit, or Fisher's z.
+
+    Example:
+        >>> name_of((-1, 1)) == FISHER, name_of((0, 1)) == LOGIT
+        (True, True)
+    """
     return LOGIT if known in (SHARE, PERCENT) or known[0] == 0 else FISHER
 
 

@@ -212,7 +212,7 @@ def test_what_is_near_on_the_same_machine_is_told(
 ) -> None:
     run = dataclasses.replace(RAN, id="1", dirty=dirty)
     record = Stored(data=run.data, compute={"hardware": hardware})
-    record.numbers = {"a": Number(0.51, half_width=0.1, n=3)}  # type: ignore[attr-defined]
+    record.printable = {"a": Number(0.51, half_width=0.1, n=3)}  # type: ignore[attr-defined]
     trail: Any = SimpleNamespace(run=run, numbers=[a_number(half_width=0.1, n=3)])
     code = replay.Code(Path(), "code", "the run's code differed" if dirty else "")
     monkeypatch.setattr(replay, "code_of", lambda run: contextlib.nullcontext(code))
@@ -303,7 +303,7 @@ def test_another_order_of_adding_may_round_otherwise(
 def test_the_origin_of_the_tolerance_is_said() -> None:
     entry = a_number(name="psnr", value=12.202155113220215)
     record = Stored(compute={"threads": 2})
-    record.numbers = {"psnr": Number(12.202155272165934)}  # type: ignore[attr-defined]
+    record.printable = {"psnr": Number(12.202155272165934)}  # type: ignore[attr-defined]
     recorded = {"1": a_run(compute={"threads": 1})}
     (one,) = agreement.compare([entry], {"1": record}, recorded)  # type: ignore[dict-item]
     assert one.verdict == WITHIN
