@@ -9,7 +9,7 @@ STUDIES := $(sort $(subst _,-,$(basename $(notdir $(filter-out %/__init__.py,$(w
 # flags for the study behind the verb: make run-ae FLAGS="--preset full --train.epochs 50"
 FLAGS ?=
 
-.PHONY: help setup test check bench ui studies api lock clean
+.PHONY: help setup test test-service check bench bench-full ui studies api lock clean
 
 help:
 	@echo "make report-STUDY    builds paper/STUDY.pdf; trains first if there is no finished run"
@@ -20,8 +20,10 @@ help:
 	@echo "make studies         lists the studies, their newest runs and whether the PDFs are up to date"
 	@echo "make ui              shows the runs in MLflow at http://127.0.0.1:5000"
 	@echo "make test            runs the tests, offline"
+	@echo "make test-service    runs the tests that start SLURM, PostgreSQL or an MLflow server"
 	@echo "make check           ruff, mypy --strict and the import contracts"
-	@echo "make bench           measures speed against the course's way of training"
+	@echo "make bench           measures each speed against its peer once, in six minutes"
+	@echo "make bench-full      the same in many turns, which takes half an hour"
 	@echo "make api             writes docs/api.md from the docstrings"
 	@echo "make setup           creates .venv from the hash-pinned requirements.lock"
 	@echo "make lock            renews requirements.lock from pyproject.toml"
@@ -68,7 +70,11 @@ ui: $(READY)
 	@$(BIN)/research ui $(FLAGS)
 
 test: $(READY)
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile $(FLAGS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not service" $(FLAGS)
+
+# what needs SLURM, PostgreSQL and the like, which the tests start; each is skipped where it is missing
+test-service: $(READY)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m service $(FLAGS)
 
 check: $(READY)
 	@$(BIN)/ruff check
@@ -77,7 +83,10 @@ check: $(READY)
 	@$(BIN)/lint-imports --no-logo --no-cache
 
 bench: $(READY)
-	@for bench in train threads adversarial deconvnet distances occlusion; do \
+	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench.suite $(FLAGS)
+
+bench-full: $(READY)
+	@for bench in train threads workers adversarial deconvnet distances occlusion; do \
 	  $(BIN)/python -m tests.bench.$$bench || exit 1; done
 
 api: $(READY)

@@ -20,7 +20,7 @@ from research.records import sha256, sources
 from research.studies import Entry, module_of
 from research.tracking import Log, Opening, OpenRun, Store, Summary, staleness
 from research.tracking.ending import Terminated
-from research.training import cluster, loop, slurm, workers
+from research.training import cluster, gpus, loop, ranks, slurm, together, workers
 from research.training.cache import Recipe
 from research.training.ensemble import train_beforehand
 from research.training.plan import planned
@@ -59,7 +59,7 @@ class Options:
     """Continue the newest interrupted run that has the same settings."""
     jobs: Jobs = "auto"
     """How many small networks train at once on a CPU, each on one core: auto is one per core. The
-    results are the same. A GPU trains them side by side anyway."""
+    results are the same. Of several GPUs each trains one; one GPU trains them side by side."""
     cluster: Literal["slurm"] | None = None
     """Train each model in a job of a cluster, with the same results."""
     slurm: Slurm = field(default_factory=Slurm)
@@ -135,6 +135,21 @@ def launch(
         return log.id
 
 
+def assist(entry: Entry, config: Any, options: Options, store: Store) -> None:
+    """What a rank of torchrun does that is not the first: it trains with it, and writes nothing.
+
+    Raises:
+        UserError: a mistake in the settings, of which the first rank tells.
+    """
+    study = study_of(entry)
+    config, options = named(config, options)
+    config = dataclasses.replace(config, train=loop.resolve(config.train))
+    given = find_weights(options.weights, study.children(config), store)
+    own = [name for name in study.children(config) if name not in given]
+    with remembered(), threads.sparing(config.train.device), loop.tf32(False):
+        together.train_beforehand(study.study, config, own, None, given)
+
+
 def measured(
     study: Study,
     config: Any,
@@ -153,10 +168,13 @@ def measured(
             own = [name for name in study.children(config) if name not in pretrained]
             if before:
                 before.take_over(planned(study.study, config, before.id, own, pretrained), log)
-            if options.cluster:
+            if ranks.COUNT > 1:
+                together.train_beforehand(study.study, config, own, log, pretrained)
+            elif options.cluster:
                 given = (options.slurm, pretrained)
                 cluster.train_beforehand(study.study, config, own, log, *given)
             else:
+                gpus.train_beforehand(study.study, config, own, log, options.jobs, pretrained)
                 train_beforehand(study.study, config, own, log)
                 workers.train_beforehand(study.study, config, own, log, options.jobs)
             study.study(config, log)
@@ -191,6 +209,10 @@ def check(config: Any) -> None:
 
 def check_cluster(config: Any, options: Options) -> None:
     """Raises UserError for flags of a cluster that do not go together, or without one."""
+    if options.cluster and ranks.COUNT > 1:
+        raise UserError(
+            "--cluster trains each model in a job of its own: start it without torchrun"
+        )
     if not options.cluster:
         if options.detach or options.slurm != Slurm():
             flag = "--detach" if options.detach else "--slurm.…"

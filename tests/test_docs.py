@@ -31,6 +31,7 @@ def around(tmp_path: Path) -> dict[str, str]:
         **os.environ,
         **who,
         "GIT_COMMITTER_EMAIL": "a@b",
+        "COLUMNS": "300",
         "MLFLOW_TRACKING_URI": "folder:runs",
         "PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": str(SOURCE),
@@ -59,7 +60,7 @@ def test_the_tutorial_makes_a_paper_and_asks_one_more_thing(
     add(paper, "\n## Discussion", f"\n{sentence}\n## Discussion", instead=True)
     told = sh(again, project, around)
     assert "run stale" in told and "width.md" in told  # of `research studies`
-    assert "9 models found" in (project / "paper/width.html").read_text(encoding="utf-8")
+    assert "9 of 9 models found" in (project / "paper/width.html").read_text(encoding="utf-8")
     assert re.search(r"claim +last_step_helps .*studies/width\.py:61", told)
     assert "width.pdf: 2 pages" in told and "paper/width.pdf: verified" in told
 

@@ -307,12 +307,15 @@ def _typed(text: str) -> Any:
 def _differing(cohort: Cohort) -> Table:
     """A row for each group and a column for each parameter that tells groups apart."""
     groups = cohort.groups
+    made = {member.keys for member in cohort.members if len(member.keys) == 1}
     params = sorted({name for one in cohort.members for name in one.run.params})
     columns: dict[str, list[Cell]] = {}
     for name in params:
         values = [{one.run.params.get(name) for one in members} for members in groups.values()]
         if all(len(own) == 1 for own in values) and len({next(iter(own)) for own in values}) > 1:
             columns[name] = [next(iter(own)) for own in values]
+    # the one that makes the groups heads the rows already
+    columns = {name: own for name, own in columns.items() if {(one,) for one in own} != made}
     heads = names(columns)
     rows = zip(groups, *columns.values(), strict=True) if columns else ()
     return Table(("group", *heads.values()), tuple(rows))

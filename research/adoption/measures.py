@@ -18,6 +18,9 @@ from research.tracking.foreign import Point
 APART = re.compile(r"system/.*|epoch")
 """Metrics that are taken only where they are asked for: load of the machine, Lightning's count."""
 
+RESERVED = ("group", "runs")
+"""Columns that the table of metrics has beside them."""
+
 Histories = Mapping[str, Mapping[str, Sequence[Point]]]
 """run -> metric -> its points"""
 
@@ -154,7 +157,7 @@ def names(texts: Iterable[str]) -> dict[str, str]:
     for text in texts:
         bare = re.sub(r"[^A-Za-z0-9]+", "_", text).strip("_") or "unnamed"
         name, n = bare, 1
-        while name in found.values():
+        while name in found.values() or name in RESERVED:
             n += 1
             name = f"{bare}_{n}"
         found[text] = name

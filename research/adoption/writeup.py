@@ -65,9 +65,9 @@ def _blocks(
 def _front(results: Results, metrics: Mapping[str, str]) -> str:
     """JSON is YAML too, and quotes what needs it."""
     run = results.run
-    title = _plain(run.question.removesuffix("?"))
+    title = _plain(run.question)
     if run.question == question_of(run.adopted.get("experiment", "")):
-        title = question_of("{adopted.experiment}").removesuffix("?")
+        title = question_of("{adopted.experiment}")
     formats = {pattern: ".3f" for name in metrics.values() for pattern in (f"{name}_*", name)}
     return "\n".join([
         "---",
@@ -118,7 +118,7 @@ def _table(
     labels: Mapping[str, str] = {},
 ) -> str:
     """A table's plan: `columns` are its columns and on which side each is best."""
-    heads = {own: label for label, own in labels.items()}
+    heads = {"group": "Group"} | {own: label for label, own in labels.items()}
     wide = " .wide" if len(columns) > 3 else ""
     rows = [
         f"| {key} | {_cell(heads.get(key, key))} | {best or ''} |" for key, best in columns.items()

@@ -1,5 +1,6 @@
 """The verb that gives a paper to other programs."""
 
+from collections.abc import Sized
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
@@ -54,7 +55,14 @@ def export(args: list[str]) -> None:
         part.replace(out)
     else:
         word.write(paper, out)
-    print(f"{out}: of run {run.id}, {len(ledger.figures)} figures, {len(ledger.tables)} tables")
+    print(
+        f"{out}: of run {run.id}, {_counted(ledger.figures, 'figure')}, "
+        f"{_counted(ledger.tables, 'table')}"
+    )
+
+
+def _counted(things: Sized, what: str) -> str:
+    return f"{len(things)} {what}{'s' * (len(things) != 1)}"
 
 
 def _check(out: Path, to: str) -> None:

@@ -1,5 +1,6 @@
 """Verbs that make, draw, move or show runs."""
 
+import os
 import sys
 import time
 from dataclasses import dataclass
@@ -21,7 +22,12 @@ def run(args: list[str]) -> None:
     """Trains and measures: research run ae --preset full --train.epochs 50"""
     entry = studies.entry(positional(args, "research run STUDY"))
     config, options, store = _asked(entry, args[1:])
-    if options.detach:
+    from research import launch
+    from research.training import ranks
+
+    if ranks.RANK:
+        launch.assist(entry, config, options, store)
+    elif options.detach:
         _submit(entry, config, options, store)
     else:
         _run(entry, config, options, store)
@@ -53,7 +59,9 @@ def _asked(entry: studies.Entry, args: list[str]) -> tuple[Any, "Options", Store
     needs.tracking(store)
     _check_author()
     changed = " with changed settings" if config != study.PRESETS[preset] else ""
-    print(f"{entry.slug}: preset {preset}{changed}, device {config.train.device}", file=sys.stderr)
+    told = f"{entry.slug}: preset {preset}{changed}, device {config.train.device}"
+    if os.environ.get("RANK", "0") == "0":
+        print(told, file=sys.stderr)
     return config, options, store
 
 

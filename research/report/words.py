@@ -167,11 +167,12 @@ class Words(Values):
     def own_table(self, name: str, caption: str, content: str, wide: bool) -> str:
         """A table that the author wrote, numbered with those of the run."""
         label = self._label("tab", name, "Table")
+        table = content.replace("<table>", f'<table id="t-{name}">', 1)  # its width is looked at
 
         def render() -> str:
             return (
                 f'<figure class="table {"wide" if wide else "float"}" id="tab-{name}">'
-                f"<figcaption>{label}. {self.slots.fill(caption)}</figcaption>{content}</figure>"
+                f"<figcaption>{label}. {self.slots.fill(caption)}</figcaption>{table}</figure>"
             )
 
         return self.slots.put(render)

@@ -32,12 +32,18 @@ RECORD, STUDY, PRESET, DIGEST = (
 PARENT = "mlflow.parentRunId"
 NOTE = "mlflow.note.content"
 """The tag that MLflow shows as a description, of runs and of experiments."""
+PAPER = "Paper: "
+"""Begins the line of a description that links to papers."""
 RESULT = "result/"
 """Before the name of a number of the record, so that MLflow's page has a section of results."""
 METRICS_IN_BATCH, PARAMS_IN_BATCH = 800, 100
 """MLflow takes 1,000 items of all kinds in one request, and 100 parameters."""
 LONGEST_TAG = 8000
 LONGEST_DIGEST = 36
+
+
+class RefusedError(UserError):
+    """A server lets this user not write to an experiment."""
 
 
 class MlflowRun:
@@ -161,7 +167,7 @@ def experiment(client: "MlflowClient", name: str, location: str | None) -> str:
     """
     from mlflow.exceptions import MlflowException
 
-    with _allowed(name):
+    with allowed(name):
         found = client.get_experiment_by_name(name)
     if found is None:
         try:
@@ -185,8 +191,8 @@ def experiment(client: "MlflowClient", name: str, location: str | None) -> str:
 
 
 @contextmanager
-def _allowed(name: str) -> Iterator[None]:
-    """Raises UserError where a server lets this user not do it, as in another's experiment."""
+def allowed(name: str) -> Iterator[None]:
+    """Raises RefusedError where a server lets this user not do it, as in another's experiment."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -194,7 +200,7 @@ def _allowed(name: str) -> Iterator[None]:
     except MlflowException as error:
         if error.error_code != "PERMISSION_DENIED" and "403" not in str(error):
             raise
-        raise UserError(
+        raise RefusedError(
             f"runs are written to an experiment of your own or one that you may edit, but the "
             f"server refuses {name!r}: give another with --experiment NAME, or ask its owner"
         ) from None
@@ -249,8 +255,7 @@ def create_run(
         tags[PARENT] = lineage.parent
     if record:
         tags[RECORD] = record
-    with _allowed(experiment_id):
-        run = client.create_run(experiment_id, lineage.started, tags, opening.name)
+    run = client.create_run(experiment_id, lineage.started, tags, opening.name)
     return str(run.info.run_id)
 
 
@@ -331,7 +336,7 @@ def _note(run: Run, id: str, record: Path) -> str:
 def papers(record: Path, id: str) -> str:
     """Links to the papers that were built from a run, empty where there is none."""
     links = [_link(path, id) for path in sorted((record / "report").glob("*.pdf"))]
-    return f"Paper: {', '.join(links)}" if links else ""
+    return f"{PAPER}{', '.join(links)}" if links else ""
 
 
 def _link(path: Path, id: str) -> str:
@@ -357,11 +362,23 @@ def introduce(client: "MlflowClient", experiment: str, id: str, record: Path) ->
     run = records.load(record).run
     note = "\n\n".join(filter(None, [f"**{run.question}**", papers(record, id)]))
     with told_plainly():
-        if client.get_experiment(experiment).tags.get(NOTE) != note:
+        if _is_ours(client.get_experiment(experiment).tags.get(NOTE, ""), note):
             client.set_experiment_tag(experiment, NOTE, note)
         own = _note(run, id, record)
-        if client.get_run(id).data.tags.get(NOTE) != own:
+        if _is_ours(client.get_run(id).data.tags.get(NOTE, ""), own):
             client.set_tag(id, NOTE, own)
+
+
+def _is_ours(former: str, note: str) -> bool:
+    """Whether a description may be replaced: it is another, and no word of it but the paper is.
+
+    What somebody wrote in MLflow's page stays.
+    """
+    bare = [
+        [line for line in text.splitlines() if line and not line.startswith(PAPER)]
+        for text in (former, note)
+    ]
+    return former != note and (not former or bare[0] == bare[1])
 
 
 def _dataset_input(data: dict[str, Any]) -> "DatasetInput":

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 ALIVE = "research.alive"
 """Tag: seconds since 1970 at the last sign of life."""
 SIGN_EVERY = 30.0
+OWNED = 3.0
+"""Seconds after which a server surely knows whose a new experiment is."""
 
 
 @dataclass(frozen=True)
@@ -154,10 +156,13 @@ class Bound:
             return mirror.experiment(client, self.store.experiment(self.study), None)
 
     def create(self, opening: Opening, lineage: Lineage, record: str = "") -> str:
-        client = self.store.client
         try:
-            with mirror.told_plainly():
-                return mirror.create_run(client, self.experiment, opening, lineage, record)
+            return self._create(opening, lineage, record)
+        except mirror.RefusedError:
+            # of an experiment that another process of the same user makes just now, the server
+            # learns a moment later whose it is
+            time.sleep(OWNED)
+            return self._create(opening, lineage, record)
         except UserError as trouble:
             # a server that is away stops no run that has begun: it learns of the child later
             if not lineage.parent or record:
@@ -166,6 +171,12 @@ class Bound:
             id = uuid.uuid4().hex
             self.late.add(id)
             return id
+
+    def _create(self, opening: Opening, lineage: Lineage, record: str) -> str:
+        client = self.store.client
+        name = self.store.experiment(self.study)
+        with mirror.told_plainly(), mirror.allowed(name):
+            return mirror.create_run(client, self.experiment, opening, lineage, record)
 
     def folder(self, id: str) -> Path:
         return self.store.cache / id

@@ -5,6 +5,7 @@ images, the settings, the optimiser, the versions, and the code of the model, of
 of the training. A run that needs the same again finds it there, with its curves.
 """
 
+import hashlib
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,7 +24,7 @@ from research.machine import hardware, threads
 from research.models import load_weights, save_weights
 from research.records import Array, read_arrays, sha256
 from research.tracking import Log
-from research.training import cost, fingerprint
+from research.training import cost, fingerprint, ranks
 from research.training.kept import Kept, find, keep, snapshot_file
 from research.training.loop import DivergenceError, Epoch, M, Training, fit, fit_together
 from research.training.plan import Planning
@@ -102,7 +103,13 @@ class Recipe(Generic[M]):
 
     @cached_property
     def digest(self) -> str:
-        """Of the model as it is before it is trained."""
+        """Of the model as it is before it is trained; with the ranks, whose sums it orders."""
+        if ranks.COUNT == 1:
+            return self._begun
+        return hashlib.sha256(f"{self._begun} on {ranks.COUNT} ranks".encode()).hexdigest()
+
+    @cached_property
+    def _begun(self) -> str:
         return digest_of(self.training, self.threads)
 
     @cached_property
@@ -121,12 +128,12 @@ class Recipe(Generic[M]):
         return kept if kept and (not self.settings.again or kept.run == run) else None
 
     def checkpoint(self, log: Log) -> Path:
-        # by digest too: what other code has begun must not be gone on with
-        return log.path(f"checkpoints/{self.name}-{self.digest[:12]}.pt")
+        # by digest too: what other code has begun must not be gone on with, other ranks may
+        return log.path(f"checkpoints/{self.name}-{self._begun[:12]}.pt")
 
     def files(self, log: Log) -> dict[int, Path]:
         """Where the snapshots lie while the model is trained."""
-        name = f"checkpoints/{self.name}-{self.digest[:12]}"
+        name = f"checkpoints/{self.name}-{self._begun[:12]}"
         return {k: log.path(f"{name}-epoch{k}.safetensors") for k in self.wanted}
 
 

@@ -21,6 +21,7 @@ from research.errors import UserError
 from research.machine import hardware
 from research.models.inference import evaluation
 from research.records import damage
+from research.training import ranks
 from research.training.graphs import Steps
 from research.training.recording import Track
 
@@ -207,7 +208,7 @@ class Training(Generic[M]):
             )
         if self.scheduler is not None:
             self.scheduler.step()
-        with evaluation(self.model):
+        with evaluation(self.model), ranks.sharing():
             metrics = dict(self.evaluate(self.model))
         speed, memory = len(self.samples) / seconds, peak_memory(self.settings.device)
         return Epoch(number, loss, metrics, seconds, speed, memory, steps=steps)
@@ -251,7 +252,8 @@ def fit_together(
     restored = [one.restored(checkpoint) for one, checkpoint in pairs]
     for epochs in zip(*restored, strict=True):
         yield [dataclasses.replace(epoch, restored=True) for epoch in epochs]
-    steps = Steps([one.track for one in trainings])
+    tracks = [one.track for one in trainings]
+    steps = ranks.Shares(tracks) if ranks.together() else Steps(tracks)
     for number in range(len(restored[0]) + 1, settings.epochs + 1):
         start = time.perf_counter()
         with tf32(settings.precision == "tf32"):
@@ -261,7 +263,7 @@ def fit_together(
         seconds = (time.perf_counter() - start) / len(trainings)
         for (one, checkpoint), loss, curve in zip(pairs, losses, restored, strict=True):
             curve.append(one.measured(number, loss, seconds, steps.how))
-            if checkpoint:
+            if checkpoint and not ranks.RANK:
                 one.state().save(checkpoint, curve)
         yield [curve[-1] for curve in restored]
 

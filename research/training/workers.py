@@ -152,7 +152,7 @@ class _Worker:
         if self.process.exitcode == 0:
             board.kept(self.name)
         else:
-            board.failed(self.name, self.why or _ended(self.process.exitcode))
+            board.failed(self.name, self.why or ended(self.process.exitcode))
         self.news.close()
         return True
 
@@ -174,7 +174,8 @@ def end(processes: Iterable[BaseProcess]) -> None:
             process.join()
 
 
-def _ended(code: int | None) -> str:
+def ended(code: int | None) -> str:
+    """How a process ended that said nothing."""
     if code is None or code >= 0:
         return f"its process ended with exit code {code}"
     name = signal.Signals(-code).name

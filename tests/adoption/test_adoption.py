@@ -97,7 +97,7 @@ def test_tables_and_curves_are_by_group(adopted: Adopted, client: Any) -> None:
     assert table.columns == ("group", "runs", "val_acc", "test_acc", "train_loss")
     assert table.column("group") == tuple(GAIN) and table.column("runs") == (3, 3)
     assert isinstance(table.rows[0][2], Number)
-    assert results.table("settings").rows == (("mlp", "3", "mlp"), ("resnet-18", "9", "resnet-18"))
+    assert results.table("settings").rows == (("mlp", "3"), ("resnet-18", "9"))
     assert results.run.config == {"lr": 0.01}
     arrays = results.arrays("curve_val_acc")
     curves = [list(history(client, "mlp", seed, "val_acc").values()) for seed in range(3)]

@@ -30,7 +30,7 @@ from research.methods.top_activations import strongest
 from research.models.inference import evaluation
 from research.models.zeiler import ZFNet
 from research.paths import ROOT
-from tests.bench.turns import Work, compare, lenet, seconds
+from tests.bench.turns import ONCE, Work, compare, lenet, seconds
 
 MAPS, TOP, ROUNDS = 16, 9, 7
 AT_ONCE = (16, 48, MAPS * TOP)
@@ -149,7 +149,8 @@ def projections(case: Case) -> None:
             "captum, batches": partial(batched, given, best),
             "here": partial(ours, given),
         }
-        compare(works, ROUNDS)
+        what = f"projections, {case.name}, layer {given.layer}"
+        compare(works, ROUNDS, what=what, goals={"captum, batches": "≥ 1.5"})
 
 
 # --- search --------------------------------------------------------------------------------------
@@ -170,7 +171,8 @@ def search(case: Case) -> None:
         "plain inference": lambda: plain(case),
         "here": lambda: strongest(chain, case.split, [*names, chain.names[-1]], TOP, case.batch),
     }
-    compare(works, 2 * ROUNDS)
+    what = f"search for top activations, {case.name}"
+    compare(works, 2 * ROUNDS, what=what, goals={"plain inference": "≥ 0.8"})
 
 
 def memory(count: int) -> None:
@@ -196,6 +198,8 @@ def main() -> None:
         projections(case)
     for case in cases():
         search(case)
+    if ONCE:
+        return
     print("peak memory of a search, in a process of its own:", flush=True)
     for count in (10_000, 40_000):
         code = f"from tests.bench.deconvnet import memory; memory({count})"

@@ -22,7 +22,7 @@ from scipy.spatial.distance import cdist
 from scipy.special import softmax
 
 from research.methods.distances import Metric, class_distances, pairwise
-from tests.bench.turns import compare, seconds
+from tests.bench.turns import ONCE, compare, seconds
 
 Array = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.integer]
@@ -99,7 +99,9 @@ def against_scipy(metric: Metric, count: int) -> None:
         "scipy": lambda: scipy_means(vectors, labels, metric),
         "here": lambda: our_means(vectors, labels, metric),
     }
-    compare(works, ROUNDS)
+    compare(works, ROUNDS, what=f"distances, {metric}, {count:,} vectors")
+    if ONCE:
+        return
     peaks = [peak_apart(means, metric, count) for means in (scipy_means, our_means)]
     print(f"  peak memory  scipy {peaks[0]:.0f} MB, here {peaks[1]:.0f} MB")
 
@@ -116,6 +118,8 @@ def main() -> None:
     print(f"{threads} threads, load {load_average:.1f}")
     for metric, count in VECTORS.items():
         against_scipy(metric, count)
+    if ONCE:
+        return
     print("with 1,000 resamples and 1,000 permutations:")
     for metric in ("mse", "cosine", "ce", "js"):
         with_resampling(metric, 64)

@@ -12,8 +12,8 @@ from typing import Any
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 HEAD = """# Benchmarks
 Both sides of each comparison ran in one process on the machine named; equal results were checked
-before anything was timed. `python -m tests.bench.gpu --out docs/benchmarks/gpu.json` measures anew,
-`python -m tests.bench.document` writes this page.
+before anything was timed. `make bench` measures a CPU anew, `python -m tests.bench.gpu --out
+docs/benchmarks/gpu.json` a GPU; `python -m tests.bench.document` writes this page.
 """
 
 

@@ -104,7 +104,7 @@ def against_captum(case: Case) -> None:
         "whole": partial(whole, case),
         "by layers": partial(by_layers, case),
     }
-    compare(works, case.rounds, ours=("whole", "by layers"))
+    compare(works, case.rounds, ours=("whole", "by layers"), what=f"occlusion, {case.name}")
 
 
 def main() -> None:

@@ -1,16 +1,23 @@
 """What all benchmarks share: sides that take turns in one process, and networks that peers know.
 
 Each ratio is one of neighbours in time, so that a machine whose speed drifts does not decide it.
+RESEARCH_BENCH=FILE, which `tests.bench.suite` sets, has each ratio measured once and noted there.
 """
 
+import json
+import os
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 Work = Callable[[], object]
+
+ONCE = os.environ.get("RESEARCH_BENCH", "")
+"""file of the ratios where each is measured once, at a size for minutes"""
 
 EPS = (0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
 """the tutorial's attacks"""
@@ -23,18 +30,43 @@ def seconds(work: Work) -> tuple[float, float]:
     return time.perf_counter() - wall, time.process_time() - cpu
 
 
-def compare(works: Mapping[str, Work], rounds: int, ours: Sequence[str] = ("here",)) -> None:
-    """Times all sides in turn, and prints how much longer each other takes than each of ours."""
-    found = [{name: seconds(work) for name, work in works.items()} for _ in range(rounds)]
+def compare(
+    works: Mapping[str, Work],
+    rounds: int,
+    ours: Sequence[str] = ("here",),
+    *,
+    what: str,
+    goals: Mapping[str, str] = {},
+) -> None:
+    """Times all sides in turn, and prints how much longer each other takes than each of ours.
+
+    Arguments:
+        what: is compared, for the table of all benchmarks.
+        goals: of the ratios, by the other side's name.
+    """
+    count = 1 if ONCE else rounds
+    found = [{name: seconds(work) for name, work in works.items()} for _ in range(count)]
     for index, clock in enumerate(("wall", "CPU")):
         times = {name: [each[name][index] for each in found] for name in works}
         for name, values in times.items():
             least, middle = (1000 * value for value in (min(values), statistics.median(values)))
             print(f"  {clock:4}  {name:18} min {least:8.1f} median {middle:8.1f} ms", end="")
             for own in ours if name not in ours else ():
-                ratios = (a / b for a, b in zip(values, times[own], strict=True))
-                print(f", {statistics.median(ratios):6.2f} × {own}", end="")
+                ratio = statistics.median(a / b for a, b in zip(values, times[own], strict=True))
+                print(f", {ratio:6.2f} × {own}", end="")
+                if clock == "wall":
+                    note(
+                        f"{what}: {name} over {own}", ratio, goals.get(name, ""), f"{least:.0f} ms"
+                    )
             print(flush=True)
+
+
+def note(row: str, value: float, goal: str, about: str, unit: str = "times as long") -> None:
+    """Adds a row to the table of all benchmarks, where one is being made."""
+    if ONCE:
+        with Path(ONCE).open("a", encoding="utf-8") as file:
+            line = {"row": row, "value": value, "unit": unit, "goal": goal, "note": about}
+            file.write(json.dumps(line) + "\n")
 
 
 def lenet() -> nn.Sequential:

@@ -14,7 +14,7 @@ from research.data import Split
 from research.data.sequences import Copying
 from research.launch import Options, launch, study_of
 from research.methods.samples import Samples
-from research.records import load
+from research.records import load, sources
 from research.studies import Entry, entries
 from research.tracking import open_store
 
@@ -58,6 +58,8 @@ def test_a_study_runs_on_a_device_that_is_not_the_cpu(entry: Entry, tmp_path: Pa
     with patched(study, halves=halves, Copying=few_copies), pretended():
         id = launch(entry, config, Options("sample"), store)
     record = load(store.find(id).folder)
+    listed = sources.read(record.folder)
+    assert listed and not any(one.why for one in listed)
     assert set(record.run.models) == set(study.children(config))
     assert record.run.device.startswith(DEVICE)
 

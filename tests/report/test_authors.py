@@ -106,3 +106,22 @@ def test_several_authors_are_printed_and_verified(
     assert verify(out).problems == ()
     told = authors.read(tmp_path / "author.toml")
     assert trail(out)["author"]["name"] == ", ".join(person.name for person in told.people)
+
+
+def test_an_orcid_is_read_from_any_form_and_checked(tmp_path: Path) -> None:
+    ids = '"0000-0002-1825-0097", "https://orcid.org/0000-0002-1694-233X"'
+    told = read(f'name = ["A", "B"]\norcid = [{ids}]', tmp_path)
+    assert [one.orcid for one in told.people] == ["0000-0002-1825-0097", "0000-0002-1694-233X"]
+    assert '<a href="https://orcid.org/0000-0002-1825-0097">A</a>' in told.marked()[0]
+    assert told.single()["orcid 2"] == "0000-0002-1694-233X"
+    for wrong in ("0000-0002-1825-0096", "0000-0002-1825", "x"):
+        with pytest.raises(UserError, match="'orcid' must be like 0000-0002-1825-0097"):
+            read(f'name = "A"\norcid = "{wrong}"', tmp_path)
+    with pytest.raises(UserError, match="2 names and 1 of 'orcid'"):
+        read('name = ["A", "B"]\norcid = "0000-0002-1825-0097"', tmp_path)
+
+
+def test_a_licence_is_one_of_spdx(tmp_path: Path) -> None:
+    assert read('name = "A"\nlicence = "CC-BY-4.0"', tmp_path).licence == "CC-BY-4.0"
+    with pytest.raises(UserError, match="a short name of SPDX's list"):
+        read('name = "A"\nlicence = "all mine"', tmp_path)

@@ -77,7 +77,7 @@ def test_each_gap_is_a_box_on_the_page_and_listed(
         assert gap in line
     page = " ".join(p.extract_text() for p in pypdf.PdfReader(built.pdf).pages)
     page = re.sub(r"\s+", " ", page)
-    assert "Draft with 9 gaps." in page
+    assert "Draft with 8 gaps." in page
     assert page.count("MISSING:") == 7  # an alternative text is not seen
     assert "Changed since the run: code (research/training/loop.py)." in page
     assert built.html.read_text().count('class="auto missing"') == 7

@@ -209,6 +209,7 @@ def test_a_table_of_the_authors_own(speak: Speak) -> None:
     text = made.text.replace(SPACE, " ")
     assert "Table 1. What we say in 3 seeds. So a 0.0123 b 0.0045 See Table 1." in text
     assert '<td class="number"><span class="v"' in made.html and made.kinds[1] == "wide"
+    assert '<table id="t-own">' in made.html, "for the check of its width"
 
 
 def test_formulas(speak: Speak) -> None:

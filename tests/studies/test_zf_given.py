@@ -58,8 +58,8 @@ def test_a_network_of_the_user_s_with_other_classes(
     assert record.names("figures") == sorted({*zf.FIGURES} - {"evolution", "converging"})
     text = report(zf_paper, tmp_path / "s")
     assert "nets.py:Functional" in text and str(zf_own.parent) not in text
-    assert "as the network itself names it" in text and "network's own answer" in text
-    assert "untrained network" not in text and "Evolution." not in text
+    assert "is the network's own answer" in text
+    assert "AlexNet" not in text and "Emergence." not in text
 
 
 def test_what_lies_behind_the_last_relu_may_be_anything(
@@ -130,7 +130,7 @@ def test_torchvision_s_alexnet_sees_what_it_was_trained_for(
         own = alexnet((torch.from_numpy(shown["image"]) - mean) / std).argmax(1)
     assert shown["true"].tolist() == own.tolist()
     text = report(zf_paper, tmp_path / "s")
-    assert "torchvision:alexnet" in text and "network's own answer" in text
+    assert "torchvision:alexnet" in text and "is the network's own answer" in text
 
 
 def test_outputs_have_imagenet_s_names_only_where_there_are_as_many() -> None:

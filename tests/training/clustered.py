@@ -1,6 +1,7 @@
 """A small study whose models a cluster trains; a module of its own, for jobs import it."""
 
 import dataclasses
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,11 @@ def train(name: str, data: Split, config: Config, log: Log) -> nn.Module:
 
 
 def study(config: Config, log: Log) -> None:
-    """Three models by themselves, and one whose images follow from the first."""
+    """Three models by themselves, and one whose images follow from the first.
+
+    Each process leaves a file that says which GPUs it sees.
+    """
+    (config.marks / f"gpu-{os.getpid()}").write_text(os.environ.get("CUDA_VISIBLE_DEVICES", ""))
     with log.part("data"):
         images = torch.randint(0, 256, (37, 1, 4, 4), generator=torch.Generator().manual_seed(0))
         data = Split(images.to(torch.uint8), torch.arange(37) % 3)
@@ -71,6 +76,11 @@ def study(config: Config, log: Log) -> None:
             train("after", Split(data.images + shift, data.labels), config, log)
     with log.part("analysis"):
         log.number("models", len(trained))
+
+
+def never(*arguments: object) -> None:
+    """In place of what a test must not call."""
+    raise AssertionError("all models must be there, but one is trained")
 
 
 def opening(**facts: Any) -> Any:

@@ -50,7 +50,7 @@ def study(config: Config, log: Log) -> None:
     with log.part("analysis"):
         measure_curves(models, data, config, log)
         measure_signs(models, data, config, log)
-        measure_examples(models["cnn"][0], data.test, config, log)
+        measure_examples(models, data.test, config, log)
         measure_universality(models, data, config, log)
         measure_paper(models, data, config, log)
 

@@ -15,27 +15,25 @@ NETWORKS = {"lenet": "LeNet", "cnn": "newer network"}
 
 
 def draw_examples(results: Results) -> Figure:
-    """Digits before and after the attack; between them noises: theirs, another's, their class's."""
+    """Digits before and after the attack; between them their noises, and those of other digits."""
     data = results.arrays("examples")
-    eps = results.run.config["noise_eps"]
-    count = min(len(data["clean"]), 10)
-    rows = {"clean": data["clean"], "its noise": noise_shown(data["noise"], eps),
-            "another's": noise_shown(data["other"], eps),
-            "class mean": noise_shown(data["mean"], eps),
-            "attacked": data["adversarial"]}  # fmt: skip
-    titles = {"clean": labelled(data, "clean"), "attacked": labelled(data, "adversarial"),
-              "another's": [f"cos {one:.2f}" for one in data["cosine"]]}  # fmt: skip
-    side = min(15.0, (figures.PAGE_MM - 8) / max(count, 1))
-    figure = figures.canvas(figures.PAGE_MM, len(rows) * side + len(titles) * 3.6)
-    grid = figure.subplots(len(rows), max(count, 1), squeeze=False)
-    for line, (name, images) in zip(grid, rows.items(), strict=True):
-        picture_row(line, name, images[:count], titles.get(name, ()))
+    count = max(len(data["clean"]), 1)
+    rows = [("clean", data["clean"], labelled(data, "clean"))]
+    for arm, name in (("cnn", "newer"), ("lenet", "LeNet")):
+        cosines = [f"cos {one:.2f}" for one in data[f"cosine_{arm}"]]
+        rows.append((f"{name}: noise", noise_shown(data[f"noise_{arm}"]), []))
+        rows.append(("another's", noise_shown(data[f"other_{arm}"]), cosines))
+    rows.append(("attacked", data["adversarial"], labelled(data, "adversarial")))
+    side = min(13.5, (figures.PAGE_MM - 8) / count)
+    figure = figures.canvas(figures.PAGE_MM, len(rows) * side + 4 * 3.6)
+    for line, row in zip(figure.subplots(len(rows), count, squeeze=False), rows, strict=True):
+        picture_row(line, *row)
     return figure
 
 
-def noise_shown(noise: Array, eps: float) -> Array:
-    """Noise of ±eps as black and white."""
-    return (noise / eps + 1) / 2
+def noise_shown(signs: Array) -> Array:
+    """Noise of -1 and 1 as black and white."""
+    return (signs + 1) / 2
 
 
 def labelled(data: dict[str, Array], kind: str) -> list[str]:
@@ -64,7 +62,7 @@ def draw_one(results: Results) -> Figure:
     for line, (arm, data) in zip(grid, found.items(), strict=True):
         for axes in line:
             axes.set_axis_off()
-        picture_row(line[:1], NETWORKS[arm], noise_shown(data["noise"], eps)[None], ["one noise"])
+        picture_row(line[:1], NETWORKS[arm], noise_shown(data["noise"] / eps)[None], ["one noise"])
         pairs = zip(data["label_clean"], data["label_noisy"], strict=True)
         picture_row(line[1:], "", data["noisy"], [f"{a} → {b}" for a, b in pairs])
     return figure

@@ -56,6 +56,27 @@ PRINTED: Mapping[str, tuple[float | None, float | None]] = {
 """Error and confidence as the paper prints them (sections 3 to 9), as shares."""
 
 
+LABELS: Mapping[str, str] = {
+    "logistic clean": "logistic regression, 3 or 7",
+    "logistic": "… attacked",
+    "softmax clean": "softmax regression",
+    "softmax": "… attacked",
+    "maxout clean": "maxout",
+    "maxout": "… attacked",
+    "adversarial clean": "maxout, adversarially trained",
+    "adversarial": "… attacked",
+    "maxout on adversarial": "… by the noise of maxout",
+    "adversarial on maxout": "maxout, by its noise",
+    "signs": "maxout, trained on sign noise",
+    "uniform": "maxout, trained on uniform noise",
+    "same wrong class": "softmax errs as maxout does",
+    "same class, both wrong": "… where both err",
+    "rubbish maxout": "rubbish, maxout",
+    "rubbish softmax": "rubbish, softmax",
+}
+"""What the rows are called in print."""
+
+
 def measure_paper(models: Models, data: Dataset, config: Config, log: Log) -> None:
     """Our rows beside the paper's, of the first seed, unclipped as there."""
     one = {arm: group[0] for arm, group in models.items()}
@@ -81,6 +102,7 @@ def line(row: Row) -> dict[str, Cell]:
         "printed_error": printed_error,
         "confidence": row.confidence,
         "printed_confidence": printed_confidence,
+        "model": LABELS[row.name],
     }
 
 

@@ -5,53 +5,60 @@ from torch import Tensor, nn
 
 from research.data import Split
 from research.methods.fgsm import input_gradient, predictions, signed_step
-from research.methods.perturbations import class_mean_sign, sign_perturbation
 from research.methods.samples import halves, of_different_classes
 from research.methods.universality import Battery
 from research.models.inference import evaluation
 from research.records import Array
-from research.studies.fgsm.settings import Config
+from research.studies.fgsm.settings import TUTORIAL, Config, Models
 from research.tracking import Log
 
 SHOWN = 4
 """Digits that are shown under one noise."""
 
 
-def measure_examples(model: nn.Module, test: Split, config: Config, log: Log) -> None:
-    """The first image of each class that is right and falls to the attack at `noise_eps`.
+def measure_examples(models: Models, test: Split, config: Config, log: Log) -> None:
+    """The first image of each class that is right and falls to the attack on the newer network.
 
-    `noise` is its own, `other` that of the next image of its class that is right (NaN where there
-    is none), `cosine` between these two, `mean` the sign of the mean noise of its class.
+    For each network of the tutorial, its first seed: `noise_ARM` of these images, `other_ARM` of
+    the next image of the class that is right (NaN where there is none), and `cosine_ARM` of both.
     """
     images, labels = test.floats(), test.labels
-    gradient = input_gradient(model, images, labels)
-    delta = sign_perturbation(gradient, config.noise_eps)
-    adv_inputs = signed_step(images, gradient, config.noise_eps)
-    right = predictions(model, images) == labels
-    fooled = right & (predictions(model, adv_inputs) != labels)
-    classes = int(labels.max()) + 1
-    chosen = torch.cat([torch.nonzero(fooled & (labels == y))[:1, 0] for y in range(classes)])
-    other = torch.stack([other_of(int(one), right, labels, delta) for one in chosen])
-    means = class_mean_sign(delta[right], labels[right], classes, config.noise_eps)
-    cosine = torch.cosine_similarity(delta[chosen].flatten(1), other.flatten(1))
+    newer = models["cnn"][0]
+    adv_inputs = signed_step(images, input_gradient(newer, images, labels), config.noise_eps)
+    right = predictions(newer, images) == labels
+    fooled = right & (predictions(newer, adv_inputs) != labels)
+    classes = range(int(labels.max()) + 1)
+    chosen = torch.cat([torch.nonzero(fooled & (labels == y))[:1, 0] for y in classes])
     log.arrays(
         "examples",
         clean=images[chosen].cpu().numpy(),
-        noise=delta[chosen].cpu().numpy(),
-        other=other.cpu().numpy(),
-        mean=means[labels[chosen]].cpu().numpy(),
-        cosine=cosine.cpu().numpy(),
         adversarial=adv_inputs[chosen].cpu().numpy(),
-        **answers(model, clean=images[chosen], adversarial=adv_inputs[chosen]),
+        **answers(newer, clean=images[chosen], adversarial=adv_inputs[chosen]),
+        **{
+            f"{name}_{arm}": values
+            for arm in TUTORIAL
+            for name, values in noises_of(models[arm][0], images, labels, chosen, right).items()
+        },
     )
 
 
-def other_of(chosen: int, right: Tensor, labels: Tensor, delta: Tensor) -> Tensor:
+def noises_of(
+    model: nn.Module, images: Tensor, labels: Tensor, chosen: Tensor, right: Tensor
+) -> dict[str, Array]:
+    """Signs of the noises of some images, of others of their classes, and their cosines."""
+    signs = input_gradient(model, images, labels).sign()
+    others = torch.stack([other_of(int(one), right, labels, signs) for one in chosen])
+    cosine = torch.cosine_similarity(signs[chosen].flatten(1), others.flatten(1))
+    found = {"noise": signs[chosen], "other": others, "cosine": cosine}
+    return {name: values.cpu().numpy() for name, values in found.items()}
+
+
+def other_of(chosen: int, right: Tensor, labels: Tensor, signs: Tensor) -> Tensor:
     """The noise of the next image of a class that is right, NaN where there is none."""
     alike = right & (labels == labels[chosen])
     alike[: chosen + 1] = False
     places = torch.nonzero(alike)[:1, 0]
-    return delta[places[0]] if len(places) else torch.full_like(delta[0], torch.nan)
+    return signs[places[0]] if len(places) else torch.full_like(signs[0], torch.nan)
 
 
 def answers(model: nn.Module, **inputs: Tensor) -> dict[str, Array]:

@@ -19,7 +19,7 @@ def draw_perplexity(results: Results) -> Figure | None:
     if "perplexity" not in results.names("arrays"):
         return None
     curves = results.arrays("perplexity")
-    figure = figures.canvas(figures.COLUMN_MM, 46)
+    figure = figures.canvas(figures.COLUMN_MM, 40)
     left, right = figure.subplots(1, 2)
     _draw_curves(left, curves["copy"], COPY_PERPLEXITY, "copy task")
     _draw_curves(right, curves["translation"], IWSLT_PERPLEXITY, "translation")
@@ -46,7 +46,7 @@ def draw_attention(results: Results) -> Figure:
     """Attention of test sentences, the known alignment framed."""
     shown = [f"attention{i}" for i in range(SHOWN)]
     panels = [results.arrays(name) for name in shown if name in results.names("arrays")]
-    figure = figures.canvas(figures.PAGE_MM, 62)
+    figure = figures.canvas(figures.PAGE_MM, 56)
     grid = figure.subplots(1, len(panels), squeeze=False)[0]
     for axes, panel in zip(grid, panels, strict=True):
         image = _draw_map(axes, panel)
@@ -73,7 +73,7 @@ def draw_offsets(results: Results) -> Figure | None:
     if "offsets" not in results.names("arrays"):
         return None
     data = results.arrays("offsets")
-    figure = figures.canvas(figures.COLUMN_MM, 42)
+    figure = figures.canvas(figures.COLUMN_MM, 38)
     axes = figure.subplots()
     places = np.arange(-REACH, REACH + 1)
     labels = {"moved": "words that move", "kept": "that do not", "scale": "scales"}

@@ -53,20 +53,6 @@ def draw_curves(results: Results) -> Figure:
     return figure
 
 
-def draw_spectrum(results: Results) -> Figure:
-    """Share of the noises' squared norm in their first directions, against random signs."""
-    data = results.arrays("noises")
-    figure = figures.canvas(figures.COLUMN_MM, 46)
-    axes = figure.subplots()
-    lines = {"energy": "noises of samples", "energy_random": "random signs"}
-    for (name, label), colour in zip(lines.items(), figures.COLOURS, strict=False):
-        shares = 100 * data[name]
-        axes.plot(np.arange(1, len(shares) + 1), shares, color=colour, label=label)
-    axes.set(xscale="log", xlabel="directions", ylabel="share of squared norm (%)", ylim=(0, 100))
-    axes.legend()
-    return figure
-
-
 def draw_blocks(results: Results) -> Figure:
     """How often a noise of one class fools samples of another."""
     data = results.arrays("noises")
@@ -101,7 +87,6 @@ def draw_one(results: Results) -> Figure:
 FIGURES: dict[str, Callable[[Results], Figure]] = {
     "examples": draw_examples,
     "curves": draw_curves,
-    "spectrum": draw_spectrum,
     "blocks": draw_blocks,
     "one": draw_one,
 }

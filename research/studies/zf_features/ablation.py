@@ -13,7 +13,7 @@ from research.models.inference import predict
 from research.records import Cell, Number, Table
 from research.records.measured import SHARE
 from research.studies.zf_features.networks import Source
-from research.studies.zf_features.settings import ARMS, BASELINE, NETWORKS
+from research.studies.zf_features.settings import ARMS, BASELINE, NAMES, NETWORKS
 from research.tracking import Log
 
 Errors = dict[str, float]
@@ -100,7 +100,7 @@ def row_of(arm: str, found: Ablation) -> dict[str, Cell]:
         row |= {f"{one}_change_{side}": theirs.get(one) if other else None for one in NETWORKS}
         row[f"resolvable_{side}"] = resolvable(change) if other else None
         row[f"direction_{side}"] = direction(change, [*theirs.values()]) if other else "base"
-    return row
+    return row | {"network": NAMES[arm]}
 
 
 def top5_of(arm: str, found: Ablation) -> dict[str, Cell]:

@@ -146,6 +146,7 @@ def layers_table(tries: Tries, few: int, many: int) -> Table:
         for kind in KINDS:
             printed = PRINTED_LAYERS[kind].get(layer, (None, None))
             row[f"printed_{kind}"], row[f"printed_{kind}_256"] = printed
+        row["features"] = layer.replace("layer", "layer ")
         rows.append(row)
     return Table.of(rows)
 

@@ -8,18 +8,7 @@ from matplotlib.figure import Figure
 
 from research import figures
 from research.records import Array, Results
-from research.studies.zf_features.settings import ARMS, BASELINE, LAYERS, PRINTED_LAYERS
-
-NAMES = {
-    "without34": "without 3, 4",
-    "without7": "without 7",
-    "without67": "without 6, 7",
-    "without3467": "without 3, 4, 6, 7",
-    "hidden2048": "6, 7: half",
-    "hidden8192": "6, 7: double",
-    "maps": "3–5: wider",
-    "both": "both wider",
-}
+from research.studies.zf_features.settings import ARMS, BASELINE, LAYERS, NAMES, PRINTED_LAYERS
 
 
 def draw_ablations(results: Results) -> Figure:

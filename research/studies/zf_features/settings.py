@@ -53,6 +53,18 @@ ARMS: Mapping[str, Arm] = {
     "both": Arm(own=Printed(0.100, 0.383, 0.169), maps=WIDE, hidden=8192),
 }
 """Architectures of table 2, the baseline first."""
+NAMES: Mapping[str, str] = {
+    BASELINE: "unchanged",
+    "without34": "without 3, 4",
+    "without7": "without 7",
+    "without67": "without 6, 7",
+    "without3467": "without 3, 4, 6, 7",
+    "hidden2048": "6, 7 half as wide",
+    "hidden8192": "6, 7 twice as wide",
+    "maps": "3 to 5 wider",
+    "both": "3 to 7 wider",
+}
+"""What they are called in print; numbers are layers."""
 
 LAYERS = {
     "layer1": "norm1",
