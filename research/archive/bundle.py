@@ -83,7 +83,7 @@ def _lay_code(material: Material, root: Path, folder: Path) -> None:
     with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
         archive.extractall(folder, filter="data")
     for path in folder.rglob(AUTHOR) if material.anonymous else ():
-        path.write_text(_NAMELESS)
+        path.write_text(_NAMELESS, encoding="utf-8")
 
 
 def _read_me(material: Material) -> str:

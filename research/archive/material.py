@@ -115,6 +115,7 @@ def repository(root: Path) -> str:
         cwd=root,
         capture_output=True,
         text=True,
+        encoding="utf-8",
         check=False,
     )
     address = done.stdout.strip()

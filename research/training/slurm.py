@@ -169,7 +169,11 @@ def seen(jobs: Iterable[str]) -> dict[str, Seen] | None:
     command = ["squeue", "--noheader", "--array", "--states=all", "--format=%i|%T|%r"]
     try:
         done = subprocess.run(
-            [*command, f"--jobs={arrays}"], capture_output=True, text=True, timeout=ANSWER
+            [*command, f"--jobs={arrays}"],
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=ANSWER,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
