@@ -1,5 +1,6 @@
 """A synthetic record, made by the writers that a run uses, and a paper of real length from it."""
 
+import dataclasses
 import re
 import shutil
 from collections.abc import Callable
@@ -165,6 +166,13 @@ def write_record(folder: Path, **changes: object) -> Results:
     return load(folder)
 
 
+def without_data(record: Results, name: str) -> None:
+    """Forgets what a figure was drawn from, so that only the author can tell what it shows."""
+    drawing = record.figure(name)
+    write_drawing(record.folder, name, dataclasses.replace(drawing, data=()))
+    write_manifest(record.folder)
+
+
 @pytest.fixture(scope="session")
 def _record(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_record(tmp_path_factory.mktemp("record")).folder
@@ -193,8 +201,8 @@ def light(_record: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from research.report import build
 
     text = (SAMPLE / "ae.md").read_text()
-    text = re.sub(r'^\{\{ figure\("(?!maps).*$', "", text, flags=re.MULTILINE)
-    text = re.sub(r'\{\{ ref\("fig:(?!maps)\w+"\) \}\}', "The text", text)
+    text = re.sub(r"^!\[.*\]\((?!maps).*$", "", text, flags=re.MULTILINE)
+    text = re.sub(r"@fig:(?!maps)\w+", "The text", text)
     folder = tmp_path_factory.mktemp("light")
     (folder / "ae.md").write_text(text)
     out = folder / "ae.pdf"

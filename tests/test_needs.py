@@ -128,11 +128,11 @@ def test_who_cuts_the_fonts_is_told_once(
 @pytest.mark.parametrize(
     ("file", "old", "new", "named"),
     [
-        ("ae.md", "## Method", "Seen in 12 of them.\n\n## Method", "ae.md:16: the number 12 is"),
-        ("ae.md", '"zeiler2014"', '"zeiler1914"', "ae.md:12: references.bib has no entry"),
-        ("ae.md", "{{ number(", "{{ numbre(", "ae.md:8: a write-up knows no word 'numbre'"),
+        ("ae.md", "## Method", "Seen in 12 of them.\n\n## Method", "ae.md:23:9: the number 12 is"),
+        ("ae.md", "@zeiler2014", "@zeiler1914", "ae.md:19:214: references.bib has no"),
+        ("ae.md", "{parameters_transpose}", "{{ number('x') }}", "ae.md:15:50: '{{ … }}' belongs"),
         ("ae.md", "keywords:", "reads: nosuch\nkeywords:", "ae.md:3: there is no study 'nosuch'"),
-        ("ae.md", "title:", "titel:", "ae.md:2: front matter has no key 'titel'"),
+        ("ae.md", "title:", "titel:", "ae.md:2:1: front matter has no key 'titel'"),
         ("author.toml", "name", "nmae", "author.toml has no key 'nmae'"),
     ],
 )

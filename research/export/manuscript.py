@@ -65,9 +65,7 @@ class Exported(Words):
     def formula(self, tex: str, display: bool) -> str:
         sign = "$$" if display else "$"
         made = f'<span class="auto math">{sign}{html.escape(tex, quote=False)}{sign}</span>'
-        if display:
-            return self.slots.put_block(lambda: made, "formula")
-        return self.slots.put(lambda: made, tex)
+        return self.slots.put(lambda: made, "" if display else tex)
 
     def _formula(self, tex: str) -> str:
         return f"${html.escape(tex, quote=False)}$"
@@ -106,18 +104,13 @@ def read(
         keyed: whether citations stay keys of the bibliography, or are printed by citeproc.
 
     Raises:
-        UserError: whatever the paper would be refused for, or one in the former words.
+        UserError: whatever the paper would be refused for.
     """
-    if not source.braces:
-        raise UserError(
-            f"only a write-up with values in braces is exported, {source.path.name} has the former "
-            "words: templates/README.md says what each became"
-        )
     sheet = replace(LOOKS[source.look], reduces=0.01)
     kind: type[Citations] = Keyed if keyed else Citations
     works = bibliography(source, templates, kind)
-    words = Exported(ledger, works, sheet, folder=source.path.parent, inline=str)
-    text = render.spoken(render.environment(templates), source, words)
+    words = Exported(ledger, works, sheet, folder=source.path.parent)
+    text = render.spoken(source, words)
     abstract, body = render.parted(text.blocks)
     parts = {
         "title": f"<p>{text.title.html}</p>",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from research.errors import UserError
 from research.paths import SOURCE
 
-REPORT = ("jinja2", "markdown_it", "pikepdf", "pypandoc", "pypdfium2", "weasyprint", "ziamath")
+REPORT = ("jinja2", "pikepdf", "pypandoc", "pypdfium2", "weasyprint", "ziamath")
 TRACK = ("mlflow",)
 CLUSTER = ("submitit",)
 ARCHIVE = ("mlcroissant", "rocrate")

@@ -1,8 +1,8 @@
 """The write-up: one stored record, a Markdown file and the templates become a paper.
 
-    source ─▶ words spoken over the record ─▶ blocks ─▶ galley ─▶ plan ─▶ pages ─▶ PDF and HTML
-    markdown  words, tables, citations,       render    pdf       layout  pdf      provenance
-              formulas, provenance
+    source ─▶ read over the record ─▶ blocks ─▶ galley ─▶ plan ─▶ pages ─▶ PDF and HTML
+    source    language, braces, words blocks    pdf       layout  pdf      provenance
+              citations, formulas
 
 Nothing here trains, measures or draws: it prints what a run left behind and records where.
 """
@@ -258,8 +258,9 @@ def _files_beside(source: Path) -> list[Path]:
         read = texts.read(source)
     except UserError:
         return []
-    named = pictures.in_text(read.text) if read.braces else pictures.named(read.text)
-    found = {path for name in named if (path := source.parent / name).is_file()}
+    found = {
+        path for name in pictures.in_text(read.text) if (path := source.parent / name).is_file()
+    }
     if read.bibliography and (own := source.parent / read.bibliography).is_file():
         found |= {own, *style_beside(own, read.style)}
     return sorted(found)

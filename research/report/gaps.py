@@ -7,11 +7,10 @@ from functools import wraps
 from typing import Any
 
 from research.errors import GapError
-from research.report.slots import Kind, Slots
+from research.report.slots import Slots
 
-_BLOCKS = ("figure", "table")
 _SILENT: dict[str, Any] = {"value": math.nan}
-"""Words that print nothing, and what they give in a condition: a comparison with it is false."""
+"""What prints nothing, and what it is in a condition: a comparison with it is false."""
 
 Words = dict[str, Callable[..., Any]]
 
@@ -28,7 +27,7 @@ class Draft:
         self._slots = slots
 
     def forgiving(self, words: Words) -> Words:
-        """The vocabulary, in which a miss leaves a box. A word that is used wrongly still fails."""
+        """The words of page templates, in which a miss leaves a box; a wrong use still fails."""
         return {name: self._forgiving(name, word) for name, word in words.items()}
 
     def note(self, gap: GapError) -> None:
@@ -41,7 +40,8 @@ class Draft:
 
     def block(self, gap: GapError, name: str, wide: bool) -> str:
         """A slot for the box in the place of a figure or table."""
-        return self._block(name, self.boxed(gap), wide)
+        opened = f'<figure class="{"wide" if wide else "float"}" id="gap-{html.escape(name)}">'
+        return self._slots.put(lambda: f"{opened}<p>{self.boxed(gap)}</p></figure>")
 
     def boxed(self, gap: GapError) -> str:
         """The box within a line, as HTML."""
@@ -57,13 +57,6 @@ class Draft:
                 box = self.boxed(gap)
                 if name in _SILENT:
                     return _SILENT[name]
-                if name in _BLOCKS:
-                    return self._block(str(args[0]) if args else "", box, bool(more.get("wide")))
                 return self._slots.put(lambda: box, str(gap))
 
         return spoken
-
-    def _block(self, name: str, box: str, wide: bool) -> str:
-        kind: Kind = "wide" if wide else "float"
-        content = f'<figure class="{kind}" id="gap-{html.escape(name)}"><p>{box}</p></figure>'
-        return self._slots.put_block(lambda: content, kind)

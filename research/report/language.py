@@ -263,9 +263,10 @@ class Reader:
     def _link(self, content: Any) -> Node:
         attributes, text, (address, title) = content
         restored = self._marks.restored(address)
-        if restored != address:
-            message = f"a value prints into the text, not into the address '{restored}'"
-            self.fault(self.at(self.find(restored), message))
+        for given, what in ((address, "address"), (title, "title")):
+            if (shown := self._marks.restored(given)) != given:
+                message = f"a value prints into the text, not into the {what} '{shown}'"
+                self.fault(self.at(self.find(shown), message))
         return node("Link", [attributes, self._inlines(text), [restored, title]])
 
     def _text(self, text: str) -> str:

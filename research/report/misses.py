@@ -46,13 +46,12 @@ def at(path: Path, line: int | None, message: str, column: int | None = None) ->
 
 def place_of(text: str, needle: str) -> tuple[int | None, int | None]:
     """Line and column of the first place that holds `needle`, counted from 1."""
-    line = line_of(text, needle)
-    return line, text.split("\n")[line - 1].index(needle) + 1 if line else None
+    start = text.find(needle)
+    if start < 0:
+        return None, None
+    return text.count("\n", 0, start) + 1, start - text.rfind("\n", 0, start)
 
 
 def line_of(text: str, needle: str) -> int | None:
     """The first line that holds `needle`, counted from 1."""
-    for number, line in enumerate(text.split("\n"), start=1):
-        if needle in line:
-            return number
-    return None
+    return place_of(text, needle)[0]

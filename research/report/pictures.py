@@ -8,7 +8,6 @@ import base64
 import html
 import io
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -28,14 +27,7 @@ KINDS = {
 LIMIT = 8_000_000
 """Bytes of a picture at most, which stands in the PDF and in the HTML."""
 
-_PICTURE = re.compile(
-    r"""[ ]{0,3}!\[(?P<caption>.*)\]
-        \((?:<(?P<quoted>[^<>]+)>|(?P<path>[^\s()]+))(?:\s+"(?P<alt>[^"]*)")?\)
-        (?:\{(?P<attributes>[^{}%]*%?\s*)\})?\s*""",
-    re.VERBOSE,
-)
 _ADDRESS = re.compile(r"\]\(<?([^()<>]+?)>?(?:\s+\"[^\"]*\")?\)")
-_FENCE = re.compile(r" {0,3}(```+|~~~+)")
 _LENGTH = re.compile(r"\s*(\d*\.?\d+)\s*(px|mm|cm|in|pt|pc|em|ex|)\s*")
 _UNITS = {"px": 25.4 / 96, "": 25.4 / 96, "mm": 1.0, "cm": 10.0, "in": 25.4, "pt": 25.4 / 72,
           "pc": 25.4 / 6, "em": 25.4 / 6, "ex": 25.4 / 12}  # fmt: skip
@@ -76,59 +68,9 @@ class Picture:
 # --- in the write-up -----------------------------------------------------------------------------
 
 
-def as_words(text: str) -> str:
-    """Turns each picture of a write-up into a call of the word `picture`, in the same line."""
-    return "\n".join(_called(match) if match else line for line, match in _lines(text))
-
-
-def named(text: str) -> list[str]:
-    """The files of a write-up's pictures, as it calls them."""
-    return [match["quoted"] or match["path"] for _, match in _lines(text) if match]
-
-
 def in_text(text: str) -> list[str]:
-    """The same of a write-up with values in braces."""
+    """The files of a write-up's pictures, as it calls them."""
     return [match[1] for match in _ADDRESS.finditer(text) if Path(match[1]).suffix.lower() in KINDS]
-
-
-def _lines(text: str) -> Iterator[tuple[str, "re.Match[str] | None"]]:
-    """Each line, and its picture where it is one; code shows pictures and has none."""
-    fence = ""
-    for line in text.split("\n"):
-        mark = _FENCE.match(line)
-        if mark and (not fence or mark[1].startswith(fence)):
-            fence = "" if fence else mark[1]
-        yield line, None if fence or mark else _PICTURE.fullmatch(line)
-
-
-def _called(match: "re.Match[str]") -> str:
-    given = {"path": match["quoted"] or match["path"], "alt": match["alt"] or ""}
-    said = ", ".join(f"{name}={_literal(value)}" for name, value in given.items())
-    attributes = _literal(match["attributes"] or "")
-    return f"{{% call picture({said}, attributes={attributes}) %}}{match['caption']}{{% endcall %}}"
-
-
-def _literal(value: str) -> str:
-    """As a string of the template language."""
-    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def attributes_of(given: str) -> tuple[bool, float]:
-    """Whether a picture spans the page, and its share of the width there: `.wide width=50%`.
-
-    Raises:
-        UserError: another attribute.
-    """
-    wide, share = False, 0.0
-    for word in given.split():
-        number = re.fullmatch(r"width=(\d+(?:\.\d+)?)%", word)
-        if word == ".wide":
-            wide = True
-        elif number and 0 < float(number[1]) <= 100:
-            share = float(number[1]) / 100
-        else:
-            raise UserError(f"a picture takes {{.wide}} and {{width=50%}}, got '{word}'")
-    return wide, share
 
 
 # --- files ---------------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
 """A rehearsal: a write-up is read before anything is trained, for what no run can mend.
 
-Each word is spoken as if a run had whatever it names, on each way through the conditions. So an
-unknown word or citation, a typed number or a broken formula is found, all at once; whether the run
-logs a number of that name is for the run to show.
+It is read as if a run had whatever it names, with every block that is for some runs only. So an
+unknown citation, a typed number or a broken formula is found, all at once; whether the run logs a
+number of that name is for the run to show.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,15 +11,11 @@ from pathlib import Path
 
 from research.errors import UserError
 from research.paths import template
-from research.provenance import literals
-from research.report import authors, formulas, pdf, pictures, render, typed, ways
+from research.report import authors, pdf, render, typed
 from research.report import source as texts
 from research.report.citations import Citations, bibliography
 from research.report.misses import at, line_of, miss, place_of, text_of
-from research.report.stand_ins import Rehearsed, Whatever
-
-MOST_WAYS = 50
-"""Ways that are tried of a text with more conditions within each other than anyone writes."""
+from research.report.stand_ins import Rehearsed
 
 
 def mistakes(source: Path, *, author: Path, templates: Path, studies: Sequence[str]) -> list[str]:
@@ -93,85 +89,47 @@ _FURNITURE = ("title", "foot", "compute")
 
 
 def _check_head(text: texts.Source, studies: Sequence[str], found: _Found) -> None:
-    """The front matter: studies that are read, and numbers in title and keywords."""
+    """The front matter: studies that are read, and letters in title and keywords."""
     whole = text_of(text.path)
     for study in text.reads:
         if study not in studies:
             line = line_of(whole, "reads")
             found.place(text.path, line, str(miss("there is no study", study, studies)))
-    for words in () if text.braces else (text.title, *text.keywords):
-        for number in literals.numbers(words):
-            found.place(text.path, line_of(whole, words), typed.typed(number, words))
     found.glyphs(text.path.name, text.title, *text.keywords)
 
 
 def _rehearse(text: texts.Source, templates: Path, found: _Found) -> None:
-    env, citations = render.environment(templates), bibliography(text, templates, Citations)
-    if text.braces:
-        _hear(text, citations, found)
-        return
-    first = Rehearsed(text, citations)
-    try:
-        code = formulas.set_aside(pictures.as_words(text.text), first.formula)
-        several = min(ways.count(env, code), MOST_WAYS)
-        unknown = ways.unknown(env, code, first.vocabulary())
-    except render.FAULTS as error:
-        found.place(text.path, getattr(error, "lineno", None), render.told(error))
-        return
-    for line, name in unknown:
-        message = str(miss("a write-up knows no word", name, first.vocabulary()))
-        found.place(text.path, line, message)
-    spoken = [Rehearsed(text, citations) for _ in range(several)]
-    for way, words in enumerate(spoken):
-        words.speak(env, way, {name: Whatever() for _, name in unknown})
-    _gather(spoken, found)
-    with found.told():
-        _check_references(citations)
-
-
-def _hear(text: texts.Source, citations: Citations, found: _Found) -> None:
-    words = Rehearsed(text, citations)
+    words = Rehearsed(text, bibliography(text, templates, Citations))
     words.hear()
     for mistake in words.mistakes:
         found.add(str(mistake), getattr(mistake, "line", None))
-    _gather([words], found)
+    for line, message in dict.fromkeys(words.faults):
+        found.place(text.path, line, message)
+    _check_targets(words, found)
+    _place_typed(words, found)
     with found.told():
         words.listed()
 
 
-def _gather(spoken: Sequence[Rehearsed], found: _Found) -> None:
-    """What was found on any way; of what the ways have in common, what was found on all."""
-    path = spoken[0].source.path
-    for line, message in dict.fromkeys(one for words in spoken for one in words.faults):
-        found.place(path, line, message)
-    for line, message in spoken[0].misshapen:
-        if all((line, message) in words.misshapen for words in spoken):
-            found.place(path, line, message)
-    anchors = {anchor for words in spoken for anchor in words.anchors}
-    labels = sorted({anchor.replace("-", ":", 1) for anchor in anchors if "-" in anchor})
-    for line, target in dict.fromkeys(one for words in spoken for one in words.targets):
-        if target.replace(":", "-", 1) not in anchors:
+def _check_targets(words: Rehearsed, found: _Found) -> None:
+    labels = sorted({one.replace("-", ":", 1) for one in words.anchors if "-" in one})
+    for line, target in dict.fromkeys(words.targets):
+        if target.replace(":", "-", 1) not in words.anchors:
             message = str(miss("the text has nothing to refer to as", target, labels))
-            column = place_of(spoken[0].source.text, f"@{target}")[1]
-            found.place(path, line, message, column)
-    _gather_typed(spoken, found)
+            column = place_of(words.source.text, f"@{target}")[1]
+            found.place(words.source.path, line, message, column)
 
 
-def _gather_typed(spoken: Sequence[Rehearsed], found: _Found) -> None:
+def _place_typed(words: Rehearsed, found: _Found) -> None:
     """The same number in another paragraph is taken to be that of the next line that holds it."""
-    source, left = spoken[0].source, dict[str, list[int]]()
-    for number, context in dict.fromkeys(one for words in spoken for one in words.typed):
+    source, left = words.source, dict[str, list[int]]()
+    for number, context in dict.fromkeys(words.typed):
         if number not in left:
             lines = left[number] = typed.lines_of(number, source)
             line = next(iter(lines), None)
-            column = typed.column_of(number, source, line)
-            found.place(source.path, line, typed.typed(number, context), column)
         elif len(left[number]) > 1:
             line = left[number].pop(0) and left[number][0]
-            column = typed.column_of(number, source, line)
-            found.place(source.path, line, typed.typed(number, context), column)
-
-
-def _check_references(citations: Citations) -> None:
-    """Raises UserError where the works that are cited cannot be listed."""
-    citations.references(lambda tex: formulas.image(tex, False, 1000.0))
+        else:
+            continue
+        column = typed.column_of(number, source, line)
+        found.place(source.path, line, typed.typed(number, context), column)

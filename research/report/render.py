@@ -1,29 +1,26 @@
-"""Rendering: a write-up's words are spoken over a run, its blocks put into the page template."""
+"""Rendering: a write-up is read over a run, its blocks put into the page template."""
 
 import html
 import re
-import traceback
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from jinja2 import FileSystemLoader, StrictUndefined, Template, TemplateError, nodes
+from jinja2 import FileSystemLoader, StrictUndefined, TemplateError
 from jinja2.sandbox import SandboxedEnvironment
-from jinja2.visitor import NodeTransformer
 from markupsafe import Markup
 
 from research.errors import UserError
 from research.paths import PACKAGED
 from research.provenance import literals
-from research.report import formulas, limits, markdown, pictures
 from research.report.authors import Authors
 from research.report.blocks import Blocks
 from research.report.language import Head, Reader
 from research.report.layout import Plan, Sheet
-from research.report.misses import Placed, at, miss
+from research.report.misses import Placed, at
 from research.report.source import Block, Source
-from research.report.typed import column_of, line_of_quoted, lines_of, place_of_quoted, typed
+from research.report.typed import column_of, lines_of, place_of_quoted, typed
 from research.report.words import Words
 
 Medium = Literal["galley", "print", "screen"]
@@ -31,8 +28,7 @@ Medium = Literal["galley", "print", "screen"]
 # WeasyPrint 70 breaks a line far too early where its last text just fills it and ends in a space
 # before an element; with the space in an element of its own it finds the right place.
 _BEFORE_ELEMENT = re.compile("([ \u00a0])(<[a-z])")
-FAULTS = (UserError, TemplateError, TypeError, ValueError, ArithmeticError, RecursionError,
-          MemoryError)  # fmt: skip
+FAULTS = (TemplateError, RecursionError)
 """what a template raises for a mistake in it"""
 
 
@@ -57,98 +53,9 @@ class Paper:
     gaps: tuple[str, ...] = ()
 
 
-class Bounded(SandboxedEnvironment):
-    """Jinja's sandbox, in which everything that takes time or room is counted."""
-
-    intercepted_binops = frozenset({"*", "**", "%", "+"})
-    spent = 0
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        del self.globals["lipsum"]  # makes text without end, of which no write-up has a use
-
-    def spend(self, steps: int) -> None:
-        self.spent += steps
-        if self.spent > limits.STEPS:
-            raise limits.TooMuch(
-                f"loops and calls take more than {limits.STEPS:,} steps: repeat less, or less often"
-            )
-
-    def counted(self, things: Iterable[Any]) -> Iterable[Any]:
-        """What a loop goes through."""
-        if isinstance(things, Sized):
-            self.spend(len(things))
-            return things
-        return self._counting(things)
-
-    def _counting(self, things: Iterable[Any]) -> Iterator[Any]:
-        for thing in things:
-            self.spend(1)
-            yield thing
-
-    def weighed(self, value: Any) -> Any:
-        """What an expression has made."""
-        if isinstance(value, str | bytes | list | tuple | dict):
-            limits.check_length(len(value))
-            self.spend(len(value) // 1000)
-        return value
-
-    def measured(self, value: Any) -> Any:
-        """What a filter is given beside what it changes."""
-        limits.check_widths([value])
-        return value
-
-    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-        limits.check_operation(operator, left, right)
-        return self.weighed(super().call_binop(context, operator, left, right))
-
-    def call(__self, __context: Any, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805
-        # the names are Jinja's, which no keyword of a word can be
-        __self.spend(1)
-        if isinstance(getattr(__obj, "__self__", None), str | bytes):  # their methods pad
-            limits.check_widths(args)
-        return __self.weighed(SandboxedEnvironment.call(__self, __context, __obj, *args, **kwargs))
-
-    def compile(self, source: Any, *args: Any, **more: Any) -> Any:
-        """The code; of a tree, which a write-up is given as, loops and filters are counted."""
-        if isinstance(source, nodes.Template):
-            self.spent = 0
-            source = _Counting().visit(source)
-        return super().compile(source, *args, **more)
-
-
-class _Counting(NodeTransformer):
-    def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802 - Jinja's way to name them
-        self.generic_visit(node)
-        node.iter = _through("counted", node.iter)
-        return node
-
-    def visit_FilterBlock(self, node: nodes.FilterBlock) -> nodes.Node:  # noqa: N802
-        node.body = [self.visit(one) for one in node.body]
-        return node
-
-    def visit_Filter(self, node: nodes.Filter) -> nodes.Node:  # noqa: N802
-        self.generic_visit(node)
-        if node.name not in ("d", "default"):
-            node.args = [_through("measured", one) for one in node.args]
-            for pair in node.kwargs:
-                pair.value = _through("measured", pair.value)
-        return _through("weighed", node)
-
-    def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802
-        self.generic_visit(node)
-        return _through("weighed", node)
-
-
-def _through(name: str, inner: Any) -> nodes.Expr:
-    given = nodes.Call(nodes.EnvironmentAttribute(name), [inner], [], None, None)
-    given.set_lineno(inner.lineno)
-    return given
-
-
-def environment(templates: Path, below: str = "") -> Bounded:
+def environment(templates: Path, below: str = "") -> SandboxedEnvironment:
     """Templates of a project, or the package's where it has none; of their folder `below`."""
-    return Bounded(
+    return SandboxedEnvironment(
         loader=FileSystemLoader([templates / below, PACKAGED / below]),
         undefined=StrictUndefined,
         autoescape=True,
@@ -170,47 +77,8 @@ def page(templates: Path, below: str, name: str, **facts: Any) -> str:
         raise UserError(f"{name} shows what is not there: {error}") from None
 
 
-def evaluate(env: Bounded, source: Source, words: Words) -> str:
-    """The write-up with its words replaced. Raises UserError with the line at fault."""
-    try:
-        text = formulas.set_aside(pictures.as_words(source.text), words.formula)
-        tree = env.parse(text, filename=str(source.path))
-        code = env.compile(tree, filename=str(source.path))
-        vocabulary = env.make_globals(words.vocabulary())
-        return Template.from_code(env, code, vocabulary).render()
-    except FAULTS as error:
-        raise at(source.path, _line(error, source.path), _message(error, words)) from None
-
-
-def _line(error: Exception, path: Path) -> int | None:
-    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
-    return lines[-1] if lines else getattr(error, "lineno", None)
-
-
-def line_at(error: Exception, source: Source) -> int | None:
-    """The line that an error names, or the first one that holds what it quotes."""
-    return _line(error, source.path) or line_of_quoted(str(error), source)
-
-
-def told(error: Exception) -> str:
-    """What a fault is in words; jinja2 adds a line with the place to what it says."""
-    if isinstance(error, RecursionError):
-        return "brackets, or words that call themselves, lie too deep in each other"
-    if isinstance(error, MemoryError):
-        return "an expression takes more memory than a build may have"
-    return str(getattr(error, "message", error)).replace("Words.", "")
-
-
-def _message(error: Exception, words: Words) -> str:
-    message = told(error)
-    unknown = message.removesuffix(" is undefined").strip("'")
-    if message.endswith(" is undefined") and unknown.isidentifier():
-        return str(miss("a write-up knows no word", unknown, words.vocabulary()))
-    return message
-
-
 def paper(
-    env: Bounded,
+    env: SandboxedEnvironment,
     source: Source,
     words: Words,
     author: Authors,
@@ -218,10 +86,10 @@ def paper(
     """Renders a write-up to blocks and checks that no number in it was typed by hand.
 
     Raises:
-        UserError: a word at fault, no abstract, an untracked number, a reference to nothing.
+        UserError: a mistake in the text, no abstract, an untracked number, a reference to nothing.
     """
     try:
-        text = spoken(env, source, words)
+        text = spoken(source, words)
         abstract, body = parted(text.blocks)
         fill = words.slots.fill
         filled = [_filled(block, fill).html for block in abstract]
@@ -285,7 +153,7 @@ def _thanks(text: str, words: Words) -> list[Block]:
 
 @dataclass(frozen=True)
 class Text:
-    """A write-up whose words are spoken; `references` are label, key and HTML of each."""
+    """A write-up that was read over a run; `references` are label, key and HTML of each."""
 
     title: Head
     keywords: list[Head]
@@ -293,13 +161,8 @@ class Text:
     references: list[tuple[str, str, str]]
 
 
-def spoken(env: Bounded, source: Source, words: Words) -> Text:
-    """A write-up with its words spoken. Raises UserError for the first mistake in it."""
-    read = _in_braces if source.braces else _in_words
-    return read(env, source, words)
-
-
-def _in_braces(env: Bounded, source: Source, words: Words) -> Text:
+def spoken(source: Source, words: Words) -> Text:
+    """A write-up as the run answers it. Raises UserError for the first mistake in it."""
     reader = Reader(source, words, words.citations)
     tree = reader.tree()
     made = Blocks(reader)
@@ -308,32 +171,8 @@ def _in_braces(env: Bounded, source: Source, words: Words) -> Text:
     return Text(reader.title, reader.keywords, found, words.listed())
 
 
-def _in_words(env: Bounded, source: Source, words: Words) -> Text:
-    spoken = evaluate(env, source, words)
-    limits.check_text(spoken)
-    found, words.sections = markdown.blocks(spoken, words.slots)
-    title, *keywords = (
-        Head(_line_of_words(one, words), _bare(one)) for one in (source.title, *source.keywords)
-    )
-    return Text(title, keywords, found, words.references())
-
-
-def _line_of_words(text: str, words: Words) -> str:
-    """A title or keyword as HTML: emphasis, code and formulas are drawn."""
-    try:
-        return markdown.inline(formulas.set_aside(text, words.formula))
-    except formulas.FormulaError as error:
-        raise UserError(f"front matter: {error}") from None
-
-
-def _bare(text: str) -> str:
-    """The same as plain text, for what tells of the document."""
-    shown = markdown.inline(formulas.set_aside(text, lambda tex, display: formulas.spoken(tex)))
-    return html.unescape(re.sub("<[^>]*>", "", shown))
-
-
 def arrange(
-    env: Bounded,
+    env: SandboxedEnvironment,
     paper: Paper,
     sheet: Sheet,
     medium: Medium,
@@ -369,7 +208,7 @@ def _filled(block: Block, fill: Any) -> Block:
     return Block(html, block.kind, block.section)
 
 
-def _furniture(env: Bounded, name: str, words: Words, given: dict[str, Any]) -> str:
+def _furniture(env: SandboxedEnvironment, name: str, words: Words, given: dict[str, Any]) -> str:
     return env.get_template(f"{name}.html.jinja", globals=words.vocabulary()).render(given)
 
 

@@ -33,8 +33,6 @@ class Source:
     """of citations and references: a name of CSL"""
     look: str = "course"
     """of the pages, see `layout.LOOKS`"""
-    braces: bool = False
-    """whether values stand in braces, and not in the former words"""
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,13 @@ def slug(text: str) -> str:
 
 _FRONT = re.compile(r"\A---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
 _KEYS = ("title", "keywords", "reads", "formats", "names", "bibliography", "csl", "look")
-_FORMER = re.compile(r"\{\{|\{%")
+_FORMER = re.compile(
+    r"""\\. | (?<!`)(`+)(?!`)(?:(?!\n\n).)+?(?<!`)\1(?!`) | \$\$.+?\$\$ | \$[^$\n]+\$ | <!--.*?-->
+      | (?P<found>\{\{|\{%)""",
+    re.DOTALL | re.VERBOSE,
+)
+"""What write-ups were written in before, outside code, formulas and comments."""
+_NOW = {"{{": ("{{ … }}", "{mse:.4f}"), "{%": ("{% … %}", "::: {.only name=value}")}
 
 
 def read(path: Path) -> Source:
@@ -72,10 +76,7 @@ def read(path: Path) -> Source:
         )
     # a lone carriage return ends no line, and Markdown would take it for the end of one
     text = text_of(path).replace("\r", " ")
-    if _FORMER.search(text):
-        from research.report import markdown
-
-        return markdown.read(path, text)
+    _check_language(path, text)
     front = _FRONT.match(text)
     if not front:
         raise at(path, 1, "a write-up begins with '---', a line 'title: …' and '---'")
@@ -89,8 +90,20 @@ def read(path: Path) -> Source:
         path, facts["title"].strip(), keywords, body, reads,
         _formats(path, text, facts.get("formats")), _names(path, text, facts.get("names")),
         words["bibliography"], words["csl"] or "ieee", _look(path, text, words["look"]),
-        braces=True,
     )  # fmt: skip
+
+
+def _check_language(path: Path, text: str) -> None:
+    """Raises UserError for a text of the time when values were words of a template."""
+    found = next((one for one in _FORMER.finditer(text) if one["found"]), None)
+    if found:
+        was, now = _NOW[found["found"]]
+        line, column = (
+            text.count("\n", 0, found.start()),
+            found.start() - text.rfind("\n", 0, found.start()),
+        )
+        told = f"'{was}' belongs to the former language; write {now}, see templates/README.md"
+        raise at(path, line + 1, told, column)
 
 
 def _front_matter(path: Path, text: str) -> dict[str, Any]:

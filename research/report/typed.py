@@ -7,7 +7,7 @@ from research.report.misses import place_of, text_of
 from research.report.source import Source
 
 _NO_PROSE = re.compile(
-    r"""<!--.*?--> | \{\{.*?\}\} | \{%.*?%\} | \{\#.*?\#\}
+    r"""<!--.*?-->
       | \[[^\]\n]*\]\{[^}]*\} | \]\([^)\s]*\) | \{[^{}]*\}
       | (`+).+?\1 | \$\$.+?\$\$ | \$[^$\n]+\$ | ^[ \t]*\d+[.)](?=\s)""",
     re.DOTALL | re.MULTILINE | re.VERBOSE,
@@ -15,7 +15,7 @@ _NO_PROSE = re.compile(
 
 
 def typed(number: str, line: str) -> str:
-    """The message for a number that no word printed; `line` is where it stands, as printed."""
+    """The message for a number that is no value; `line` is where it stands, as printed."""
     return (
         f"the number {number} is typed into the text, where nothing vouches for it: '{line}'. "
         'Print it as {name}, or write [0.1]{@source} or [0.1]{by="reason"} for one not measured'
@@ -32,8 +32,8 @@ def lines_of(number: str, source: Source) -> list[int]:
 
 
 def column_of(number: str, source: Source, line: int | None) -> int | None:
-    """The column in which a number is typed; the former words have none."""
-    if line is None or not source.braces:
+    """The column in which a number is typed."""
+    if line is None:
         return None
     return source.text.split("\n")[line - 1].find(number) + 1 or None
 
@@ -43,13 +43,8 @@ def _prose(text: str) -> str:
     return _NO_PROSE.sub(lambda match: "…" + "\n" * match[0].count("\n"), text)
 
 
-def line_of_quoted(message: str, source: Source) -> int | None:
-    return place_of_quoted(message, source)[0]
-
-
 def place_of_quoted(message: str, source: Source) -> tuple[int | None, int | None]:
-    """Where the first thing stands that a message quotes; the former words have no columns."""
+    """Where the first thing stands that a message quotes."""
     quoted = [text for text in message.split("'")[1::2] if len(text) > 2]  # fewer stand anywhere
     found = next((text for text in quoted if text in source.text), None)
-    line, column = place_of(source.text, found) if found else (None, None)
-    return line, column if source.braces else None
+    return place_of(source.text, found) if found else (None, None)

@@ -5,7 +5,6 @@ Each is entered in the ledger only where it is printed, so that the trail holds 
 
 import html
 import re
-from collections.abc import Callable
 from typing import Any, Literal
 
 from research.errors import GapError, UserError
@@ -15,7 +14,6 @@ from research.provenance.facts import portable
 from research.provenance.formats import DAGGER, EDITION, measured, outcome, plain
 from research.provenance.trail import Ledger
 from research.records import Claim, Number, Outcome
-from research.report import markdown
 from research.report.answers import Answers, certainty
 from research.report.gaps import Draft
 from research.report.misses import miss
@@ -36,25 +34,23 @@ def untagged(text: str) -> str:
 class Values:
     """What a write-up may say of one run, and of those that it reads beside it.
 
-    A number, fact or setting of another run is called by its study: `number("fgsm:accuracy")`.
-    Each word returns text with slots; what is printed is entered in the ledger only where the slot
-    is filled, so the trail holds exactly what stands on the page, however often it stands there.
+    A number, fact or setting of another run is called by its study: `fgsm:accuracy`.
+    Each method returns text with slots; what is printed is entered in the ledger only where the
+    slot is filled, so the trail holds exactly what stands on the page, however often it does.
     """
 
     anything = False
     """whether whatever is named exists, as in a rehearsal"""
+    twice = False
+    """whether a name may stand twice, as where blocks for some runs are all read"""
 
-    def __init__(
-        self, ledger: Ledger, *, draft: bool = False, inline: Callable[[str], str] | None = None
-    ) -> None:
-        """`inline` turns captions, headings and branches into HTML; Markdown as a rule."""
+    def __init__(self, ledger: Ledger, *, draft: bool = False) -> None:
         self.ledger = ledger
         self.slots = Slots()
         self.draft = Draft(self.slots) if draft else None
         around = ledger.surroundings
         runs = {"": ledger.results, **ledger.others}
         self._told = {study: Answers.of(one, around[one.run.id]) for study, one in runs.items()}
-        self._as_html = inline or markdown.inline
 
     # --- numbers ---------------------------------------------------------------------------------
 
@@ -110,21 +106,10 @@ class Values:
         """
         if literals.result_like(text):
             raise UserError(
-                f"'{text}' looks like a result, which is no choice: log it and use number(), or "
-                "quoted() with its source"
+                f"'{text}' looks like a result, which is no choice: log it and print {{name}}, or "
+                "name its source: [0.1]{@source}"
             )
         return self._tracked("stated", reason, text, text)
-
-    def compare(
-        self, a: str, b: str | float, *, less: str = "lower than", greater: str = "higher than",
-        tie: str = "indistinguishable from",
-    ) -> str:  # fmt: skip
-        """The words that are true of two logged numbers, or of one and a constant.
-
-        `tie` where their 95 % intervals share a point; a number without an interval counts as a
-        point. Otherwise `less` or `greater`, by the values.
-        """
-        return {"less": less, "greater": greater, "tie": tie}[self._compared(a, b)]
 
     def ordered(self, a: str, order: Order, b: str | float, text: str) -> str:
         """The words, where two values stand in this order. Raises GapError where they do not."""
@@ -144,17 +129,6 @@ class Values:
         found = self.order(a, b)
         self.ledger.comparisons.append(Comparison(a=a, b=b, outcome=found))
         return found
-
-    def claim(self, name: str, *, holds: str, fails: str, undecided: str) -> str:
-        """The words that are true of a claim that the study tested.
-
-        Raises:
-            UserError: no such claim, or a number typed into any of the branches, printed or not.
-        """
-        branches: dict[Outcome, str] = {"holds": holds, "fails": fails, "undecided": undecided}
-        for way, branch in branches.items():
-            self.check_branch(name, branch, f", where it {way}")
-        return self._resting(name, branches[self._claim(name).outcome])
 
     def asserted(self, name: str, expected: Outcome, text: str) -> str:
         """The words, where a claim has come out as expected.
@@ -185,7 +159,9 @@ class Values:
         claim, (told, own) = self._claim(name), self.of(name)
 
         def render() -> str:
-            return self.ledger.claim(own, claim, self.plain(text), self._inline(text), run=told.id)
+            return self.ledger.claim(
+                own, claim, self.plain(text), self.slots.fill(text), run=told.id
+            )
 
         return self.slots.put(render, text)
 
@@ -228,19 +204,15 @@ class Values:
 
         return self.slots.put(render, text)
 
-    def check_branch(self, name: str, text: str, where: str = "") -> None:
+    def check_branch(self, name: str, text: str) -> None:
         """Raises UserError for a number that is typed into words which may be printed."""
-        found = literals.untracked(self._as_html(self.slots.bare(text)))
+        found = literals.untracked(self.slots.bare(text))
         if found:
             raise UserError(
-                f"the number {found[0][0]} is typed into the words that rest on '{name}'{where}: "
+                f"the number {found[0][0]} is typed into the words that rest on '{name}': "
                 f"'{found[0][1]}'; it is printed as a value or not at all"
             )
 
     def plain(self, text: str) -> str:
         """What a reader finds where a caption or branch stands, as plain text."""
-        text = self.slots.plain(text)
-        return text if self._as_html is markdown.inline else untagged(text)
-
-    def _inline(self, text: str) -> str:
-        return self.slots.fill(self._as_html(text))
+        return untagged(self.slots.plain(text))

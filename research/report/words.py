@@ -1,4 +1,4 @@
-"""The words of a write-up: what may stand between `{{` and `}}`. See templates/README.md."""
+"""What a write-up may print beside values: figures, tables, references, formulas."""
 
 import html
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +15,7 @@ from research.report.citations import Citations, bibliography
 from research.report.layout import PX, Sheet
 from research.report.misses import miss
 from research.report.source import Source
-from research.report.tables import Column, Wanted
+from research.report.tables import Wanted
 from research.report.values import Values
 
 _CRISP = b'<image image-rendering="crisp-edges" '
@@ -25,14 +25,14 @@ SLACK = 0.5
 
 
 class Words(Values):
-    """The vocabulary of one write-up: its values, and figures, tables and references."""
+    """What one write-up prints: its values, and figures, tables and references."""
 
     def __init__(
         self, ledger: Ledger, citations: Citations, sheet: Sheet, *, draft: bool = False,
-        folder: Path = Path(), inline: Callable[[str], str] | None = None,
+        folder: Path = Path(),
     ) -> None:  # fmt: skip
         """`folder` is that of the write-up, where its pictures lie."""
-        super().__init__(ledger, draft=draft, inline=inline)
+        super().__init__(ledger, draft=draft)
         self._folder = folder
         self.sections: dict[str, str] = {}
         self._results = ledger.results
@@ -47,15 +47,12 @@ class Words(Values):
     ) -> "Words":
         """The words of one write-up. Raises UserError where its bibliography cannot be read."""
         works, folder = bibliography(source, templates, Citations), source.path.parent
-        inline = str if source.braces else None
-        return cls(ledger, works, sheet, draft=draft, folder=folder, inline=inline)
+        return cls(ledger, works, sheet, draft=draft, folder=folder)
 
     def vocabulary(self) -> dict[str, Callable[..., Any]]:
-        numbers = (self.number, self.value, self.setting, self.fact, self.quoted, self.stated)
-        others = (self.claim, self.compare, self.figure, self.table, self.col, self.ref, self.cite)
-        named = (*numbers, *others)
+        """What the page templates say of the run."""
+        named = (self.number, self.value, self.setting, self.fact)
         words: dict[str, Callable[..., Any]] = {word.__name__: word for word in named}
-        words["picture"] = self._called
         return self.draft.forgiving(words) if self.draft else words
 
     # --- figures and tables ----------------------------------------------------------------------
@@ -84,17 +81,16 @@ class Words(Values):
         vectors.check(name, self._results.folder / drawing.svg)
         exhibit = Exhibit(f"i-{name}", name, artifact, tuple(map(self.ledger.file, drawing.data)))
         data = alternatives.sentence(self._results, drawing)
-        if not (data if alt is None else alt.strip()):
-            gap = GapError(
-                f"figure '{name}' needs alt=…, what it shows in words for who cannot see it"
-            )
-            if self.draft is None:
-                raise gap
-            self.draft.note(gap)
+        untold = not (data if alt is None else alt.strip())
+        gap = GapError(f"figure '{name}' needs alt=…, what it shows in words for who cannot see it")
+        if untold and self.draft is None:
+            raise gap
         label = self._label("fig", name, "Figure")
 
         def render() -> str:
             self.ledger.figures.append(exhibit)
+            if untold and self.draft:
+                self.draft.note(gap)
             svg = (self._results.folder / drawing.svg).read_bytes()
             source = formulas.data_uri(svg.replace(b"<image ", _CRISP))  # PDF/A wants it so
             told = (self.plain(alt or "").strip(), data)
@@ -103,10 +99,10 @@ class Words(Values):
             return (
                 f'<figure class="{"wide" if wide else "float"}" id="fig-{name}">'
                 f'<img id="i-{name}" alt="{described}" src="{source}" style="{size}">'
-                f"<figcaption>{label}. {self._inline(caption)}</figcaption></figure>"
+                f"<figcaption>{label}. {self.slots.fill(caption)}</figcaption></figure>"
             )
 
-        return self.slots.put_block(render, "wide" if wide else "float")
+        return self.slots.put(render)
 
     def picture(
         self, path: str, *, caption: str, alt: str = "", wide: bool = False, share: float = 0.0,
@@ -128,14 +124,9 @@ class Words(Values):
             self.ledger.pictures.append(OwnPicture(f"i-{picture.name}", path, picture.sha256))
             told = self.plain(alt or caption).strip()
             width = share * room or min(room, picture.width_mm)
-            return picture.figure(width, wide, told, f"{label}. {self._inline(caption)}")
+            return picture.figure(width, wide, told, f"{label}. {self.slots.fill(caption)}")
 
-        return self.slots.put_block(render, "wide" if wide else "float")
-
-    def _called(self, path: str, caller: Callable[[], str], alt: str, attributes: str) -> str:
-        """A picture as it is written `![…](…)` beside the words of a template."""
-        wide, share = pictures.attributes_of(attributes)
-        return self.picture(path, caption=str(caller()), alt=alt, wide=wide, share=share)
+        return self.slots.put(render)
 
     def table(
         self, name: str, *, caption: str, columns: Wanted,
@@ -166,12 +157,12 @@ class Words(Values):
                 seeds += f" {self._cut_of(name, part, artifact.attachment)}."
             return (
                 f'<figure class="table {"wide" if wide else "float"}" id="tab-{name}">'
-                f"<figcaption>{label}. {self._inline(caption)}{seeds}</figcaption>"
-                f'<table id="t-{name}"><thead>{tables.heading(part, self._inline)}</thead>'
+                f"<figcaption>{label}. {self.slots.fill(caption)}{seeds}</figcaption>"
+                f'<table id="t-{name}"><thead>{tables.heading(part, self.slots.fill)}</thead>'
                 f"<tbody>{tables.body(part, self._cell_of(name, part))}</tbody></table></figure>"
             )
 
-        return self.slots.put_block(render, "wide" if wide else "float")
+        return self.slots.put(render)
 
     def own_table(self, name: str, caption: str, content: str, wide: bool) -> str:
         """A table that the author wrote, numbered with those of the run."""
@@ -181,21 +172,10 @@ class Words(Values):
         def render() -> str:
             return (
                 f'<figure class="table {"wide" if wide else "float"}" id="tab-{name}">'
-                f"<figcaption>{label}. {self._inline(caption)}</figcaption>{table}</figure>"
+                f"<figcaption>{label}. {self.slots.fill(caption)}</figcaption>{table}</figure>"
             )
 
-        return self.slots.put_block(render, "wide" if wide else "float")
-
-    def col(
-        self, heading: str, format: str | None = None, *, best: Any = None,
-        labels: Mapping[str, str] | None = None, spread: bool = True,
-    ) -> Column:  # fmt: skip
-        """How a table's column is printed; see `tables.Column`."""
-        return Column(heading, format, best, labels or {}, spread)
-
-    def quoted(self, text: str, key: str) -> str:
-        """A number taken from a source, printed with its citation."""
-        return self.quotation(text, key) + "\u00a0" + self.cite(key)
+        return self.slots.put(render)
 
     # --- references ------------------------------------------------------------------------------
 
@@ -203,24 +183,10 @@ class Words(Values):
         """The number of a figure, table or section: `fig:NAME`, `tab:NAME`, `sec:its-heading`."""
         return self.slots.put(lambda: self._reference(target), target)
 
-    def cite(self, *keys: str) -> str:
-        """Numbered references to entries of the bibliography: [1, 4]."""
-        numbers = {self.citations.number(key): key for key in keys}
-        links = (f'<a href="#ref-{key}">{number}</a>' for number, key in sorted(numbers.items()))
-        text = f'<span class="auto cite">[{", ".join(links)}]</span>'
-        return self.slots.put(lambda: text)
-
     def formula(self, tex: str, display: bool) -> str:
-        """A formula; written `$…$` or `$$…$$`, not as a word."""
+        """A formula; `display` for one on a line of its own."""
         made = formulas.image(tex, display, self.sheet.column * PX)
-        if display:
-            return self.slots.put_block(lambda: made, "formula")
-        return self.slots.put(lambda: made, tex)
-
-    def references(self) -> list[tuple[str, str, str]]:
-        """(label, key, HTML) of the works that the former words cite."""
-        found = self.citations.references(self._formula)
-        return [(f"[{number}]", key, text) for number, key, text in found]
+        return self.slots.put(lambda: made, "" if display else tex)
 
     def listed(self) -> list[tuple[str, str, str]]:
         """(label, key, HTML) of the works that are cited, as the style has them."""
@@ -240,7 +206,7 @@ class Words(Values):
         target = f"{prefix}:{name}"
         if target in self._labels:
             raise UserError(
-                f"{word.lower()} '{name}' stands twice in the text: refer to it with ref()"
+                f"{word.lower()} '{name}' stands twice in the text: refer to it as @{target}"
             )
         number = 1 + sum(known.startswith(f"{prefix}:") for known in self._labels)
         self._labels[target] = f"{word}\u00a0{number}"

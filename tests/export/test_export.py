@@ -23,7 +23,6 @@ from research.records import Results
 from research.report import authors, pdf
 from research.report import source as texts
 from research.tracking.record import Lineage, write_lineage
-from tests.samples import SAMPLE
 
 TEXT = """---
 title: What 100 % of $x_i$ Keeps
@@ -224,10 +223,6 @@ def test_what_the_paper_refuses_is_refused(record: Results, tmp_path: Path) -> N
     source = replace(paper.source, text=paper.source.text.replace("{mse_pca:.2f}", "{mse_pcs}"))
     with pytest.raises(UserError, match=r"ae.md:\d+:\d+: .*'mse_pcs'.*mse_pca"):
         manuscript.read(Ledger(record), source, paper.authors, TEMPLATES, keyed=True)
-    former = texts.read(SAMPLE / "ae.md")
-    if not former.braces:
-        with pytest.raises(UserError, match="only a write-up with values in braces is exported"):
-            manuscript.read(Ledger(record), former, paper.authors, TEMPLATES, keyed=True)
 
 
 @pytest.mark.parametrize(

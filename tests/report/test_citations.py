@@ -7,22 +7,29 @@ from pathlib import Path
 import pytest
 
 from research.errors import UserError
-from research.paths import TEMPLATES
+from research.report import pandoc
 from research.report.citations import Citations
+from tests.samples import SAMPLE
+
+
+def listed(path: Path, *keys: str) -> list[tuple[str, str, str]]:
+    """Label, key and HTML of each reference, formulas between dollars."""
+    path.with_name("plain.csl").write_bytes((SAMPLE / "plain.csl").read_bytes())
+    citations = Citations(path, "plain")
+    for key in keys:
+        citations.number(key)
+    document, _ = pandoc.tree(" ".join(f"[@{{{key}}}]" for key in keys))
+    citations.cited(document, document["blocks"])
+    return citations.listed(lambda tex: f"${tex}$")
 
 
 def cited(folder: Path, bibliography: str | bytes, *keys: str) -> list[str]:
-    """The references as text, formulas between dollars."""
+    """The references as text."""
     path = folder / "refs.bib"
     raw = bibliography if isinstance(bibliography, bytes) else bibliography.encode()
     path.write_bytes(raw)
-    (folder / "refs.csl").write_bytes((TEMPLATES / "references.csl").read_bytes())
-    citations = Citations(path)
-    for key in keys:
-        citations.number(key)
-    found = citations.references(lambda tex: f"${tex}$")
+    found = listed(path, *keys)
     assert [key for _, key, _ in found] == list(keys)
-    assert [number for number, _, _ in found] == list(range(1, len(keys) + 1))
     return [re.sub("<[^>]*>", "", html.unescape(words)).replace("\xa0", " ")
             for _, _, words in found]  # fmt: skip
 
@@ -84,10 +91,7 @@ def test_an_entry_is_printed(tmp_path: Path, entry: str) -> None:
 
 def test_a_doi_is_a_link_together_with_its_name(tmp_path: Path) -> None:
     (tmp_path / "refs.bib").write_text("@misc{k, title={Tests}, doi={10.5/z.1}}")
-    (tmp_path / "refs.csl").write_bytes((TEMPLATES / "references.csl").read_bytes())
-    citations = Citations(tmp_path / "refs.bib")
-    citations.number("k")
-    [(_, _, words)] = citations.references(str)
+    [(_, _, words)] = listed(tmp_path / "refs.bib", "k")
     assert words == 'Tests. <a href="https://doi.org/10.5/z.1">doi:10.5/z.1</a>.'
 
 
@@ -140,9 +144,10 @@ def test_what_cannot_be_read_is_named_with_its_line(
 
 def test_a_missing_bibliography_or_style(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no bibliography refs\.bib in"):
-        Citations(tmp_path / "refs.bib")
+        Citations(tmp_path / "refs.bib", "ieee")
     (tmp_path / "refs.bib").write_text("@misc{k, title={x}}")
-    citations = Citations(tmp_path / "refs.bib")
+    citations = Citations(tmp_path / "refs.bib", "nosuch")
     citations.number("k")
-    with pytest.raises(UserError, match="no style of citations 'refs'"):
-        citations.references(str)
+    document, _ = pandoc.tree("[@k]")
+    with pytest.raises(UserError, match="no style of citations 'nosuch'"):
+        citations.cited(document, document["blocks"])

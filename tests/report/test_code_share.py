@@ -8,7 +8,6 @@ import pytest
 import yaml
 
 from research.paths import ROOT
-from research.report import source as texts
 
 PAPERS = sorted((ROOT / "paper").glob("*.md"))
 MOST = 0.15
@@ -63,8 +62,6 @@ def share(path: Path) -> float:
 
 @pytest.mark.parametrize("path", PAPERS, ids=lambda path: path.stem)
 def test_a_write_up_is_prose(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    if not texts.read(path).braces:
-        pytest.skip("not yet moved to values in braces")
     found = share(path)
     with capsys.disabled():
         print(f"\n  {path.name}: {found:.1%} code", end="")

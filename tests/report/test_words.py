@@ -6,46 +6,9 @@ import pytest
 
 from research.errors import UserError
 from research.report import Built
+from research.report.slots import Slots
 
 HEAD = "---\ntitle: T\n---\n\n## Abstract\n\nWords.\n\n## Body\n\n"
-ERRORS = 'table("errors", caption="c", columns={"arm": "A"'
-
-MISSES = {
-    'number("test_mes")': "run 1a2b3c4d logged no number 'test_mes'. There are:",
-    'number("mse_transpse")': "Did you mean 'mse_transpose'?",
-    'value("mse_upsampl")': "Did you mean 'mse_upsample'?",
-    'compare("mse_pca", "mse_pcb")': "Did you mean 'mse_pca'?",
-    'setting("train.lrr")': "run 1a2b3c4d has no setting 'train.lrr'. Did you mean 'train.lr'?",
-    'fact("devise")': "has no fact 'devise'. Did you mean 'device'?",
-    'figure("kernel", caption="c", alt="a")': "has no figure 'kernel'. Did you mean 'kernels'?",
-    'figure("kernels", caption="c", alt=" ")': "figure 'kernels' needs alt=",
-    'stated("0.312", "a choice")': "'0.312' looks like a result, which is no choice: log it",
-    'figure("maps", caption="c", alt="a")': "178 mm wide, 92 mm more than the column",
-    'table("error", caption="c", columns={"arm": "A"})': "Did you mean 'errors'?",
-    ERRORS + ', "mes": "M"})': "table 'errors' has no column 'mes'. Did you mean 'mse'?",
-    ERRORS + ', "mse": "M"})': "column 'mse' holds measured numbers",
-    ERRORS + ', "mse": col("M", ".2f", best="low")})': "best is 'min' or 'max', got 'low'",
-    'cite("zeiler2024")': "references.bib has no entry 'zeiler2024'. Did you mean 'zeiler2014'?",
-    'quoted("0.5", "zhang2081")': "Did you mean 'zhang2018'?",
-    'ref("fig:kernels")': "nothing to refer to as 'fig:kernels'",
-    'ref("sec:bodi")': "Did you mean 'sec:body'?",
-    'nubmer("mse_pca")': "a write-up knows no word 'nubmer'. Did you mean 'number'?",
-    'number("mse_pca", ".4q")': "'.4q' is no format of a number",
-    "number()": "missing 1 required positional argument: 'name'",
-    "number.__class__": "__class__",
-}
-
-
-@pytest.mark.parametrize("word", MISSES)
-def test_a_miss_names_the_line_and_the_nearest_thing(
-    word: str, write: Callable[..., Built]
-) -> None:
-    with pytest.raises(UserError) as error:
-        write(HEAD + "{{ " + word + " }}\n")
-    assert str(error.value).startswith("ae.md:11: ")
-    assert MISSES[word] in str(error.value)
-
-
 SOURCES = {
     "no front matter": ("Text", "a write-up begins with '---'"),
     "no title": ("---\nkeywords: a\n---\n", "needs a line 'title: …'"),
@@ -56,7 +19,10 @@ SOURCES = {
     "no abstract": ("---\ntitle: T\n---\nText.\n", "begin with a section '## Abstract'"),
     "deep heading": (HEAD + "#### Deep\n", "'## Section' or '### Subsection'"),
     "same heading": (HEAD + "## Body\n", "two headings are called 'Body'"),
-    "syntax": (HEAD + "{{ number( }}\n", "ae.md:11: "),
+    "no format": (
+        HEAD + "::: {.table name=errors}\nC.\n\n| column |\n|---|\n| arm |\n| mse |\n:::\n",
+        "ae.md:11:13: column 'mse' holds measured numbers",
+    ),
     "bad formula": (HEAD + "A $\\frac{a$ b.\n", "cannot be set"),
     "wide formula": (HEAD + "$$" + "a + b = " * 30 + "c$$\n", "wider than its column"),
     "typed number": (
@@ -64,16 +30,11 @@ SOURCES = {
         "ae.md:12:11: the number 0.93 is typed",
     ),
     "typed in caption": (
-        HEAD + '{{ figure("kernels", caption="All 16 kernels", alt="a") }}\n',
+        HEAD + '![All 16 kernels](kernels){alt="a"}\n',
         "the number 16 is typed",
     ),
-    "printed value": (HEAD + '{{ value("mse_pca") }}\n', "the number 0.004513 is typed"),
-    "compared mark": (
-        HEAD + '{% if fact("preset") == "full" %}Yes.{% endif %}\n',
-        "a printed word cannot be compared: use value('…')",
-    ),
     "figure twice": (
-        HEAD + '{{ figure("kernels", caption="c", alt="a") }}\n' * 2,
+        HEAD + '![C.](kernels){alt="a"}\n\n' * 2,
         "figure 'kernels' stands twice",
     ),
     "foreign letter": (HEAD + "The word 猫 means cat.\n", "no font here has '猫' (U+732B)"),
@@ -92,13 +53,7 @@ def test_a_source_that_is_not_fit_to_print(
     assert "\n" not in str(error.value)
 
 
-def test_compare_says_what_the_intervals_allow(write: Callable[..., Built]) -> None:
-    """Three numbers whose outcome is known by hand, told through an error that quotes the prose."""
-    words = '{{ compare("mse_transpose", "mse_upsample") }}, '
-    words += '{{ compare("mse_pca", "mse_upsample") }}, '
-    words += '{{ compare("checker_transpose", "checker_upsample", greater="above") }}, '
-    words += '{{ compare("mse_pca", 1) }}, '
-    words += '{% if value("preset") == "sample" and value("data.name") %}true{% endif %} 99\n'
-    known = "indistinguishable from, lower than, above, lower than, true 99"
-    with pytest.raises(UserError, match=f"'{known}'"):
-        write(HEAD + words)
+def test_what_is_printed_cannot_be_compared() -> None:
+    """A page template asks with value('…'); the sign of what is printed equals nothing."""
+    with pytest.raises(UserError, match="what is printed cannot be compared"):
+        assert Slots().put(lambda: "full") == "full"

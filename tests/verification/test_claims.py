@@ -24,9 +24,8 @@ CLAIMS = {
     "larger": Claim(OVER, 0.03, 3, "paired t test"),
 }
 WORDS = (
-    'It gains {{ number("sharper.effect", ".2f") }} (p = {{ number("sharper.p", ".2g") }}, '
-    'adjusted {{ number("sharper.adjusted", ".2g") }}) and {{ fact("sharper.outcome") }}. '
-    '{{ claim("quicker", holds="Quick.", fails="Slow.", undecided="Open.") }} '
+    "It gains {sharper.effect:.2f} (p = {sharper.p:.2g}, adjusted {sharper.adjusted:.2g}) and "
+    "{sharper.outcome}. [Quick.|Slow.|Open.]{quicker} "
 )
 
 

@@ -730,7 +730,7 @@ def claiming(record: Results, write: Callable[..., Built]) -> Built:
     rows = ((arm, dataclasses.replace(over, value=0.0123, half_width=0.0004), *rest),)
     write_table(record.folder, "errors", Table(table.columns, rows + table.rows[1:]))
     write_manifest(record.folder)
-    words = '{{ claim("sharper", holds="It is sharper.", fails="Not.", undecided="Open.") }}'
+    words = "[It is sharper.]{sharper=holds}"
     return write(replace=("## Abstract\n", f"## Abstract\n\n{words} "))
 
 
@@ -769,9 +769,9 @@ def test_what_looks_like_a_path_is_kept_and_a_drawn_formula_is_passed_over(
     write_table(record.folder, "errors", Table(table.columns, rows))
     write_manifest(record.folder)
     text = (SAMPLE / "ae.md").read_text()
-    text = text.replace("## Abstract\n", '## Abstract\n\n{{ stated("/255", "levels") }} ', 1)
-    assert text.count('"pca": "PCA') == 1
-    text = text.replace('"pca": "PCA', '"loss": "Ascent on $L$", "pca": "PCA', 1)
+    text = text.replace("## Abstract\n", '## Abstract\n\n[/255]{by="levels"} ', 1)
+    assert text.count("pca: PCA") == 1
+    text = text.replace("pca: PCA", "loss: Ascent on $L$, pca: PCA", 1)
     built = write(text)
     assert verify(built.pdf).problems == ()
     printed = [one["printed"] for one in built.provenance["numbers"]]
@@ -779,7 +779,7 @@ def test_what_looks_like_a_path_is_kept_and_a_drawn_formula_is_passed_over(
 
 
 def test_a_draft_is_no_submission(record: Results, tmp_path: Path) -> None:
-    text = (SAMPLE / "ae.md").read_text().replace('number("parameters"', 'number("paramters"', 1)
+    text = (SAMPLE / "ae.md").read_text().replace("{parameters:", "{paramters:", 1)
     (tmp_path / "ae.md").write_text(text)
     built = build(record, tmp_path / "ae.md", tmp_path / "ae.pdf", author=SAMPLE / "author.toml",
                   templates=TEMPLATES, draft=True)  # fmt: skip
