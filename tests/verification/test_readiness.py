@@ -24,7 +24,7 @@ from tests.samples import SAMPLE, without_data, write_record
 
 pytestmark = pytest.mark.usefixtures("subsetting")
 
-GOOD = {"preset": "full", "seeds": (0, 1), "versions": environment.versions()}
+GOOD = {"preset": "full", "seeds": (0, 1, 2), "versions": environment.versions()}
 
 
 @pytest.fixture(scope="module")
@@ -121,8 +121,8 @@ def test_all_reasons_come_at_once(
     expected = [
         "is not final, for",
         "the checkout has uncommitted changes",
-        "preset sample, not full",
         "a single seed",
+        "preset sample, not full",
         "the code had uncommitted changes",
         "stale code (research/training/loop.py)",
         "stale config (preset sample)",
