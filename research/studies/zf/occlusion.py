@@ -18,7 +18,7 @@ from research.studies.zf.features import Viewed, spread
 from research.studies.zf.settings import Config
 from research.tracking import Log
 
-SHOWN = 3
+SHOWN = 2
 
 
 def measure_occlusion(group: Sequence[Viewed], fill: float, config: Config, log: Log) -> None:
