@@ -1,5 +1,6 @@
 """A process for each of several GPUs; here the GPUs are names, and the processes use the CPU."""
 
+import copy
 import os
 from pathlib import Path
 
@@ -21,7 +22,7 @@ def test_each_model_trains_on_a_gpu_of_its_own(
     monkeypatch.setenv("RESEARCH_RUNS", str(tmp_path))
     monkeypatch.setattr(paths, "MODELS", tmp_path / "models")
     monkeypatch.setattr(gpus, "visible", lambda jobs, device: ["GPU-3", "5"])
-    config = clustered.Config(tmp_path, names=("a", "b"))
+    config = copy.deepcopy(clustered.Config(tmp_path, names=("a", "b")))
     given = (clustered.study, config, config.names)
     with threads.limited(1):
         with open_store(f"folder:{tmp_path}/store").start(clustered.opening()) as log:
