@@ -11,7 +11,7 @@ from research import paths
 from research.machine import threads
 from research.records import load as read
 from research.tracking import open_store
-from research.training import cache, gpus
+from research.training import gpus
 from tests.training import clustered
 
 
@@ -27,9 +27,9 @@ def test_each_model_trains_on_a_gpu_of_its_own(
     with threads.limited(1):
         with open_store(f"folder:{tmp_path}/store").start(clustered.opening()) as log:
             gpus.train_beforehand(*given, log, "auto", {})
-            with monkeypatch.context() as patch:
-                patch.setattr(cache, "_train", clustered.never)  # all is there
-                clustered.study(config, log)
+            there = clustered.kept()
+            clustered.study(config, log)
+            assert clustered.kept() == there and len(there) == 2
         record = read(log.folder)
         own = tmp_path / f"gpu-{os.getpid()}"
         used = {path.read_text() for path in tmp_path.glob("gpu-*") if path != own}
