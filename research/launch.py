@@ -1,5 +1,6 @@
 """Runs a study: the one place where settings, seeds, device, store, study and drawing meet."""
 
+import copy
 import dataclasses
 import math
 import shutil
@@ -99,7 +100,7 @@ def launch(
         UserError: a mistake in the settings, found before anything is trained where possible.
     """
     study = study_of(entry)
-    config, options = named(config, options)
+    config, options = named(copy.deepcopy(config), options)  # as a job has it, see there
     check(config)
     workers.check(options.jobs)
     check_cluster(config, options)

@@ -28,7 +28,8 @@ class Job:
     """What a job is given; a function without arguments, as submitit wants it.
 
     Attributes:
-        config: of the study; its device is chosen where the job runs.
+        config: of the study; its device is chosen where the job runs. A copy shares no part with
+            the presets, and digests tell a part that is met twice from two: the run has a copy too.
         name: of the model.
         run: id of the run that the model is trained for.
         folder: the run's record, or where its checkpoints lie until there is one.

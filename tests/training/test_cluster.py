@@ -19,7 +19,7 @@ from research.errors import UserError
 from research.machine import threads
 from research.records import load as read
 from research.tracking import open_store
-from research.training import cache, cluster, jobs
+from research.training import cluster, jobs
 from research.training import slurm as queue
 from research.training.loop import Epoch
 from research.training.progress import Board
@@ -49,10 +49,9 @@ def run(store: Path, config: Config, slurm: Slurm | None, resume: str | None = N
     with open_store(f"folder:{store}").start(clustered.opening(), resume=resume) as log:
         if slurm:
             cluster.train_beforehand(clustered.study, config, config.names, log, slurm, {})
-        with pytest.MonkeyPatch.context() as patch:
-            if slurm:  # then all is there
-                patch.setattr(cache, "_train", clustered.never)
-            clustered.study(config, log)
+        there = clustered.kept()
+        clustered.study(config, log)
+        assert not slurm or clustered.kept() == there
     return read(log.folder)
 
 

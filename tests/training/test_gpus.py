@@ -1,5 +1,6 @@
 """A process for each of several GPUs; here the GPUs are names, and the processes use the CPU."""
 
+import copy
 import os
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from research import paths
 from research.machine import threads
 from research.records import load as read
 from research.tracking import open_store
-from research.training import cache, gpus
+from research.training import gpus
 from tests.training import clustered
 
 
@@ -21,14 +22,14 @@ def test_each_model_trains_on_a_gpu_of_its_own(
     monkeypatch.setenv("RESEARCH_RUNS", str(tmp_path))
     monkeypatch.setattr(paths, "MODELS", tmp_path / "models")
     monkeypatch.setattr(gpus, "visible", lambda jobs, device: ["GPU-3", "5"])
-    config = clustered.Config(tmp_path, names=("a", "b"))
+    config = copy.deepcopy(clustered.Config(tmp_path, names=("a", "b")))
     given = (clustered.study, config, config.names)
     with threads.limited(1):
         with open_store(f"folder:{tmp_path}/store").start(clustered.opening()) as log:
             gpus.train_beforehand(*given, log, "auto", {})
-            with monkeypatch.context() as patch:
-                patch.setattr(cache, "_train", clustered.never)  # all is there
-                clustered.study(config, log)
+            there = clustered.kept()
+            clustered.study(config, log)
+            assert clustered.kept() == there and len(there) == 2
         record = read(log.folder)
         own = tmp_path / f"gpu-{os.getpid()}"
         used = {path.read_text() for path in tmp_path.glob("gpu-*") if path != own}
