@@ -97,7 +97,7 @@ def draw_tops(results: Results) -> Figure:
     """The nine strongest activations of some maps of each layer, and the patches they come from."""
     layers = layers_of(results, "tops")
     shown = max([len(data["maps"]) for _, data in layers if data], default=1)
-    height = min((figures.PAGE_MM - 5) / shown / 2, 21.5) + 4
+    height = min((figures.PAGE_MM - 5) / shown / 2, 20.0) + 4
     figure = figures.canvas(figures.PAGE_MM, height * len(layers))
     grid = figure.subplots(len(layers), shown, squeeze=False)
     for line, (name, data) in zip(grid, layers, strict=True):
@@ -130,7 +130,7 @@ def draw_evolution(results: Results) -> Figure:
     """
     layers = layers_of(results, "evolution")
     epochs = results.arrays("converging")["epochs"]
-    side = min(8.0, (figures.COLUMN_MM - 8) / len(epochs) - 0.6)
+    side = min(7.2, (figures.COLUMN_MM - 8) / len(epochs) - 0.6)
     figure = figures.canvas((side + 0.6) * len(epochs) + 8, (side + 0.6) * len(layers) + 5)
     grid = figure.subplots(len(layers), len(epochs), squeeze=False)
     for line, (name, data) in zip(grid, layers, strict=True):
@@ -163,7 +163,7 @@ def draw_converging(results: Results) -> Figure:
     """How like its final state each layer is, by epoch."""
     data = dict(results.arrays("converging"))
     epochs = data.pop("epochs")
-    figure = figures.canvas(figures.COLUMN_MM, 29)
+    figure = figures.canvas(figures.COLUMN_MM, 27)
     axes = figure.subplots()
     shades = colormaps["viridis"](np.linspace(0, 0.9, len(data)))
     for (name, values), colour in zip(data.items(), shades, strict=True):
@@ -190,7 +190,7 @@ def draw_filters(results: Results) -> Figure:
 
 def draw_invariance(results: Results) -> Figure:
     """Feature distance of the first and last layer, and the probability of the class."""
-    figure = figures.canvas(figures.COLUMN_MM, 39)
+    figure = figures.canvas(figures.COLUMN_MM, 36)
     grid = figure.subplots(2, len(CHANGES), sharey="row", sharex="col")
     for column, (name, label) in zip(grid.T, CHANGES.items(), strict=True):
         data = results.arrays(f"invariance_{name}")
@@ -212,7 +212,7 @@ def draw_occlusion(results: Results) -> Figure:
     """Images, and what the network answers by the position of a grey square."""
     data = results.arrays("occlusion")
     count = len(data["image"])
-    figure = figures.canvas(figures.PAGE_MM, 22.5 * count + 9)
+    figure = figures.canvas(figures.PAGE_MM, 19 * count + 9)
     grid = figure.subplots(count, 5, squeeze=False)
     colours = class_colours(data)
     for number, line in enumerate(grid):
