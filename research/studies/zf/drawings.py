@@ -97,7 +97,7 @@ def draw_tops(results: Results) -> Figure:
     """The nine strongest activations of some maps of each layer, and the patches they come from."""
     layers = layers_of(results, "tops")
     shown = max([len(data["maps"]) for _, data in layers if data], default=1)
-    height = min((figures.PAGE_MM - 5) / shown / 2, 20.0) + 4
+    height = min((figures.PAGE_MM - 5) / shown / 2, 18.5) + 3.6
     figure = figures.canvas(figures.PAGE_MM, height * len(layers))
     grid = figure.subplots(len(layers), shown, squeeze=False)
     for line, (name, data) in zip(grid, layers, strict=True):
