@@ -32,7 +32,7 @@ from research.records import load as read
 from research.studies import cnn
 from research.studies.cnn import layers as looks
 from research.studies.cnn import measures, networks
-from research.training.loop import Objective, resolve
+from research.training.loop import Training, resolve
 from tests.trails import trail
 
 FLAGS = ["--preset", "sample", "--seeds", "0", "1", "--relu-seeds", "1"]
@@ -195,20 +195,14 @@ def test_a_network_that_died_is_a_finding(tmp_path: Path, paper: Path) -> None:
 def test_networks_are_trained_as_in_the_course(
     data: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def obtain(
-        model: CnnA,
-        split: object,
-        objective: Objective,
-        optimiser: SGD,
-        *_: object,
-        **__: object,
-    ) -> CnnA:
+    def obtain(training: Training[CnnA], **_: object) -> CnnA:
+        model, optimiser = training.model, training.optimiser
         group = optimiser.param_groups[0]
         assert (type(optimiser), group["lr"], group["momentum"]) == (SGD, 0.003, 0.9)
         assert not (group["nesterov"] or group["weight_decay"] or group["dampening"])
         images, labels = data.test.floats()[:5], data.test.labels[:5]
         loss = F.cross_entropy(model.eval()(images), labels)
-        assert torch.equal(objective(model, images, labels), loss)
+        assert torch.equal(training.objective(model, images, labels), loss)
         return model
 
     monkeypatch.setattr(networks, "obtain", obtain)

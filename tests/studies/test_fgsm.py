@@ -31,7 +31,7 @@ from research.records import load as read
 from research.studies import fgsm
 from research.studies.fgsm import measures, networks
 from research.studies.fgsm.settings import Recipe
-from research.training.loop import resolve
+from research.training.loop import Training, resolve
 from tests.trails import trail
 
 COUNT = 200
@@ -591,10 +591,9 @@ def test_networks_are_trained_as_said(
     config = dataclasses.replace(config, train=resolve(config.train))
     asked: dict[str, Any] = {}
 
-    def obtain(*args: object, **more: object) -> object:
-        names = ("model", "split", "objective", "optimiser", "settings")
-        asked.update(zip(names, args, strict=True), **more)
-        return args[0]
+    def obtain(training: Training[Any], **more: object) -> object:
+        asked.update(vars(training), **more)
+        return training.model
 
     monkeypatch.setattr(networks, "obtain", obtain)
     model = networks.train(Recipe(arm, 3), data, config, Mock())
@@ -625,7 +624,7 @@ def test_networks_are_trained_as_said(
     assert all(torch.equal(a, b) for a, b in same)
     labels = data.train.labels
     expected = (labels[(labels == 3) | (labels == 7)] == 7).long() if arm == "logistic" else labels
-    assert torch.equal(asked["split"].labels, expected)
+    assert torch.equal(asked["samples"].labels, expected)
     assert asked["evaluate"](model).keys() == {"loss/test", "accuracy/test"}
     if arm in ("lenet", "cnn", "softmax", "maxout"):
         images, labels = batch(data)

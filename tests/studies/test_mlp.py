@@ -27,7 +27,7 @@ from research.records import load as read
 from research.studies import mlp
 from research.studies.mlp import course, measures, networks, settings
 from research.tracking import Log
-from research.training.loop import resolve
+from research.training.loop import Training, resolve
 from tests.trails import trail
 
 FLAGS = ["--preset", "sample", "--train.epochs", "2", "--train.batch", "100"]
@@ -312,9 +312,9 @@ def test_another_arms_rate_is_told_where_it_diverges(tmp_path: Path) -> None:
     config = replace(mlp.PRESETS["sample"], high_lr=7.0)
     given: list[Any] = []
 
-    def obtain(*arguments: Any, **_: Any) -> Mlp:
-        given.append(arguments[4])
-        return cast(Mlp, arguments[0])
+    def obtain(training: Training[Mlp], **_: Any) -> Mlp:
+        given.append(training.settings)
+        return training.model
 
     data = load(Data("mnist-sample"))
     config = replace(config, train=resolve(replace(config.train, device="cpu")))
