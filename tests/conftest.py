@@ -1,5 +1,6 @@
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,6 +44,21 @@ def device(request: pytest.FixtureRequest) -> str:
 
 _CUDA: list[str] = []
 """the GPUs' names, looked up before any is hidden"""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_process_unless_asked() -> Iterator[None]:
+    """A test trains in its own process, which it may patch, unless it asks for more."""
+    from research.training import workers
+
+    train = workers.train_beforehand
+
+    def in_one(study: Any, config: Any, children: Any, log: Any, jobs: Any) -> None:
+        train(study, config, children, log, 1 if jobs == "auto" else jobs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(workers, "train_beforehand", in_one)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
