@@ -24,7 +24,7 @@ def draw_examples(results: Results) -> Figure:
         rows.append((f"{name}: noise", noise_shown(data[f"noise_{arm}"]), []))
         rows.append(("another's", noise_shown(data[f"other_{arm}"]), cosines))
     rows.append(("attacked", data["adversarial"], labelled(data, "adversarial")))
-    side = min(13.5, (figures.PAGE_MM - 8) / count)
+    side = min(10.5, (figures.PAGE_MM - 8) / count)
     figure = figures.canvas(figures.PAGE_MM, len(rows) * side + 4 * 3.6)
     for line, row in zip(figure.subplots(len(rows), count, squeeze=False), rows, strict=True):
         picture_row(line, *row)
@@ -70,7 +70,7 @@ def draw_one(results: Results) -> Figure:
 
 def draw_signs(results: Results) -> Figure:
     """By how much the common attack overstates the accuracy, by ε and length of training."""
-    figure = figures.canvas(figures.COLUMN_MM, 40)
+    figure = figures.canvas(figures.COLUMN_MM, 34)
     grid = figure.subplots(1, 2, sharey=True)
     eps, table = results.run.config["eps"], results.table("signs")
     for axes, arm in zip(grid, TUTORIAL, strict=True):
@@ -92,7 +92,7 @@ def draw_signs(results: Results) -> Figure:
 
 def draw_geometry(results: Results) -> Figure:
     """Cosines of noises by class, what fools whom by class, and the spectra."""
-    figure = figures.canvas(figures.PAGE_MM, 44)
+    figure = figures.canvas(figures.PAGE_MM, 41)
     grid = figure.subplots(1, 5, width_ratios=[1, 1, 1, 1, 1.2])
     found = {arm: results.arrays(f"battery_{arm}") for arm in TUTORIAL}
     top = max(float(np.nanmax(np.abs(data["cosines"]))) for data in found.values())
