@@ -358,7 +358,9 @@ def test_every_branch_of_every_claim_is_fit_to_print(
     record: Results, spoken: Callable[[Results, str], set[str]]
 ) -> None:
     counted = {name for name in record.claims if re.search(r"_beats_pca_(digits|pictures)", name)}
-    assert spoken(record, "autoencoders") == {*record.claims} - counted - {"conv_better_digits"}
+    tabulated = {name for name in record.claims if name.startswith("conv_better_")}
+    said = spoken(record, "autoencoders")
+    assert said - tabulated == {*record.claims} - counted - tabulated
 
 
 def test_every_figure_is_drawn_from_files_of_the_record(record: Results) -> None:
@@ -461,7 +463,7 @@ def test_the_published_sizes_are_trained_whatever_is_asked_for() -> None:
 def test_the_paper_is_built(store: Path, paper: Path) -> None:
     assert command.main(["report", "autoencoders", "--log", f"folder:{store}"]) == 0
     text = (paper / "autoencoders.html").read_text().split("<script")[0]
-    assert "±\u00a0" in text and "single seed" not in text
+    assert "†" not in text and "single seed" not in text
 
 
 def test_the_paper_of_given_weights_and_a_single_seed(
