@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from research.records import Results
@@ -100,9 +101,11 @@ def test_a_run_whose_layer_is_silent_comes_to_its_end(
 ) -> None:  # fmt: skip
     files = [tmp_path / f"{arm}-seed0.safetensors" for arm in ("zf", "alexnet")]
     for file in files:
-        weights = load_file(zf_record.folder / "weights" / file.name)
+        trained = zf_record.folder / "weights" / file.name
+        weights = load_file(trained)
         weights["conv4.bias"] = torch.full_like(weights["conv4.bias"], -1e6)
-        save_file(weights, file)
+        with safe_open(trained, "pt") as opened:
+            save_file(weights, file, opened.metadata())
     flags = ["--seeds", "0", "--weights", *map(str, files)]
     assert run(tmp_path / "dead", stripes, *flags) == 0
     assert "Layer 'relu4' is silent in 1 of 1 networks" in capsys.readouterr().err
