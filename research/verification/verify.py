@@ -190,7 +190,8 @@ def _numbers(trail: Trail, files: Files, pages: Sequence[Page]) -> Iterator[Prob
         if found is not None:
             yield Problem("numbers", where, f"'{printed[:60]}' is recorded, '{found[:60]}' stands")
         known, value = data.of(entry)
-        if known and not same(value, entry.value):
+        nothing = value in ((), None) and entry.value in ((), None)  # no repetitions to count
+        if known and not nothing and not same(value, entry.value):
             was, says = (
                 list(one) if isinstance(one, tuple) else one for one in (entry.value, value)
             )

