@@ -2,6 +2,7 @@
 
 import html
 import math
+from collections import Counter
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -25,6 +26,7 @@ class Draft:
     def __init__(self, slots: Slots) -> None:
         self.gaps: list[str] = []
         self._slots = slots
+        self._anchors = Counter[str]()
 
     def forgiving(self, words: Words) -> Words:
         """The words of page templates, in which a miss leaves a box; a wrong use still fails."""
@@ -40,7 +42,11 @@ class Draft:
 
     def block(self, gap: GapError, name: str, wide: bool) -> str:
         """A slot for the box in the place of a figure or table."""
-        opened = f'<figure class="{"wide" if wide else "float"}" id="gap-{html.escape(name)}">'
+        anchor = f"gap-{html.escape(name)}"
+        self._anchors[anchor] += 1
+        if (times := self._anchors[anchor]) > 1:  # the same may be missing in several places
+            anchor = f"{anchor}-{times}"
+        opened = f'<figure class="{"wide" if wide else "float"}" id="{anchor}">'
         return self._slots.put(lambda: f"{opened}<p>{self.boxed(gap)}</p></figure>")
 
     def boxed(self, gap: GapError) -> str:

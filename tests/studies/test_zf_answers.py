@@ -118,7 +118,7 @@ def test_maps_of_occlusion_are_those_of_a_loop_over_squares(
     assert shown["window"] == WINDOW and shown["stride"] == STRIDE
     assert shown["edges"].tolist() == EDGES
     assert list(shown["classes"]) == ["across", "down", "sloping"]
-    assert sorted(shown["true"]) == [0, 1, 2], "of each class one"
+    assert len(set(shown["true"])) == len(shown["true"]) == 2, "of different classes"
     spread = zf_images[evenly(6)].float().numpy()
     for number, image in enumerate(shown["image"]):
         [at] = [i for i, one in enumerate(spread) if np.array_equal(one, image)]
