@@ -513,7 +513,7 @@ def test_a_summary_is_of_the_first_model_and_means_over_all() -> None:
         ends = mean - distance / 2, mean + distance / 2
         assert seeds.half_width is None and (seeds.low, seeds.high) == pytest.approx(ends)
     alone = summary([made(0.9, 0.4, 0.1, 0.5, 0.01)]).column("seeds")
-    assert alone[0] == Number(0.9, values=(0.9,))
+    assert alone[0] == Number(0.9, values=(0.9,), range=(0, 1))
 
 
 def test_verdicts_are_counted() -> None:
