@@ -3,7 +3,6 @@
 BibTeX and biblatex are read alike. How citations and references read stands in a style of CSL.
 """
 
-import html
 import json
 import re
 import tempfile
@@ -18,6 +17,7 @@ from research.report import pandoc
 from research.report.misses import at, miss
 from research.report.pandoc import Node
 from research.report.source import Source
+from research.report.written import Written
 
 Formula = Callable[[str], str]
 """TeX to HTML."""
@@ -230,13 +230,7 @@ def _entries(document: dict[str, Any]) -> Iterator[tuple[str, list[Any]]]:
                 yield name.removeprefix("ref-"), [one for part in parts for one in part["c"]]
 
 
-_MARKS = {
-    "Emph": "em", "Strong": "strong", "Superscript": "sup", "Subscript": "sub", "Strikeout": "s",
-    "Underline": "u",
-}  # fmt: skip
-
-
-class _Inlines:
+class _Inlines(Written):
     """Writes pandoc's inlines as HTML.
 
     Arguments:
@@ -256,7 +250,7 @@ class _Inlines:
             sticks = one["t"] == "Space" and _INITIAL.fullmatch(before)
             if one["t"] == "Str" and abbreviation:
                 one = {"t": "Str", "c": self._small(abbreviation, one["c"])}
-            made.append("\u00a0" if sticks else self._one(one["t"], one.get("c")))
+            made.append("\u00a0" if sticks else self.one(one["t"], one.get("c")))
             abbreviation = before if one["t"] == "Space" and before.endswith(".") else ""
             before = one["c"] if one["t"] == "Str" else ""
         return "".join(made)
@@ -265,22 +259,11 @@ class _Inlines:
         small = word[:1].lower() + word[1:]
         return small if f"{before} {small}" in self._source else word
 
-    def _one(self, kind: str, content: Any) -> str:
-        if kind == "Str":
-            return html.escape(content, quote=False)
-        if kind in ("Space", "SoftBreak", "LineBreak"):
+    def special(self, kind: str, content: Any) -> str:
+        if kind == "LineBreak":
             return " "
-        if kind in _MARKS:
-            return f"<{_MARKS[kind]}>{self.html(content)}</{_MARKS[kind]}>"
-        if kind == "Quoted":
-            left, right = pandoc.quotes(content[0])
-            return f"{left}{self.html(content[1])}{right}"
-        if kind == "Link":
-            return f'<a href="{html.escape(content[2][0])}">{self.html(content[1])}</a>'
         if kind == "Math":
             return self._formula(content[1])
-        if kind == "Code":
-            return f"<code>{html.escape(content[1], quote=False)}</code>"
         if kind == "Span":  # the number that a style puts before an entry is ours
             return "" if "csl-left-margin" in content[0][1] else self.html(content[1])
         if kind == "SmallCaps":

@@ -1,6 +1,5 @@
 """Pandoc's inlines as HTML, with slots for what is only known later."""
 
-import html
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,16 +9,13 @@ from research.provenance import literals
 from research.report import pandoc
 from research.report.pandoc import Node
 from research.report.words import Words
+from research.report.written import MARKS, Written
 
 BRACES = {"{": "\ue004", "}": "\ue005"}
 """Braces that the author meant as such, against those of a value that was not understood."""
 _BACK = str.maketrans({sign: brace for brace, sign in BRACES.items()})
 
-_MARKS = {
-    "Emph": "em", "Strong": "strong", "Superscript": "sup", "Subscript": "sub", "Strikeout": "s",
-    "Underline": "u",
-}  # fmt: skip
-NESTED = {**dict.fromkeys((*_MARKS, "SmallCaps"), None), "Quoted": 1, "Span": 1, "Link": 1}
+NESTED = {**dict.fromkeys((*MARKS, "SmallCaps"), None), "Quoted": 1, "Span": 1, "Link": 1}
 """Kinds that hold inlines, and where: None for their whole content."""
 CITED = re.compile(r"\[\d+(?:,\s*\d+)*\]")
 RESTS = "rests"
@@ -29,7 +25,7 @@ RESTS = "rests"
 Near = Callable[[str, Callable[[], str]], str]
 
 
-class Inlines:
+class Inlines(Written):
     """Writes pandoc's inlines.
 
     Arguments:
@@ -44,33 +40,18 @@ class Inlines:
         self._words = words
         self._rests = rests
 
-    def html(self, inlines: Sequence[Node]) -> str:
-        return "".join(self._one(node["t"], node.get("c")) for node in inlines)
+    def one(self, kind: str, content: Any) -> str:
+        made = super().one(kind, content)
+        return made.translate(_BACK) if kind == "Str" else made
 
-    def _one(self, kind: str, content: Any) -> str:
-        if kind == "Str":
-            return html.escape(content, quote=False).translate(_BACK)
-        if kind in ("Space", "SoftBreak"):
-            return " "
+    def special(self, kind: str, content: Any) -> str:
         if kind == "LineBreak":
             return "<br>"
-        if kind in _MARKS:
-            return f"<{_MARKS[kind]}>{self.html(content)}</{_MARKS[kind]}>"
-        if kind == "Quoted":
-            left, right = pandoc.quotes(content[0])
-            return f"{left}{self.html(content[1])}{right}"
         if kind == "Math":
             display = content[0]["t"] == "DisplayMath"
             return self._near(content[1], lambda: self._words.formula(content[1], display))
-        if kind == "Code":
-            return f"<code>{html.escape(content[1], quote=False)}</code>"
         if kind == "SmallCaps":
             return f'<span class="caps">{self.html(content)}</span>'
-        return self._linked(kind, content)
-
-    def _linked(self, kind: str, content: Any) -> str:
-        if kind == "Link":
-            return f'<a href="{html.escape(content[2][0])}">{self.html(content[1])}</a>'
         if kind == "Cite":
             key = content[0][0]["citationId"]
             return self._near(f"@{key}", lambda: self._cite(content[1]))
@@ -78,7 +59,7 @@ class Inlines:
             inner = self.html(content[1])
             number = dict(content[0][2]).get(RESTS)
             return self._rests(int(number), inner) if number else inner
-        raise UserError(f"a {kind} cannot be printed here")
+        return super().special(kind, content)
 
     def _cite(self, inlines: Sequence[Node]) -> str:
         """A citation, whose numbers a reader tells from values by their brackets."""

@@ -36,7 +36,8 @@ def run(ways: Sequence[str], document: str) -> "subprocess.CompletedProcess[byte
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise UserError(
-            f"pandoc had not read the bibliography after {PATIENCE} s; keep only what is cited"
+            f"pandoc had not ended after {PATIENCE} s; shorten the text, or leave only what is "
+            "cited in the bibliography"
         ) from None
     except OSError as error:
         raise UserError(f"pandoc cannot be run ({error}); run: make setup") from None

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from research.machine import environment
 from research.records import Run
-from research.records.measured import INTERVALS
 from research.tracking.folder import FolderStore
 from research.tracking.local import LocalStore
 from research.tracking.log import Opening
-from research.tracking.record import Lineage, Record, iso, now
+from research.tracking.record import Lineage, Record, first_facts, now
 from research.tracking.remote import RemoteStore
 from research.tracking.session import held
 
@@ -37,22 +37,5 @@ def frozen(store: FolderStore | LocalStore | RemoteStore, opening: Opening) -> I
 
 
 def _facts(id: str, opening: Opening, started: int) -> Run:
-    return Run(
-        id=id,
-        study=opening.study,
-        question=opening.question,
-        preset=opening.preset,
-        name=opening.name,
-        status="RUNNING",
-        started=iso(started),
-        ended="",
-        config=dict(opening.config),
-        config_digest=opening.config_digest,
-        seeds=opening.seeds,
-        device=opening.device,
-        data={},
-        commit=environment.UNKNOWN,
-        dirty=None,
-        versions={},
-        intervals=dict(INTERVALS),
-    )
+    nowhere = environment.Checkout(environment.UNKNOWN, dirty=None)
+    return replace(first_facts(id, opening, started, nowhere), versions={})

@@ -117,7 +117,7 @@ def _computed(function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     if on_device and generator is not None:
         raise MixedDevicesError(f"{name}: Expected a 'cuda' device type for generator, found 'cpu'")
     if any(one.is_meta and not isinstance(one, OnDevice) and one.device == CUDA for one in given):
-        raise NotImplementedError(f"{name} of a tensor that was made on the device out of sight")
+        raise RuntimeError(f"{name} of a tensor that was made on the device out of sight")
     if on_device and name not in _CROSSING:
         _check(name, args, given)
     if kwargs.get("pin_memory"):
