@@ -66,18 +66,22 @@ def test_the_recall_of_one_model_has_wilsons_interval() -> None:
     assert one.bounds == pytest.approx(proportion_confint(hits, trials, method="wilson"))
 
 
-def test_shares_and_changes_have_students_intervals() -> None:
+def test_shares_have_intervals_on_the_logit_scale_and_changes_on_fishers() -> None:
     before, after = ([report(seed, bonus) for seed in range(4)] for bonus in (1.0, 2.0))
     values = [one.recall[1] for one in before]
     number = share(before, "recall", 1)
-    wanted = stats.t.interval(0.95, 3, np.mean(values), stats.sem(values))
+    mean = np.mean(values)
+    error = stats.sem(values) / (mean * (1 - mean))  # delta method
+    wanted = special.expit(stats.t.interval(0.95, 3, special.logit(mean), error))
     assert number is not None and number.bounds == pytest.approx(wanted)
     assert per_cent(before, "recall", 1) == pytest.approx(100 * np.array(values))
     moved = change(before, after[:3], "accuracy")
     gains = [100 * (b.accuracy - a.accuracy) for a, b in zip(before, after[:3], strict=False)]
-    test = stats.ttest_1samp(gains, 0).confidence_interval()
+    mean = np.mean(gains) / 100
+    error = stats.sem(gains) / 100 / (1 - mean**2)
+    wanted = 100 * np.tanh(stats.t.interval(0.95, 2, np.arctanh(mean), error))
     assert moved.value == pytest.approx(np.mean(gains)) and moved.value > 0
-    assert moved.bounds == pytest.approx((test.low, test.high))
+    assert moved.bounds == pytest.approx(wanted)
     assert (moved.unit, moved.n) == ("points", 3)
 
 
