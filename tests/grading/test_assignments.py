@@ -23,9 +23,6 @@ ALLOWED = {"id", "text", "source", "bonus", *ANSWERS}
 FILES = Path(studies.__file__).parent
 
 UNPRINTED = {
-    "ae": """
-        spectra
-    """,
     "cnn": """
         maps training_helps
     """,
