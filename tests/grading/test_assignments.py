@@ -29,12 +29,6 @@ UNPRINTED = {
     "cnn": """
         maps training_helps
     """,
-    "fgsm": """
-        adversarial_clean_change adversarial_costs_clean cnn_effective_rank
-        cnn_fooling_random_p95 gap_lenet gap_p_cnn lenet_effective_rank
-        lenet_effective_rank_random lenet_fooling_random_p95 lenet_null_sd signs tied_cnn
-        transfer_shared_cnn_lenet transfer_shared_lenet_cnn
-    """,
     "vgg": """
         alike_between candidates fgsm:cnn_cosine_between fgsm:cnn_effective_rank
         fgsm:cnn_fooling_class fgsm:lenet_cosine_between fgsm:lenet_effective_rank
