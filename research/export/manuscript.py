@@ -10,11 +10,12 @@ from typing import Any
 
 from research.errors import UserError
 from research.provenance.trail import Ledger
-from research.report import pandoc, render
+from research.report import composition, pandoc
 from research.report.authors import Authors
 from research.report.citations import Citations, bibliography
 from research.report.layout import LOOKS, Sheet
 from research.report.pandoc import Node
+from research.report.render import Parts
 from research.report.source import Source, slug
 from research.report.words import Words
 
@@ -109,9 +110,9 @@ def read(
     sheet = replace(LOOKS[source.look], reduces=0.01)
     kind: type[Citations] = Keyed if keyed else Citations
     works = bibliography(source, templates, kind)
-    words = Exported(ledger, works, sheet, folder=source.path.parent)
-    text = render.spoken(source, words)
-    abstract, body = render.parted(text.blocks)
+    words = Exported(ledger, Parts(templates), works, sheet, folder=source.path.parent)
+    text = composition.spoken(source, words)
+    abstract, body = composition.parted(text.blocks)
     parts = {
         "title": f"<p>{text.title.html}</p>",
         "abstract": "\n".join(block.html for block in abstract),

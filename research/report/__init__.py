@@ -24,7 +24,7 @@ from research.provenance.attachment import Attached
 from research.provenance.cohort import History, Past
 from research.records import Results, damage
 from research.report import anonymous as hidden
-from research.report import authors, limits, pdf, pictures, render
+from research.report import authors, composition, limits, pdf, pictures, render
 from research.report import source as texts
 from research.report.citations import style_beside
 from research.report.layout import LOOKS, Plan
@@ -133,11 +133,11 @@ def _build(
     with clock.part("text"):
         env = render.environment(templates)
         words = Words.over(ledger, text, templates, sheet, draft=draft)
-        paper = render.paper(env, text, words, signed)
+        paper = composition.paper(env, text, words, signed)
     with clock.part("layout"):
 
         def arrange(plan: Plan | None) -> str:
-            return render.arrange(env, paper, sheet, "print" if plan else "galley", plan)
+            return composition.arrange(env, paper, sheet, "print" if plan else "galley", plan)
 
         memory = results.folder / "report/galley.json"
         laid = pdf.typeset(arrange, paper.blocks, sheet, memory, draft=draft)
@@ -155,7 +155,7 @@ def _build(
         written = pdf.write(laid.document, _attached(ledger), ended)
         page_text.note_reordered(bare["numbers"], written)
         trail = provenance.sealed(bare, page_text.shown(written))
-        page = render.arrange(env, paper, sheet, "screen", trail=_script(trail))
+        page = composition.arrange(env, paper, sheet, "screen", trail=_script(trail))
         content = attachment.attach(written, _record(trail), ended)
         if told := hidden.found(content, page.encode(), secrets) if secrets else []:
             raise UserError(f"the paper is not anonymous: {'; '.join(told[:5])}")
@@ -185,8 +185,8 @@ def shown(
         ledger = provenance.Ledger(results, beside, history, stale=tuple(stale))
         env = render.environment(templates)
         words = Words.over(ledger, text, templates, sheet, draft=True)
-        paper = render.paper(env, text, words, signed)
-        return render.arrange(env, paper, sheet, "screen", trail="{}")
+        paper = composition.paper(env, text, words, signed)
+        return composition.arrange(env, paper, sheet, "screen", trail="{}")
 
 
 def moved(built: Built, out: Path) -> Built:

@@ -29,6 +29,7 @@ class Blocks:
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
         self._words = reader.words
+        self._parts = reader.words.parts
         self._section = "before the first heading"
         self._counts = [0, 0]
         self._line = 0
@@ -63,7 +64,7 @@ class Blocks:
             if display:
                 yield Block(made, "formula", self._section)
             elif made.strip():
-                yield Block(f"<p>{made.strip()}</p>", "text", self._section)
+                yield Block(self._parts("paragraph", text=made.strip()), "text", self._section)
 
     def _written(self, inlines: Sequence[Node]) -> str:
         place = self._reader.find(*_needles(inlines))
@@ -109,8 +110,8 @@ class Blocks:
         label = "" if bare or text == "Abstract" else self._count(level)
         if not bare:
             self.sections[anchor] = label
-        number = f'<span class="auto">{label}</span> ' if label else ""
-        return f'<h{level} id="{anchor}">{number}{self._written(inlines)}</h{level}>'
+        written = self._written(inlines)
+        return self._parts("heading", level=level, anchor=anchor, label=label, text=written)
 
     def _count(self, level: int) -> str:
         if level == 2:
@@ -226,52 +227,48 @@ class Blocks:
         if kind == "Plain":
             return self._written(content or [])
         if kind == "Para":
-            return f"<p>{self._written(content or [])}</p>"
+            return self._parts("paragraph", text=self._written(content or []))
         if kind == "CodeBlock":
-            return f"<pre><code>{html.escape(content[1])}</code></pre>"
+            return self._parts("code", text=content[1])
         if kind == "HorizontalRule":
-            return "<hr>"
+            return self._parts("rule")
         if kind == "LineBlock":
-            return f"<p>{'<br>'.join(map(self._written, content or []))}</p>"
+            return self._parts("lines", texts=[*map(self._written, content or [])])
         if kind == "Table":
-            return self._words_table(content)
+            return self._parts("bare", content=self._words_table(content))
         return self._listed(kind, content, depth + 1)
 
     def _listed(self, kind: str, content: Any, depth: int) -> str:
         if kind == "BlockQuote":
-            return f"<blockquote>{self._all(content, depth)}</blockquote>"
+            return self._parts("quotation", text=self._all(content, depth))
         if kind == "BulletList":
-            return f"<ul>{''.join(f'<li>{self._all(one, depth)}</li>' for one in content)}</ul>"
+            return self._parts("bullets", items=[self._all(item, depth) for item in content])
         if kind == "OrderedList":
-            items = "".join(f"<li>{self._all(one, depth)}</li>" for one in content[1])
-            return f'<ol start="{content[0][0]}">{items}</ol>'
+            items = [self._all(item, depth) for item in content[1]]
+            return self._parts("numbered", start=content[0][0], items=items)
         if kind == "DefinitionList":
-            return f"<dl>{''.join(self._defined(term, told, depth) for term, told in content)}</dl>"
+            pairs = [
+                (self._written(term), [self._all(meaning, depth) for meaning in meanings])
+                for term, meanings in content
+            ]
+            return self._parts("definitions", pairs=pairs)
         what = "a figure" if kind == "Figure" else "a table or block" if kind == "Div" else kind
         raise UserError(f"{what} stands in the text, not within a list or quotation")
-
-    def _defined(self, term: Sequence[Node], told: Sequence[Any], depth: int) -> str:
-        meanings = "".join(f"<dd>{self._all(one, depth)}</dd>" for one in told)
-        return f"<dt>{self._written(term)}</dt>{meanings}"
 
     def _all(self, blocks: Sequence[Node], depth: int) -> str:
         return "".join(self._html(one, depth) for one in blocks)
 
     def _words_table(self, content: Any) -> str:
-        """A table that the author wrote, of words."""
+        """The rows of a table that the author wrote, of words."""
         head, bodies = content[3][1], [row for body in content[4] for row in body[3]]
         right = [spec[0]["t"] == "AlignRight" for spec in content[2]]
-        top = "".join(self._row(row, "th", right) for row in head)
-        rows = "".join(self._row(row, "td", right) for row in bodies)
-        return f"<table><thead>{top}</thead><tbody>{rows}</tbody></table>"
+        heads, rows = ([self._row(row, right) for row in part] for part in (head, bodies))
+        return self._parts("written", heads=heads, rows=rows)
 
-    def _row(self, row: Any, tag: str, right: Sequence[bool]) -> str:
-        kinds = (' class="number"' if number else "" for number in right)
-        cells = (
-            f"<{tag}{kind}>{self._all(cell[4], 0)}</{tag}>"
-            for cell, kind in zip(row[1], kinds, strict=False)
-        )
-        return f"<tr>{''.join(cells)}</tr>"
+    def _row(self, row: Any, right: Sequence[bool]) -> list[tuple[str, bool]]:
+        return [
+            (self._all(cell[4], 0), aligned) for cell, aligned in zip(row[1], right, strict=False)
+        ]
 
 
 # --- parts of the tree ---------------------------------------------------------------------------

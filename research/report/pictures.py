@@ -5,7 +5,6 @@ run is refused.
 """
 
 import base64
-import html
 import io
 import re
 from dataclasses import dataclass
@@ -54,15 +53,9 @@ class Picture:
         """By which the text refers to it."""
         return slug(Path(self.path).stem) or "picture"
 
-    def figure(self, width: float, wide: bool, told: str, caption: str) -> str:
-        """It as HTML, so many millimetres wide, with an alternative text and a caption in HTML."""
-        size = f"width:{width:.2f}mm;height:{width * self.height_mm / self.width_mm:.2f}mm"
-        described = html.escape(told or f"picture {self.name}")
-        return (
-            f'<figure class="{"wide" if wide else "float"}" id="fig-{self.name}">'
-            f'<img id="i-{self.name}" alt="{described}" src="{self.source}" style="{size}">'
-            f"<figcaption>{caption}</figcaption></figure>"
-        )
+    def size(self, width: float) -> str:
+        """Width and height as CSS has them, for a width in millimetres."""
+        return f"width:{width:.2f}mm;height:{width * self.height_mm / self.width_mm:.2f}mm"
 
 
 # --- in the write-up -----------------------------------------------------------------------------

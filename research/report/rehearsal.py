@@ -76,7 +76,7 @@ class _Found:
 
 def _check_templates(templates: Path, found: _Found) -> None:
     env = render.environment(templates)
-    for name in ("page.html.jinja", "page.css.jinja", *(f"{n}.html.jinja" for n in _FURNITURE)):
+    for name in ("page.html.jinja", "page.css.jinja", *(f"{n}.html.jinja" for n in _PIECES)):
         try:
             env.get_template(name)
         except render.FAULTS as error:
@@ -85,7 +85,7 @@ def _check_templates(templates: Path, found: _Found) -> None:
             found.place(template(templates, name), line, f"this is no template: {message}")
 
 
-_FURNITURE = ("title", "foot", "compute")
+_PIECES = ("title", "foot", "compute", "parts")
 
 
 def _check_head(text: texts.Source, studies: Sequence[str], found: _Found) -> None:
@@ -99,7 +99,7 @@ def _check_head(text: texts.Source, studies: Sequence[str], found: _Found) -> No
 
 
 def _rehearse(text: texts.Source, templates: Path, found: _Found) -> None:
-    words = Rehearsed(text, bibliography(text, templates, Citations))
+    words = Rehearsed(text, render.Parts(templates), bibliography(text, templates, Citations))
     words.hear()
     for mistake in words.mistakes:
         found.add(str(mistake), getattr(mistake, "line", None))

@@ -12,13 +12,14 @@ from research.provenance import literals
 from research.provenance.formats import measured, plain
 from research.provenance.trail import Ledger
 from research.records import Cell, Number, Outcome, Results, Run
-from research.report import pdf, pictures, render
+from research.report import composition, pdf, pictures
 from research.report import source as texts
 from research.report.blocks import Blocks
 from research.report.citations import Citations
 from research.report.language import Reader
 from research.report.layout import LOOKS
 from research.report.misses import line_of
+from research.report.render import Parts
 from research.report.slots import Slots
 from research.report.tables import MOST, Column, Wanted, check_most
 from research.report.values import Order
@@ -36,10 +37,10 @@ class Rehearsed(Words):
         targets: (line, target) of each reference.
     """
 
-    def __init__(self, source: texts.Source, citations: Citations) -> None:
+    def __init__(self, source: texts.Source, parts: Parts, citations: Citations) -> None:
         nothing = Results(_no_run(), Path("no-run"))
         ledger = Ledger(nothing, dict.fromkeys(source.reads, nothing))
-        super().__init__(ledger, citations, LOOKS[source.look], folder=source.path.parent)
+        super().__init__(ledger, parts, citations, LOOKS[source.look], folder=source.path.parent)
         self.source = source
         self.twice = bool(re.search(r"\{\.(?:only|except)\b", source.text))
         self.slots = _Safe(self._fault)
@@ -58,7 +59,7 @@ class Rehearsed(Words):
             tree = reader.tree()
             made = Blocks(reader)
             blocks, self.sections = made.of(tree), made.sections
-            render.check_abstract(blocks)
+            composition.check_abstract(blocks)
         except UserError as error:
             self.mistakes.append(error)
             return

@@ -126,22 +126,20 @@ def select(
     return Part(columns, kept, most)
 
 
-def body(part: Part, tracked: Print) -> str:
-    """The rows as `<tr>` elements; the first column heads its row."""
+def rows(part: Part, tracked: Print) -> list[list[tuple[str, bool, bool]]]:
+    """The printed rows, of each cell its HTML, whether it is a number, and whether the best."""
     bold = {name: best(part.cells(name), column.best) for name, column in part.columns.items()}
     manners = {name: part.manner(name) for name in part.columns}
-    lines = []
+    lines: list[list[tuple[str, bool, bool]]] = []
     for index, (number, row) in enumerate(part.shown):
-        cells: list[str] = []
+        cells: list[tuple[str, bool, bool]] = []
         for (name, column), cell in zip(part.columns.items(), row, strict=True):
             lone = len(part.seeds) > 1 and isinstance(cell, Number) and cell.lone
             shown = printed(cell, column, name, manners[name]) + (DAGGER if lone else "")
             text = tracked(name, shown, cell, number)
-            text = f"<b>{text}</b>" if bold[name] == index else text
-            kind = "" if isinstance(cell, str) else ' class="number"'
-            cells.append(f'<th scope="row">{text}</th>' if not cells else f"<td{kind}>{text}</td>")
-        lines.append(f"<tr>{''.join(cells)}</tr>")
-    return "\n".join(lines)
+            cells.append((text, not isinstance(cell, str), bold[name] == index))
+        lines.append(cells)
+    return lines
 
 
 def repetitions(seeds: set[int], equal: bool = False) -> str:
@@ -164,16 +162,15 @@ def cut(shown: int, whole: int, file: str) -> str:
     return f"Printed are {shown:,} of {whole:,} rows; all are attached to the PDF as {file}"
 
 
-def heading(part: Part, inline: Callable[[str], str]) -> str:
-    """The headings as one `<tr>`, each with the unit of its column."""
-    cells: list[str] = []
+def heads(part: Part, inline: Callable[[str], str]) -> list[tuple[str, bool]]:
+    """The heading of each column in HTML with its unit, and whether the column is of numbers."""
+    cells: list[tuple[str, bool]] = []
     for name, column in part.columns.items():
         values = part.cells(name)
-        kind = "" if isinstance(values[0], str) else ' class="number"'
         unit = common_unit(values)
         text = inline(column.heading) + (f" ({html.escape(unit)})" if unit else "")
-        cells.append(f'<th scope="col"{kind}>{text}</th>')
-    return f"<tr>{''.join(cells)}</tr>"
+        cells.append((text, not isinstance(values[0], str)))
+    return cells
 
 
 def printed(cell: Cell, column: Column, name: str, manner: Manner = ALONE) -> str:

@@ -17,6 +17,7 @@ from research.records import Claim, Number, Outcome
 from research.report.answers import Answers, certainty
 from research.report.gaps import Draft
 from research.report.misses import miss
+from research.report.render import Parts
 from research.report.slots import Slots
 
 Order = Literal["less", "greater", "tie"]
@@ -44,10 +45,11 @@ class Values:
     twice = False
     """whether a name may stand twice, as where blocks for some runs are all read"""
 
-    def __init__(self, ledger: Ledger, *, draft: bool = False) -> None:
+    def __init__(self, ledger: Ledger, parts: Parts, *, draft: bool = False) -> None:
         self.ledger = ledger
+        self.parts = parts
         self.slots = Slots()
-        self.draft = Draft(self.slots) if draft else None
+        self.draft = Draft(self.slots, parts) if draft else None
         around = ledger.surroundings
         runs = {"": ledger.results, **ledger.others}
         self._told = {study: Answers.of(one, around[one.run.id]) for study, one in runs.items()}
@@ -174,7 +176,8 @@ class Values:
         gaps = list(self.ledger.unvouched())
         if self.draft is None and gaps:
             raise gaps[0]
-        return "".join(f"<p>{self.draft.boxed(gap)}</p>" for gap in gaps) if self.draft else ""
+        boxes = [self.draft.boxed(gap) for gap in gaps] if self.draft else []
+        return "".join(self.parts("paragraph", text=box) for box in boxes)
 
     # --- parts -----------------------------------------------------------------------------------
 
