@@ -70,8 +70,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             needs.reading()
         return verb(args[1:]) or 0
     except UserError as error:
-        told = f"research: {error}".encode(errors="backslashreplace").decode()  # names of any bytes
-        print(told, file=sys.stderr)
+        line = f"research: {error}".encode(errors="backslashreplace").decode()  # names of any bytes
+        print(line, file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("research: stopped", file=sys.stderr)

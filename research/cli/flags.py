@@ -75,10 +75,10 @@ def stored(
     chosen: S = parse(kind, args[1:], f"research {verb} {slug}")
     store = open_store(chosen.log, chosen.experiment)
     entry = known(slug, store)
-    found = store.find(chosen.run) if chosen.run else newest(store.runs(entry.slug))
-    if found and found.study != entry.slug:
-        raise UserError(f"run {found.id} is of the study '{found.study}', not of '{entry.slug}'")
-    return entry, chosen, store, found
+    run = store.find(chosen.run) if chosen.run else newest(store.runs(entry.slug))
+    if run and run.study != entry.slug:
+        raise UserError(f"run {run.id} is of the study '{run.study}', not of '{entry.slug}'")
+    return entry, chosen, store, run
 
 
 def known(slug: str, store: Store) -> studies.Entry:
@@ -99,8 +99,8 @@ def known(slug: str, store: Store) -> studies.Entry:
 
 def adopted_entries(store: Store) -> dict[str, studies.Entry]:
     """What was adopted of runs that another program logged, by its name."""
-    found = {run.study: run for run in reversed(store.runs()) if run.preset == ADOPTED}
-    facts = {slug: load(found[slug].folder).run for slug in sorted(found)}
+    adopted = {run.study: run for run in reversed(store.runs()) if run.preset == ADOPTED}
+    facts = {slug: load(adopted[slug].folder).run for slug in sorted(adopted)}
     return {
         slug: studies.Entry(slug, run.question, f"experiment '{run.adopted.get('experiment')}'")
         for slug, run in facts.items()

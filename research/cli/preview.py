@@ -99,11 +99,11 @@ def _handler(page: Page) -> type[BaseHTTPRequestHandler]:
             try:
                 while True:
                     with page.changed:
-                        told = page.state()
-                    self.wfile.write(f"data: {told}\n\n".encode())
+                        state = page.state()
+                    self.wfile.write(f"data: {state}\n\n".encode())
                     self.wfile.flush()
                     with page.changed:
-                        page.changed.wait_for(lambda: page.state() != told, BREATH)  # noqa: B023
+                        page.changed.wait_for(lambda: page.state() != state, BREATH)  # noqa: B023
             except OSError:  # the browser has gone
                 return
 

@@ -60,7 +60,7 @@ def paper(
         UserError: a mistake in the text, no abstract, an untracked number, a reference to nothing.
     """
     try:
-        text = spoken(source, words)
+        text = text_over(source, words)
         abstract, body = parted(text.blocks)
         fill = words.slots.fill
         filled = [_filled(block, fill).html for block in abstract]
@@ -68,7 +68,7 @@ def paper(
         given = {
             "source": source,
             "title": Markup(fill(text.title.html)),
-            "keywords": Markup(", ".join(fill(one.html) for one in text.keywords)),
+            "keywords": Markup(", ".join(fill(keyword.html) for keyword in text.keywords)),
             "author": author.block() | {"marked": [*map(Markup, author.marked())]},
             "abstract": Markup("\n".join(filled)),
             "run": run,
@@ -81,7 +81,7 @@ def paper(
             opening = fill(_furniture(env, "abstract", words, given))
             body = [Block(opening, "text", "Abstract"), *body]
         body += _thanks(author.acknowledgements, words)
-        named = {f"b-{n}": _placed(_filled(one, fill), words) for n, one in enumerate(body)}
+        named = {f"b-{n}": _placed(_filled(part, fill), words) for n, part in enumerate(body)}
         given |= {"lone": words.ledger.lone}
         foot, compute = (fill(_furniture(env, name, words, given)) for name in ("foot", "compute"))
     except Placed:
@@ -95,7 +95,7 @@ def paper(
     head = {
         "title": text.title.plain,
         "author": author.block()["name"],
-        "keywords": [one.plain for one in text.keywords],
+        "keywords": [keyword.plain for keyword in text.keywords],
         "run": run,
     }
     gaps = tuple(words.draft.gaps) if words.draft else ()
@@ -104,8 +104,8 @@ def paper(
 
 def _placed(block: Block, words: Words) -> Block:
     """On a page of one column nothing is wider than the others."""
-    one = block.kind == "wide" and words.sheet.columns == 1
-    return Block(block.html, "float", block.section) if one else block
+    narrow = block.kind == "wide" and words.sheet.columns == 1
+    return Block(block.html, "float", block.section) if narrow else block
 
 
 def _thanks(text: str, words: Words) -> list[Block]:
@@ -138,14 +138,14 @@ class Text:
     references: list[tuple[str, str, str]]
 
 
-def spoken(source: Source, words: Words) -> Text:
+def text_over(source: Source, words: Words) -> Text:
     """A write-up as the run answers it. Raises UserError for the first mistake in it."""
     reader = Reader(source, words, words.citations)
     tree = reader.tree()
-    made = Blocks(reader)
-    found = made.of(tree)
-    words.sections = made.sections
-    return Text(reader.title, reader.keywords, found, words.listed())
+    arranged = Blocks(reader)
+    blocks = arranged.of(tree)
+    words.sections = arranged.sections
+    return Text(reader.title, reader.keywords, blocks, words.listed())
 
 
 def arrange(
@@ -203,8 +203,8 @@ def _references(
 
 
 def _check(html: str, source: Source) -> None:
-    found = literals.untracked(html)
-    if found:
-        number, line = found[0]
+    numbers = literals.untracked(html)
+    if numbers:
+        number, line = numbers[0]
         place = next(iter(lines_of(number, source)), None)
         raise at(source.path, place, typed(number, line), column_of(number, source, place))

@@ -176,15 +176,15 @@ def _size(root: ElementTree.Element, path: str) -> tuple[float, float]:
     """By its width and height, else by its viewBox in pixels."""
     sides = [_LENGTH.fullmatch(root.get(side, "")) for side in ("width", "height")]
     if all(sides):
-        found = [float(side[1]) * _UNITS[side[2]] for side in sides if side]
+        size = [float(side[1]) * _UNITS[side[2]] for side in sides if side]
     else:
         box = re.split(r"[\s,]+", root.get("viewBox", "").strip())
         try:
-            found = [float(side) * _UNITS["px"] for side in box[2:4]]
+            size = [float(side) * _UNITS["px"] for side in box[2:4]]
         except ValueError:
-            found = []
-    if len(found) != 2 or min(found) <= 0:
+            size = []
+    if len(size) != 2 or min(size) <= 0:
         raise UserError(
             f"the picture '{path}' has no size: give it a width and height or a viewBox"
         )
-    return found[0], found[1]
+    return size[0], size[1]

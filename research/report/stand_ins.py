@@ -21,7 +21,7 @@ from research.report.layout import LOOKS
 from research.report.misses import line_of
 from research.report.render import Parts
 from research.report.slots import Slots
-from research.report.tables import MOST, Column, Wanted, check_most
+from research.report.tables import MOST, Column, Columns, check_most
 from research.report.values import Order
 from research.report.words import Words
 
@@ -52,13 +52,13 @@ class Rehearsed(Words):
 
     anything = True
 
-    def hear(self) -> None:
+    def read_all(self) -> None:
         """Reads the text, every block for some runs with it."""
         reader = Reader(self.source, self, self.citations, self.mistakes)
         try:
             tree = reader.tree()
-            made = Blocks(reader)
-            blocks, self.sections = made.of(tree), made.sections
+            body = Blocks(reader)
+            blocks, self.sections = body.of(tree), body.sections
             composition.check_abstract(blocks)
         except UserError as error:
             self.mistakes.append(error)
@@ -87,13 +87,15 @@ class Rehearsed(Words):
         return self._block(f"fig-{name}", label, caption)
 
     def table(
-        self, name: str, *, caption: str, columns: Wanted,
+        self, name: str, *, caption: str, columns: Columns,
         rows: Mapping[str, Sequence[Cell]] | None = None, wide: bool = False,
         most: int = MOST,
     ) -> str:  # fmt: skip
         check_most(name, most)
         label = self._labelled("tab", name, "Table")
-        heads = [one.heading if isinstance(one, Column) else one for one in columns.values()]
+        heads = [
+            column.heading if isinstance(column, Column) else column for column in columns.values()
+        ]
         return self._block(f"tab-{name}", label, caption, *heads)
 
     def picture(
@@ -116,7 +118,7 @@ class Rehearsed(Words):
         return text
 
     def ordered(self, a: str, order: Order, b: str | float, text: str) -> str:
-        for name in (one for one in (a, b) if isinstance(one, str)):
+        for name in (operand for operand in (a, b) if isinstance(operand, str)):
             self.of(name)
         return text
 

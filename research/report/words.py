@@ -15,7 +15,7 @@ from research.report.layout import PX, Sheet
 from research.report.misses import miss
 from research.report.render import Parts
 from research.report.source import Source
-from research.report.tables import Wanted
+from research.report.tables import Columns
 from research.report.values import Values
 
 _CRISP = b'<image image-rendering="crisp-edges" '
@@ -93,8 +93,8 @@ class Words(Values):
                 self.draft.note(gap)
             svg = (self._results.folder / drawing.svg).read_bytes()
             source = formulas.data_uri(svg.replace(b"<image ", _CRISP))  # PDF/A wants it so
-            told = (self.plain(alt or "").strip(), data)
-            described = alternatives.joined(*told) or f"figure {name}"
+            sentences = (self.plain(alt or "").strip(), data)
+            described = alternatives.joined(*sentences) or f"figure {name}"
             size = f"width:{part * drawing.width_mm:.6g}mm;height:{part * drawing.height_mm:.6g}mm"
             return self.parts(
                 "figure", name=name, wide=wide, alt=described, source=source, size=size,
@@ -121,10 +121,10 @@ class Words(Values):
 
         def render() -> str:
             self.ledger.pictures.append(OwnPicture(f"i-{picture.name}", path, picture.sha256))
-            told = self.plain(alt or caption).strip()
+            shown = self.plain(alt or caption).strip() or f"picture {picture.name}"
             width = share * room or min(room, picture.width_mm)
             return self.parts(
-                "figure", name=picture.name, wide=wide, alt=told or f"picture {picture.name}",
+                "figure", name=picture.name, wide=wide, alt=shown,
                 source=picture.source, size=picture.size(width),
                 caption=f"{label}. {self.slots.fill(caption)}",
             )  # fmt: skip
@@ -132,7 +132,7 @@ class Words(Values):
         return self.slots.put(render)
 
     def table(
-        self, name: str, *, caption: str, columns: Wanted,
+        self, name: str, *, caption: str, columns: Columns,
         rows: Mapping[str, Sequence[Cell]] | None = None, wide: bool = False,
         most: int = tables.MOST,
     ) -> str:  # fmt: skip
@@ -184,8 +184,8 @@ class Words(Values):
 
     def formula(self, tex: str, display: bool) -> str:
         """A formula; `display` for one on a line of its own."""
-        made = formulas.image(tex, display, self.sheet.column * PX)
-        return self.slots.put(lambda: made, "" if display else tex)
+        image = formulas.image(tex, display, self.sheet.column * PX)
+        return self.slots.put(lambda: image, "" if display else tex)
 
     def listed(self) -> list[tuple[str, str, str]]:
         """(label, key, HTML) of the works that are cited, as the style has them."""

@@ -51,15 +51,15 @@ class MlflowRun:
         self._params: list[Param] | None = None
 
     def push(self) -> None:
-        with told_plainly(self.record):
+        with plain_errors(self.record):
             self._push()
 
     def reopen(self) -> None:
-        with told_plainly(self.record):
+        with plain_errors(self.record):
             self.client.update_run(self.id, status="RUNNING")
 
     def finish(self) -> None:
-        with told_plainly(self.record):
+        with plain_errors(self.record):
             self._push()
             run, lineage = records.load(self.record).run, read_lineage(self.record)
             self.client.set_terminated(self.id, run.status, lineage.ended)
@@ -73,7 +73,7 @@ class MlflowRun:
         }
         fresh = [RunTag(k, v) for k, v in tags.items() if self._tags.get(k) != v]
         points = {name: curves.read(self.record / name, at) for name, at in self._sent.items()}
-        metrics = [one for name, (new, _) in points.items() for one in _metrics(name, new)]
+        metrics = [metric for name, (new, _) in points.items() for metric in _metrics(name, new)]
         self._push_once(run)
         for first in range(0, max(len(metrics), bool(fresh)), METRICS_IN_BATCH):
             batch = metrics[first : first + METRICS_IN_BATCH]
@@ -102,8 +102,8 @@ class MlflowRun:
         if self._params is not None:
             return
         known = self.client.get_run(self.id).data.params
-        told = {k: spell(v) for k, v in run.config.items() if not _is_digest(k)}
-        params = [Param(k, v) for k, v in told.items() if k not in known]
+        settings = {k: spell(v) for k, v in run.config.items() if not _is_digest(k)}
+        params = [Param(k, v) for k, v in settings.items() if k not in known]
         for first in range(0, len(params), PARAMS_IN_BATCH):
             self.client.log_batch(self.id, params=params[first : first + PARAMS_IN_BATCH])
         self._params = params
@@ -128,8 +128,8 @@ def connect(uri: str) -> "MlflowClient":
         raise UserError(
             "MLflow is not installed: install it, or log to a folder with --log folder:DIR"
         ) from None
-    _hush()
-    with told_plainly():
+    _quieten_logs()
+    with plain_errors():
         client = MlflowClient(tracking_uri=uri)
         client.search_experiments(max_results=1)
     return client
@@ -165,26 +165,26 @@ def experiment(client: "MlflowClient", name: str, location: str | None) -> str:
     from mlflow.exceptions import MlflowException
 
     with allowed(name):
-        found = client.get_experiment_by_name(name)
-    if found is None:
+        known = client.get_experiment_by_name(name)
+    if known is None:
         try:
             kind = {"mlflow.experimentKind": "custom_model_development"}
             return str(client.create_experiment(name, location, kind))
         except MlflowException:  # another process was faster
-            found = client.get_experiment_by_name(name)
-            if found is None:
+            known = client.get_experiment_by_name(name)
+            if known is None:
                 raise
-    if found.lifecycle_stage != "active":
+    if known.lifecycle_stage != "active":
         raise UserError(
             f"the experiment {name!r} was deleted in MLflow; bring it back with "
-            f"'mlflow experiments restore -x {found.experiment_id}' or remove it with 'mlflow gc'"
+            f"'mlflow experiments restore -x {known.experiment_id}' or remove it with 'mlflow gc'"
         )
-    if location and found.artifact_location != location:
+    if location and known.artifact_location != location:
         raise UserError(
             f"the experiment {name!r} must keep its artifacts in {location}, but somebody created "
-            f"it with {found.artifact_location}; rename that experiment in MLflow"
+            f"it with {known.artifact_location}; rename that experiment in MLflow"
         )
-    return str(found.experiment_id)
+    return str(known.experiment_id)
 
 
 @contextmanager
@@ -210,9 +210,9 @@ def runs(
     from mlflow.entities import ViewType
 
     view = ViewType.DELETED_ONLY if deleted else ViewType.ACTIVE_ONLY
-    with told_plainly():
+    with plain_errors():
         experiments = client.search_experiments(ViewType.ALL if deleted else ViewType.ACTIVE_ONLY)
-        ids = [one.experiment_id for one in experiments if experiment in (None, one.name)]
+        ids = [entry.experiment_id for entry in experiments if experiment in (None, entry.name)]
         token: str | None = ""
         while ids and token is not None:
             page = client.search_runs(
@@ -227,8 +227,8 @@ def of_record(client: "MlflowClient", experiment_id: str, record: str) -> "Entit
     from mlflow.entities import ViewType
 
     query = f"tags.`{RECORD}` = '{record}'"
-    found = client.search_runs([experiment_id], query, ViewType.ALL)
-    return found[0] if found else None
+    shown = client.search_runs([experiment_id], query, ViewType.ALL)
+    return shown[0] if shown else None
 
 
 def info_of(client: "MlflowClient", id: str) -> "RunInfo | None":
@@ -262,7 +262,7 @@ def spell(value: Any) -> str:
 
 
 @contextmanager
-def told_plainly(record: Path | None = None) -> Iterator[None]:
+def plain_errors(record: Path | None = None) -> Iterator[None]:
     """Turns MLflow's complaints into one line that says where the results are safe."""
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
@@ -330,7 +330,7 @@ def introduce(client: "MlflowClient", experiment: str, id: str, record: Path) ->
     paper into the description of its run."""
     run = records.load(record).run
     note = descriptions.of_experiment(run, id, record)
-    with told_plainly():
+    with plain_errors():
         if descriptions.is_replaceable(
             client.get_experiment(experiment).tags.get(descriptions.NOTE, ""), note
         ):
@@ -357,7 +357,7 @@ def _dataset_input(data: dict[str, Any]) -> "DatasetInput":
     return DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])
 
 
-def _hush() -> None:
+def _quieten_logs() -> None:
     """Creating a store reports every step of its schema's history."""
     import logging
 

@@ -37,25 +37,25 @@ PACKAGED = ("mnist-sample", "photos", "faces")
 def code(slug: str, preset: str, root: Path = ROOT) -> dict[str, str]:
     """Module -> digest of all that a study reaches, and that of a preset's settings."""
     study = _study(slug)
-    found = {
+    digests = {
         name: digest([line for line in tree.body if not _is_setting(name, study, line)])
         for name, tree in modules_of(slug, root).items()
     }
-    return found | {SETTINGS: _settings(slug, preset, root)}
+    return digests | {SETTINGS: _settings(slug, preset, root)}
 
 
 def modules_of(slug: str, root: Path = ROOT) -> dict[str, ast.Module]:
     """The modules of project and package that a study imports, also through others, and itself."""
-    found: dict[str, ast.Module] = {}
+    trees: dict[str, ast.Module] = {}
     waiting = [_study(slug)]
     while waiting:
         name = waiting.pop()
-        if name in found or name.startswith(UNREAD) or not (path := _file(name, root)):
+        if name in trees or name.startswith(UNREAD) or not (path := _file(name, root)):
             continue
-        found[name] = _tree(path, path.stat().st_mtime_ns)
+        trees[name] = _tree(path, path.stat().st_mtime_ns)
         package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-        waiting += _imports(found[name], package)
-    return dict(sorted(found.items()))
+        waiting += _imports(trees[name], package)
+    return dict(sorted(trees.items()))
 
 
 def digest(tree: ast.AST | list[ast.stmt]) -> str:
@@ -70,13 +70,13 @@ def stale(run: Run, root: Path = ROOT) -> dict[str, tuple[str, ...]]:
     """
     if run.adopted:
         return {}
-    found = {
+    changed = {
         "code": changed_code(run, root),
         "config": changed_settings(run, root),
         "data": changed_data(run) or (),
         "environment": changed_versions(run),
     }
-    return {kind: names for kind, names in found.items() if names}
+    return {kind: names for kind, names in changed.items() if names}
 
 
 def unknown(run: Run) -> tuple[str, ...]:
@@ -123,7 +123,7 @@ def files(config: Mapping[str, Any]) -> str:
     named = [key.removesuffix("name") for key, value in config.items() if value == "folder"]
     roots = [str(config[f"{group}root"]) for group in named if config.get(f"{group}root")]
     hashed, total = hashlib.sha256(), 0
-    for root in (Path(one).expanduser() for one in roots):
+    for root in (Path(name).expanduser() for name in roots):
         for path in sorted(path for path in root.rglob("*") if path.is_file()):
             if path.relative_to(root).parts[0].startswith("."):  # what we keep there ourselves
                 continue
@@ -135,10 +135,10 @@ def files(config: Mapping[str, Any]) -> str:
     return hashed.hexdigest() if total else ""
 
 
-def told(found: Mapping[str, tuple[str, ...]], most: int = 3) -> list[str]:
+def phrases(changed: Mapping[str, tuple[str, ...]], most: int = 3) -> list[str]:
     """One phrase for each kind: `code (research/training/loop.py)`."""
     phrases = []
-    for kind, names in found.items():
+    for kind, names in changed.items():
         more = f" and {len(names) - most} more" if len(names) > most else ""
         phrases.append(f"{kind} ({', '.join(names[:most])}{more})")
     return phrases
@@ -234,7 +234,7 @@ def _preset(line: ast.Assign, preset: str) -> ast.stmt:
 def _shape(node: Any) -> Any:
     """The tree as nested tuples; empty fields are left out, since newer Pythons have more."""
     if isinstance(node, list):
-        return [_shape(one) for one in node if not _is_text(one)]
+        return [_shape(part) for part in node if not _is_text(part)]
     if not isinstance(node, ast.AST):
         return node
     fields = ((name, _shape(value)) for name, value in ast.iter_fields(node) if name != "kind")
