@@ -363,10 +363,8 @@ class Reader:
         cited, written = content
         keys = [work["citationId"] for work in cited]
         if all(map(REFERENCE.fullmatch, keys)):
-            references = [node("Str", self._reference(key)) for key in keys]
-            return [new for reference in references for new in (node("Str", " and "), reference)][
-                1:
-            ]
+            pairs = ([node("Str", " and "), node("Str", self._reference(key))] for key in keys)
+            return [part for pair in pairs for part in pair][1:]
         boxes = [node("Str", box) for key in dict.fromkeys(keys) if (box := self._unknown(key))]
         parts = [
             work
