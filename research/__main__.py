@@ -15,8 +15,7 @@ from typing import TextIO
 
 from research import studies
 from research.cli import adoption, archives, checks, exports, needs, papers, projects, runs
-from research.errors import UserError, in_a_line
-from research.passwords import hidden
+from research.errors import UserError, hidden, in_a_line
 from research.paths import PACKAGE
 
 Verb = Callable[[list[str]], int | None]

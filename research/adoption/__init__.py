@@ -28,7 +28,7 @@ from research.adoption import drawings, writeup
 from research.adoption.choice import Choice, Cohort, Member, cohort
 from research.adoption.claims import claims
 from research.adoption.measures import Histories, Measured, histories, measured, names
-from research.passwords import hidden
+from research.errors import hidden
 from research.records import Cell, Claim, Table
 from research.tracking import Opening, Summary
 from research.tracking.finding import newest

@@ -46,7 +46,7 @@ def audit(args: list[str]) -> int:
     @dataclass(frozen=True)
     class Audit(HandedIn):
         out: Path = Path("audit")
-        """Folder of the pages, made where there is none."""
+        """Folder for the pages; created if missing."""
 
     given, store = handed_in(args, "audit", Audit)
     asked = view.assignments()

@@ -57,11 +57,11 @@ class HandedIn:
     pdfs: tyro.conf.Positional[tuple[Path, ...]]
     """Papers that were built here."""
     store: bool = False
-    """Also whether the run in the store is still what each PDF was built from."""
+    """Also check that the stored run is still what each PDF was built from."""
     log: str | None = None
     """Which store, as for `research run`; implies --store."""
     signers: Path | None = None
-    """Who has to have signed each: a file of lines `who@where ssh-ed25519 KEY`, as ssh has it."""
+    """Require a signature by one of these: a file of lines `who@where ssh-ed25519 KEY`."""
 
 
 S = TypeVar("S", bound=Stored)

@@ -1,4 +1,4 @@
-"""A page that is shown anew whenever the paper is written again: research report ae --watch."""
+"""A page that reloads whenever the paper is written again: research report ae --watch."""
 
 import json
 import threading
@@ -20,7 +20,7 @@ class Page:
     """What browsers are shown.
 
     Attributes:
-        script: what the page runs to be shown anew.
+        script: what the page runs to reload.
         version: counts how often it was written.
         mistake: why it could not be written again; empty where it could.
     """

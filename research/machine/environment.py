@@ -12,7 +12,7 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-from research.passwords import hidden
+from research.errors import hidden
 from research.paths import ROOT
 from research.records import damage
 

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from research.passwords import hidden
+from research.errors import hidden
 from research.records import damage, family
 from research.records.measured import Claim as Claim
 from research.records.measured import Number as Number

@@ -25,8 +25,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 
-from research.errors import UserError
-from research.passwords import hidden
+from research.errors import UserError, hidden
 
 _FORMLESS = (
     ValueError, KeyError, TypeError, AttributeError, IndexError, EOFError, RuntimeError,

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse
 
 from research import records
-from research.errors import UserError
-from research.passwords import hidden
+from research.errors import UserError, hidden
 from research.tracking import mirror
 
 if TYPE_CHECKING:
