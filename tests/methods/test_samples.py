@@ -1,7 +1,5 @@
 """The samples on which a model is examined: disjoint, even and right."""
 
-import dataclasses
-
 import pytest
 import torch
 from torch import Tensor, nn
@@ -17,12 +15,6 @@ from research.methods.samples import (
     of_different_classes,
     pools,
 )
-from research.methods.universality import (
-    Battery,
-    over_models,
-    shortfall,
-)
-from research.records import Number
 
 
 class Reader(nn.Module):
@@ -139,22 +131,6 @@ def test_without_two_classes_that_the_model_knows_nothing_can_be_said() -> None:
     with pytest.raises(UserError, match="does so for 1 of 4 classes: train longer") as error:
         halves(Reader(), split, 16, 16)
     assert "\n" not in str(error.value)
-
-
-@pytest.mark.parametrize(
-    ("crafted", "judged", "classes", "said"),
-    [(40, 90, 3, ""),
-     (41, 90, 3, "are made on 40 instead of 41 samples and judged on 90 instead of 90 (the least"),
-     (40, 91, 3, "judged on 90 instead of 91 (the least of 2 models)"),
-     (40, 90, 4, "instead of 90 of 3 of the 4 classes (the least")],
-)  # fmt: skip
-def test_what_is_lacking_is_said_in_a_sentence(
-    found: Battery, crafted: int, judged: int, classes: int, said: str
-) -> None:
-    more = dataclasses.replace(found, numbers=found.numbers | {"crafted": Number(60)})
-    text = shortfall([more, found], crafted, judged, classes, "The network")
-    assert said in text and bool(text) == bool(said)
-    assert over_models([more, found])["crafted_least"].value == 40
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The examination of a model against loops over samples and models with planted noises."""
 
+import dataclasses
 import itertools
 from collections.abc import Iterable
 
@@ -24,7 +25,9 @@ from research.methods.samples import (
 from research.methods.universality import (
     Battery,
     battery,
+    over_models,
     share_of,
+    shortfall,
     summary,
 )
 from research.records import Cell, Number, Table
@@ -362,3 +365,19 @@ def test_verdicts_are_counted() -> None:
     )
     assert share_of(["universal", "class-universal"], "universal", "class-universal") == 1
     assert share_of(["not universal"], "universal") == 0
+
+
+@pytest.mark.parametrize(
+    ("crafted", "judged", "classes", "said"),
+    [(40, 90, 3, ""),
+     (41, 90, 3, "are made on 40 instead of 41 samples and judged on 90 instead of 90 (the least"),
+     (40, 91, 3, "judged on 90 instead of 91 (the least of 2 models)"),
+     (40, 90, 4, "instead of 90 of 3 of the 4 classes (the least")],
+)  # fmt: skip
+def test_what_is_lacking_is_said_in_a_sentence(
+    found: Battery, crafted: int, judged: int, classes: int, said: str
+) -> None:
+    more = dataclasses.replace(found, numbers=found.numbers | {"crafted": Number(60)})
+    text = shortfall([more, found], crafted, judged, classes, "The network")
+    assert said in text and bool(text) == bool(said)
+    assert over_models([more, found])["crafted_least"].value == 40
