@@ -61,7 +61,11 @@ def cluster(folder: Path) -> Iterator[None]:
             running([slurmd, "-D", "-N", host], folder / "slurmd.log"),
         ):
             wait_for(lambda: "idle" in queue("sinfo", "--noheader"), "SLURM", folder / "slurmd.log")
-            yield
+            try:
+                yield
+            finally:  # jobs are no children of slurmd, and would go on without it
+                subprocess.run(["scancel", "--partition=main"], timeout=60, check=False)
+                wait_for(lambda: not queue("squeue", "--noheader"), "the end of all jobs")
 
 
 def queue(*command: str) -> str:

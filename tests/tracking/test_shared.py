@@ -5,7 +5,6 @@ import json
 import multiprocessing
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from research.errors import UserError
 from research.tracking.remote import RemoteStore
 from research.tracking.sync import sync
 from tests.services.shared import USERS, Server
-from tests.services.shared import server as started
 
 from . import tiny
 from .conftest import points
@@ -24,15 +22,6 @@ from .conftest import points
 pytestmark = pytest.mark.service
 FORK = multiprocessing.get_context("fork")
 STEPS = 200
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    for module in ("psycopg", "boto3", "flask_wtf"):
-        pytest.importorskip(module, reason=f"needs {module}: make setup")
-    pytest.importorskip("mlflow.store.tracking.rest_store")  # before forks, which need it
-    with started(tmp_path_factory.mktemp("shared")) as one:
-        yield one
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from research import paths
+from research.cli import projects as project
 from research.config import Slurm
 from research.errors import UserError
 from research.machine import threads
@@ -146,12 +147,16 @@ def test_an_interruption_cancels_the_array(slurm: None, tmp_path: Path) -> None:
 
 @pytest.mark.service
 def test_submit_and_leave(slurm: None, tmp_path: Path) -> None:
+    """The study is one of a project of its own, as `research new` makes it."""
+    project.make(tmp_path / "mine")
     command = [
-        sys.executable, "-m", "research", "run", "ae", "--preset", "sample", "--train.epochs", "1",
-        "--seeds", "0", "--cluster", "slurm", "--slurm.time", "30",
+        sys.executable, "-m", "research", "run", "width", "--preset", "sample", "--widths", "4",
+        "8", "--train.epochs", "1", "--seeds", "0", "--cluster", "slurm", "--slurm.time", "30",
         "--log", f"folder:{tmp_path}/store",
     ]  # fmt: skip
-    env = os.environ | {"RESEARCH_RUNS": str(tmp_path / "runs")}
+    env = os.environ | {
+        "RESEARCH_RUNS": str(tmp_path / "runs"), "RESEARCH_ROOT": str(tmp_path / "mine"),
+    }  # fmt: skip
     done = subprocess.run([*command, "--detach"], env=env, capture_output=True, text=True)
     assert done.returncode == 0 and "ae is in the queue: job " in done.stdout, done.stderr
     early = subprocess.run([*command, "--resume"], env=env, capture_output=True, text=True)
