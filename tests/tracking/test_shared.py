@@ -21,7 +21,7 @@ from .conftest import points
 
 pytestmark = pytest.mark.service
 FORK = multiprocessing.get_context("fork")
-STEPS = 200
+STEPS = 50
 
 
 @pytest.fixture

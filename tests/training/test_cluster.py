@@ -158,7 +158,7 @@ def test_submit_and_leave(slurm: None, tmp_path: Path) -> None:
         "RESEARCH_RUNS": str(tmp_path / "runs"), "RESEARCH_ROOT": str(tmp_path / "mine"),
     }  # fmt: skip
     done = subprocess.run([*command, "--detach"], env=env, capture_output=True, text=True)
-    assert done.returncode == 0 and "ae is in the queue: job " in done.stdout, done.stderr
+    assert done.returncode == 0 and "width is in the queue: job " in done.stdout, done.stderr
     early = subprocess.run([*command, "--resume"], env=env, capture_output=True, text=True)
     assert early.returncode == 2 and "are in the queue: wait for them" in early.stderr
     store = open_store(f"folder:{tmp_path}/store")
