@@ -178,16 +178,14 @@ class Experiment:
         return _artifact(path, size, kept, fetch)
 
     def _of_models(self, run: Logged, kept: Path) -> Iterator[Artifact]:
-        from mlflow.artifacts import download_artifacts
-
         made = self.models(run)
         folders = logged_models.folders(made)
         for model in made:
+            there = logged_models.repository(self.client, model)
             for path, size in logged_models.files(self.client, model):
 
-                def fetch(spare: str, uri: str = f"models:/{model.id}/{path}") -> str:
-                    where = self.client.tracking_uri
-                    return str(download_artifacts(uri, dst_path=spare, tracking_uri=where))
+                def fetch(spare: str, path: str = path, there: Any = there) -> str:
+                    return str(there.download_artifacts(path, spare))
 
                 yield _artifact(f"{folders[model.id]}/{path}", size, kept, fetch)
 

@@ -4,7 +4,7 @@ own and with metrics that know their data set."""
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -88,6 +88,14 @@ def files(client: "MlflowClient", model: Model, below: str = "") -> Iterator[tup
             yield from files(client, model, one.path)
         else:
             yield one.path, int(one.file_size or 0)
+
+
+def repository(client: "MlflowClient", model: Model) -> Any:
+    """Whence MLflow downloads a model's files; by an address of the model alone it cannot."""
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    where = client.get_logged_model(model.id).artifact_location
+    return get_artifact_repository(where, tracking_uri=client.tracking_uri)
 
 
 def folders(made: Iterable[Model]) -> dict[str, str]:

@@ -157,10 +157,13 @@ def test_submit_and_leave(slurm: None, tmp_path: Path) -> None:
     env = os.environ | {
         "RESEARCH_RUNS": str(tmp_path / "runs"), "RESEARCH_ROOT": str(tmp_path / "mine"),
     }  # fmt: skip
+    partition = ("scontrol", "update", "PartitionName=main")
+    asked(*partition, "State=DOWN")  # takes jobs and starts none, however slow this machine is
     done = subprocess.run([*command, "--detach"], env=env, capture_output=True, text=True)
     assert done.returncode == 0 and "width is in the queue: job " in done.stdout, done.stderr
     early = subprocess.run([*command, "--resume"], env=env, capture_output=True, text=True)
-    assert early.returncode == 2 and "are in the queue: wait for them" in early.stderr
+    assert early.returncode == 2 and "are in the queue: wait for them" in early.stderr, early.stderr
+    asked(*partition, "State=UP")
     store = open_store(f"folder:{tmp_path}/store")
     [analysis] = [line.split()[0] for line in asked("squeue", "-h", "-o", "%i %E").splitlines()
                   if "afterok" in line]  # fmt: skip
