@@ -36,7 +36,8 @@ setup: $(READY)
 # what pip cannot install is looked at first: Python, venv, and Pango for the goals that build PDFs
 DRAWING := $(if $(filter setup test report-% final-% anonymous-%,$(MAKECMDGOALS)),--pdf)
 
-# uv itself comes from the same lock, checked against the same hashes
+# uv itself comes from the same lock, checked against the same hashes; modules are compiled here
+# once, or each process would do it anew where PYTHONDONTWRITEBYTECODE is set: ten seconds a start
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null || \
 	  { echo "Python 3.11 to 3.13 is required, got $$($(PYTHON) --version 2>/dev/null || echo no $(PYTHON)): make PYTHON=python3.12 …" >&2; exit 2; }
@@ -44,7 +45,8 @@ $(READY): requirements.lock pyproject.toml
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
 	@sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > $(VENV)/uv.lock
 	@$(BIN)/python -m pip install --quiet --require-hashes -r $(VENV)/uv.lock
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes \
+	  -r requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -69,12 +71,13 @@ studies: $(READY)
 ui: $(READY)
 	@$(BIN)/research ui $(FLAGS)
 
+# many tests start processes, which find what the first has compiled
 test: $(READY)
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not service" $(FLAGS)
+	@PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not service" $(FLAGS)
 
 # what needs SLURM, PostgreSQL and the like, which the tests start; each is skipped where it is missing
 test-service: $(READY)
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m service $(FLAGS)
+	@PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m service $(FLAGS)
 
 check: $(READY)
 	@$(BIN)/ruff check
