@@ -24,19 +24,12 @@ PATIENCE = 900
 def around(venv: Path) -> Mapping[str, str]:
     """The environment of a user who has this virtual environment and no other."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("RESEARCH_")}
-    for name in ("PYTHONPATH", "VIRTUAL_ENV"):
+    # what a first process compiles the others find, as for a user
+    for name in ("PYTHONPATH", "VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE"):
         kept.pop(name, None)
-    who = {
-        f"GIT_{role}_{what}": "a@b"
-        for role in ("AUTHOR", "COMMITTER")
-        for what in ("NAME", "EMAIL")
-    }
-    return (
-        kept
-        | who
-        | {"COLUMNS": "300"}
-        | {"PATH": f"{venv / 'bin'}{os.pathsep}{os.environ['PATH']}"}
-    )
+    roles = ("AUTHOR_NAME", "AUTHOR_EMAIL", "COMMITTER_NAME", "COMMITTER_EMAIL")
+    kept |= {f"GIT_{role}": "a@b" for role in roles} | {"COLUMNS": "300"}
+    return kept | {"PATH": f"{venv / 'bin'}{os.pathsep}{os.environ['PATH']}"}
 
 
 def said(words: list[str], folder: Path, environment: Mapping[str, str] | None = None) -> str:
