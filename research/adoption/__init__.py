@@ -200,10 +200,13 @@ class _Freezing:
         history = self.logged[member.run.id]
         points = {name: [[p.step, p.time, p.value] for p in own] for name, own in history.items()}
         models = [asdict(one) for one in self.choice.experiment.models(member.run)]
-        told = {"group": member.group, "seed": member.seed, "metrics": points}
-        told |= {"tags": _impersonal(member.run.tags)}
-        told |= {"models": [one | {"tags": _impersonal(one["tags"])} for one in models]}
-        return asdict(member.run) | told
+        return asdict(member.run) | {
+            "group": member.group,
+            "seed": member.seed,
+            "tags": _impersonal(member.run.tags),
+            "metrics": points,
+            "models": [one | {"tags": _impersonal(one["tags"])} for one in models],
+        }
 
     def _tables(self) -> dict[str, Table]:
         metrics, _ = self.named

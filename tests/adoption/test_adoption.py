@@ -205,8 +205,8 @@ def test_logged_models_bring_their_files_and_the_data_of_their_metrics(
     expected = {f"models/dummy/{path.name}": path for path in there.iterdir()}
     found = {path for seed, path in files.index if "dummy" in path}
     assert found == {*expected} and "models/dummy/MLmodel" in found
-    for name, path in expected.items():
-        assert files["0", name] == hashlib.sha256(path.read_bytes()).hexdigest()
+    for name, file in expected.items():
+        assert files["0", name] == hashlib.sha256(file.read_bytes()).hexdigest()
     assert len(files) == 6 + len(expected)
     kept = json.loads((results.folder / f"logged/{dummy.source_run_id}.json").read_text())
     assert sorted(one["name"] for one in kept["models"]) == [
