@@ -75,6 +75,8 @@ def server(folder: Path) -> Iterator[Server]:
         command += ["--backend-store-uri", f"{database}/mlflow", "--serve-artifacts"]
         command += ["--artifacts-destination", "s3://runs/artifacts"]
         command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "2"]
+        # a worker that a busy machine keeps waiting for five seconds would be ended
+        command += ["--uvicorn-opts", "--timeout-worker-healthcheck 120"]
         env = os.environ | keys | {
             "MLFLOW_AUTH_CONFIG_PATH": str(auth), "MLFLOW_FLASK_SERVER_SECRET_KEY": "of this test",
             "MLFLOW_S3_ENDPOINT_URL": s3, "AWS_DEFAULT_REGION": "us-east-1",

@@ -24,12 +24,6 @@ FORK = multiprocessing.get_context("fork")
 STEPS = 50
 
 
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
-
-
 def as_user(patch: pytest.MonkeyPatch, name: str) -> None:
     patch.setenv("MLFLOW_TRACKING_USERNAME", name)
     patch.setenv("MLFLOW_TRACKING_PASSWORD", USERS[name])
@@ -104,10 +98,11 @@ def test_whose_experiment_it_is(
 
 
 def test_a_server_that_dies_costs_nothing(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, impatient: None
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     as_user(monkeypatch, "ada")
     store = RemoteStore(server.uri, tmp_path / "remote", "dying")
+    patience = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "0"}
 
     def kill(child: str, step: int) -> None:
         if (child, step) == (tiny.CHILDREN[0], 2):
@@ -115,10 +110,13 @@ def test_a_server_that_dies_costs_nothing(
 
     try:
         with (
+            pytest.MonkeyPatch.context() as patch,
             pytest.warns(UserWarning, match="The run goes on without"),
             pytest.raises(UserError, match="Nothing is lost: the record is "),
             store.start(tiny.OPENING) as log,
         ):
+            for name, value in patience.items():
+                patch.setenv(name, value)
             tiny.study(log, kill)
     finally:
         server.start()
