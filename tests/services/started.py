@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-PATIENCE = 300.0
+PATIENCE = 900.0
 """Seconds that a service may take to answer on a busy machine."""
 
 

@@ -204,7 +204,7 @@ def _tasks(store: Path) -> dict[str, cluster.Task]:
 
 
 def _wait(done: Any, what: Path) -> None:
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + 900
     while True:
         try:
             if done():
