@@ -114,11 +114,13 @@ def test_a_project_is_run_again_as_it_was_committed(venv: Path, mypaper: Path) -
     committed = study.read_text()
     study.write_text(committed.replace("nn.ReLU()", "nn.Tanh()"))
     assert study.read_text() != committed
-    told = said(["research", "reproduce", "paper/width.pdf"], mypaper, around(venv))
-    study.write_text(committed)
-    assert re.search(r"width sample: a clone at commit [0-9a-f]{7}$", told, re.MULTILINE)
-    count, same = re.search(r"(\d+) numbers: (\d+) identical$", told.strip()).groups()  # type: ignore[union-attr]
-    assert count == same and int(count) > 20
+    try:
+        told = said(["research", "reproduce", "paper/width.pdf"], mypaper, around(venv))
+    finally:
+        study.write_text(committed)
+    assert re.search(r"^width sample: a clone at commit [0-9a-f]{7}$", told, re.MULTILINE)
+    counts = re.search(r"^(\d+) numbers: (\d+) identical$", told, re.MULTILINE)
+    assert counts and counts[1] == counts[2] and int(counts[1]) >= 10, told
 
 
 @pytest.mark.service
