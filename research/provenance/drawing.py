@@ -28,6 +28,12 @@ _WHOLE = 10**DIGITS
 DEPTH = 100
 """How deep one thing may lie in another."""
 
+KEPT = 32
+"""Pages whose operations need not be read again."""
+
+_HASHED: dict[tuple[bytes, ...], Any] = {}
+"""Digests of a page's streams -> sha256 of its operations."""
+
 _STORAGE = frozenset({"/Length", "/Filter", "/DecodeParms", "/DL", "/Parent", "/P", "/Type"})
 """Keys that say how something is stored or where it belongs, not what it looks like."""
 
@@ -111,17 +117,31 @@ class Walk:
 
     def page(self, page: Any) -> str:
         """Of a page's drawing."""
-        hashed = hashlib.sha256()
-        for kinds, operands, operator in operations(page):
-            if kinds.strip("n"):
-                said = [self.of(operand) for operand in operands]
-            else:  # most of them, and faster: no number holds a space
-                said = [b" ".join(map(number, operands))]
-            hashed.update(_framed(b"o", operator.encode(), *said))
+        hashed = self._operations(page)
         facts = {key: inherited(page, key) for key in ("/Resources", "/Annots", "/Tabs")}
         for key, value in {**facts, **boxes(page)}.items():
             hashed.update(_framed(b"k", key.encode(), self.of(value)))
-        return hashed.hexdigest()
+        return str(hashed.hexdigest())
+
+    def _operations(self, page: Any) -> Any:
+        """A sha256 of a page's operations, to go on with.
+
+        They follow from the page's content alone, which a paper has in common with the one that it
+        is compared with, and take longest: those of the last pages are kept.
+        """
+        content = _contents(page)
+        if content not in _HASHED:
+            hashed = hashlib.sha256()
+            for kinds, operands, operator in operations(page):
+                if kinds.strip("n"):
+                    said = [self.of(operand) for operand in operands]
+                else:  # most of them, and faster: no number holds a space
+                    said = [b" ".join(map(number, operands))]
+                hashed.update(_framed(b"o", operator.encode(), *said))
+            _HASHED[content] = hashed
+            for former in list(_HASHED)[:-KEPT]:
+                del _HASHED[former]
+        return _HASHED[content].copy()
 
     def digest(self, value: Any) -> str:
         """Of anything else that a PDF holds."""
@@ -172,6 +192,16 @@ class Walk:
             if key not in _STORAGE:
                 yield key.encode()
                 yield self.of(value[key])
+
+
+def _contents(page: Any) -> tuple[bytes, ...]:
+    """Digests of the streams that a page's content is written in."""
+    found = page.get("/Contents")
+    streams = [found] if isinstance(found, pikepdf.Stream) else list(found or ())
+    try:
+        return tuple(hashlib.sha256(stream.read_bytes()).digest() for stream in streams)
+    except (pikepdf.PdfError, RuntimeError, AttributeError) as error:
+        raise Refused(f"a page's drawing cannot be read ({str(error)[:80]})") from None
 
 
 def number(value: float | Decimal) -> bytes:

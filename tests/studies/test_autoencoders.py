@@ -291,6 +291,8 @@ def test_sizes_stand_in_pairs_of_equal_seed(record: Results, digits: Dataset) ->
     assert gain.value == pytest.approx(differences.mean(), rel=1e-3)
     assert gain.span == pytest.approx(sorted(differences), rel=1e-2)
     assert record.numbers["gain_digits_1"] == gain
+    assert record.numbers["gain_pictures_last"] == table.column("gain")[3]
+    assert record.numbers["size_pictures_last"].value == 128
     # two seeds tell nothing
     ends = [record.numbers[f"gain_digits_{rank}"].bounds or (0, 0) for rank in (1, 2)]
     assert record.numbers["sizes_won_digits"].value == sum(high < 0 for _, high in ends)
@@ -466,6 +468,7 @@ def test_the_paper_is_built(store: Path, paper: Path) -> None:
     assert "†" not in text and "single seed" not in text
 
 
+@pytest.mark.long
 def test_the_paper_of_given_weights_and_a_single_seed(
     record: Results, tmp_path: Path, paper: Path, flags: list[str]
 ) -> None:
