@@ -74,10 +74,10 @@ def operations(page: Any) -> Iterator[tuple[str, list[Any], str]]:
         Refused: an operator that is unknown or has other operands than it takes.
     """
     try:
-        found: Any = pikepdf.parse_content_stream(page)
+        operators: Any = pikepdf.parse_content_stream(page)
     except (pikepdf.PdfError, ValueError, TypeError) as error:
         raise Refused(f"a page's drawing cannot be read ({str(error)[:80]})") from None
-    for operands, operator in found:
+    for operands, operator in operators:
         name, given = str(operator), list(operands)
         kinds = "".join(map(_kind, given))
         if _OPERANDS.get(name) != kinds and not _takes(name, kinds):
@@ -236,7 +236,7 @@ def boxes(page: Any) -> Mapping[str, Any]:
 
 
 def _framed(kind: bytes, *parts: bytes) -> bytes:
-    return b"%b%d:" % (kind, len(parts)) + b"".join(b"%d:%b" % (len(one), one) for one in parts)
+    return b"%b%d:" % (kind, len(parts)) + b"".join(b"%d:%b" % (len(part), part) for part in parts)
 
 
 def _short(framed: bytes) -> bytes:
