@@ -3,7 +3,7 @@
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse
 
 from research import records
-from research.errors import UserError
-from research.passwords import hidden
-from research.tracking import mirror
+from research.errors import UserError, hidden
+from research.tracking import logged_models, mirror
+from research.tracking.logged_models import Model, Point
+
+__all__ = ["Artifact", "Experiment", "Input", "Logged", "Point"]
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -27,15 +29,6 @@ LARGEST = 200_000_000
 """Bytes of an artifact that is read for its digest at most."""
 
 PICTURES = (".png", ".jpg", ".jpeg")
-
-
-@dataclass(frozen=True)
-class Point:
-    """One value of a metric; `time` is in milliseconds since 1970."""
-
-    step: int
-    time: int
-    value: float
 
 
 @dataclass(frozen=True)
@@ -94,14 +87,16 @@ class Experiment:
     def id(self) -> str:
         """Raises UserError where there is no such experiment, naming those that there are."""
         with self._answering():
-            found = self.client.get_experiment_by_name(self.name)
-            known = [one.name for one in self.client.search_experiments()] if not found else []
-        if found is None or found.lifecycle_stage != "active":
+            experiment = self.client.get_experiment_by_name(self.name)
+            known = (
+                [other.name for other in self.client.search_experiments()] if not experiment else []
+            )
+        if experiment is None or experiment.lifecycle_stage != "active":
             listed = ", ".join(f"'{name}'" for name in sorted(known)[:8]) or "none"
             raise UserError(
                 f"there is no experiment '{self.name}' at {hidden(self.uri)}; it has {listed}"
             )
-        return str(found.experiment_id)
+        return str(experiment.experiment_id)
 
     def runs(self, query: str = "") -> list[Logged]:
         """The runs that a filter of MLflow's lets through, the first started first.
@@ -113,7 +108,7 @@ class Experiment:
 
         with self._answering():
             try:
-                found = [*self._search(query)]
+                listed = [*self._search(query)]
             except MlflowException as error:
                 if error.error_code != "INVALID_PARAMETER_VALUE":
                     raise
@@ -122,7 +117,7 @@ class Experiment:
                     f"'0.1'\", got {query!r}: {_first_line(error)}"
                 ) from None
         # what we keep there ourselves is no run of another program's
-        theirs = [run for run in found if mirror.STUDY not in run.data.tags]
+        theirs = [run for run in listed if mirror.STUDY not in run.data.tags]
         return sorted(map(_logged, theirs), key=lambda run: (run.started, run.id))
 
     def _search(self, query: str) -> "Iterator[Run]":
@@ -132,38 +127,70 @@ class Experiment:
             yield from page
             token = page.token or None
 
-    def history(self, run: Logged, metric: str) -> list[Point]:
-        """All that was logged of a metric, by step and, within a step, in the order of logging."""
+    def histories(self, run: Logged) -> dict[str, list[Point]]:
+        """All that a run logged of each metric, by step and, within a step, in the order of
+        logging; of several data sets or models apart, see `logged_models.parted`."""
+        found: dict[str, list[Point]] = {}
+        for metric in run.metrics:
+            points = self._history(run, metric)
+            found |= logged_models.parted(run.id, metric, points, self._models)
+        return found
+
+    def _history(self, run: Logged, metric: str) -> list[Point]:
         with self._answering():
             points = self.client.get_metric_history(run.id, metric)
-        kept = [Point(one.step, one.timestamp, _finite(one.value)) for one in points]
+        kept = [
+            Point(measured.step, measured.timestamp, _finite(measured.value)) for measured in points
+        ]
         return sorted(kept, key=lambda point: (point.step, point.time))
+
+    @cached_property
+    def _models(self) -> list[Model]:
+        with self._answering():
+            return logged_models.models(self.client, self.id)
+
+    def models(self, run: Logged) -> list[Model]:
+        """What a run made and logged as a model."""
+        return [one for one in self._models if one.run == run.id]
 
     def inputs(self, run: Logged) -> list[Input]:
         with self._answering():
-            found = self.client.get_run(run.id).inputs
-        return [_input(one) for one in (found.dataset_inputs if found else ())]
+            inputs = self.client.get_run(run.id).inputs
+        return [_input(entry) for entry in (inputs.dataset_inputs if inputs else ())]
 
     def artifacts(self, run: Logged, kept: Path) -> list[Artifact]:
-        """A run's files with their digests; its pictures are copied below `kept`."""
+        """Files of a run and of its models, with their digests; pictures are copied below `kept`.
+
+        Those of a model have paths below `models/`.
+        """
         with self._answering():
-            return [self._artifact(run, path, size, kept) for path, size in self._files(run, "")]
+            own = [self._of_run(run, path, size, kept) for path, size in self._files(run, "")]
+            return [*own, *self._of_models(run, kept)]
 
     def _files(self, run: Logged, below: str) -> Iterator[tuple[str, int]]:
-        for one in self.client.list_artifacts(run.id, below or None):
-            if one.is_dir:
-                yield from self._files(run, one.path)
+        for artifact in self.client.list_artifacts(run.id, below or None):
+            if artifact.is_dir:
+                yield from self._files(run, artifact.path)
             else:
-                yield one.path, int(one.file_size or 0)
+                yield artifact.path, int(artifact.file_size or 0)
 
-    def _artifact(self, run: Logged, path: str, size: int, kept: Path) -> Artifact:
-        if size > LARGEST:
-            return Artifact(path, size, "")
-        with tempfile.TemporaryDirectory() as spare:
-            file = Path(self.client.download_artifacts(run.id, path, spare))
-            if Path(path).suffix.lower() in PICTURES:
-                records.damage.write(kept / path, file.read_bytes())
-            return Artifact(path, file.stat().st_size, records.sha256(file))
+    def _of_run(self, run: Logged, path: str, size: int, kept: Path) -> Artifact:
+        def fetch(spare: str) -> str:
+            return str(self.client.download_artifacts(run.id, path, spare))
+
+        return _artifact(path, size, kept, fetch)
+
+    def _of_models(self, run: Logged, kept: Path) -> Iterator[Artifact]:
+        made = self.models(run)
+        folders = logged_models.folders(made)
+        for model in made:
+            there = logged_models.repository(self.client, model)
+            for path, size in logged_models.files(self.client, model):
+
+                def fetch(spare: str, path: str = path, there: Any = there) -> str:
+                    return str(there.download_artifacts(path, spare))
+
+                yield _artifact(f"{folders[model.id]}/{path}", size, kept, fetch)
 
     @contextmanager
     def _answering(self) -> Iterator[None]:
@@ -177,6 +204,20 @@ class Experiment:
             raise UserError(
                 f"MLflow at {hidden(self.uri)} must answer, but says: {_first_line(error)}"
             ) from error
+
+
+def _artifact(path: str, size: int, kept: Path, fetch: Callable[[str], str]) -> Artifact:
+    """
+    Arguments:
+        fetch: brings the file into a folder and returns where it is.
+    """
+    if size > LARGEST:
+        return Artifact(path, size, "")
+    with tempfile.TemporaryDirectory() as spare:
+        file = Path(fetch(spare))
+        if Path(path).suffix.lower() in PICTURES:
+            records.damage.write(kept / path, file.read_bytes())
+        return Artifact(path, file.stat().st_size, records.sha256(file))
 
 
 def _address(uri: str) -> str:
@@ -221,18 +262,20 @@ def _logged(run: "Run") -> Logged:
     )
 
 
-def _input(one: Any) -> Input:
-    context = {tag.key: tag.value for tag in one.tags}.get("mlflow.data.context", "")
-    return Input(one.dataset.name, one.dataset.digest, _place(one.dataset.source), context)
+def _input(entry: Any) -> Input:
+    context = {tag.key: tag.value for tag in entry.tags}.get("mlflow.data.context", "")
+    return Input(entry.dataset.name, entry.dataset.digest, _place(entry.dataset.source), context)
 
 
 def _place(source: str) -> str:
     """Where a data set came from: an address, else empty, for the line of code that made it and
     folders of that machine tell a reader nothing."""
     try:
-        told = json.loads(source or "{}")
+        fields = json.loads(source or "{}")
     except ValueError:
         return ""
-    found = [v for k, v in sorted(told.items()) if k in ("url", "uri", "path")] if told else []
-    addresses: Sequence[str] = [one for one in found if isinstance(one, str) and "://" in one]
-    return next((one for one in addresses if not one.startswith("file:")), "")
+    places = [v for k, v in sorted(fields.items()) if k in ("url", "uri", "path")] if fields else []
+    addresses: Sequence[str] = [
+        place for place in places if isinstance(place, str) and "://" in place
+    ]
+    return next((address for address in addresses if not address.startswith("file:")), "")
