@@ -20,6 +20,14 @@ FLAGS += ["--train.epochs", "2", "--train.batch", "15", "--train.lr", "0.006"]
 FLAGS += ["--ablation-epochs", "1", "--k", *map(str, K), "--splits", str(SPLITS), "--judged", "5"]
 FLAGS += ["--scratch-steps", "6", "--scratch-batch", "5", "--penalties", *map(str, PENALTIES)]
 
+ARMS = ["ours", "without34", "without7", "without67", "without3467", "hidden2048", "hidden8192",
+        "maps", "both"]  # fmt: skip
+LAYERS = ["layer1", "layer2", "layer3", "layer4", "layer5", "layer6", "layer7"]
+
+SAMPLE = dataclasses.replace(
+    settings.PRESETS["sample"], train=Train(epochs=2, batch=15, device="cpu")
+)
+
 
 def targets(root: Path, source: Path) -> Path:
     """Three shapes at random places, 6 + 6 images of each, and two copies of the source's."""
@@ -52,15 +60,6 @@ def parent(store: Path) -> Results:
     """The record of a store's one run, without those of single models."""
     [found] = store.glob("*/tables/ablations.json")
     return read(found.parent.parent)
-
-
-ARMS = ["ours", "without34", "without7", "without67", "without3467", "hidden2048", "hidden8192",
-        "maps", "both"]  # fmt: skip
-LAYERS = ["layer1", "layer2", "layer3", "layer4", "layer5", "layer6", "layer7"]
-
-SAMPLE = dataclasses.replace(
-    settings.PRESETS["sample"], train=Train(epochs=2, batch=15, device="cpu")
-)
 
 
 def cells(record: Results, name: str, row: str) -> dict[str, object]:
