@@ -32,6 +32,7 @@ def test_the_run_tells_what_it_was(record: Results) -> None:
     assert not (record.folder / "checkpoints").exists()
 
 
+@pytest.mark.long
 def test_given_weights_replace_training(store: Path, record: Results, tmp_path: Path) -> None:
     run(tmp_path, "--weights", *map(str, (record.folder / "weights").glob("*.safetensors")))
     again = newest(tmp_path)
@@ -77,6 +78,7 @@ def test_nothing_is_resumed_where_nothing_was_interrupted(
     assert "--resume needs an interrupted run of 'ae'" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_redrawing_gives_the_same_figures(store: Path, record: Results) -> None:
     before = {path: path.read_bytes() for path in (record.folder / "figures").iterdir()}
     arguments = ["redraw", "ae", "--log", f"folder:{store}", "--run", record.run.id]

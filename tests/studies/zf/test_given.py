@@ -37,6 +37,7 @@ class Standin(nn.Module):
         return logits
 
 
+@pytest.mark.long
 def test_a_network_of_the_user_s_with_other_classes(
     zf_own: Path, stripes: Path, tmp_path: Path, paper: Path
 ) -> None:
@@ -96,6 +97,7 @@ def alexnet() -> Standin:
     return Standin().eval()
 
 
+@pytest.mark.long
 def test_torchvision_s_alexnet_sees_what_it_was_trained_for(
     alexnet: Standin, stripes: Path, tmp_path: Path, paper: Path, zf_images: Tensor,
     monkeypatch: pytest.MonkeyPatch,
