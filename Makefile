@@ -75,11 +75,11 @@ ui: $(READY)
 # many tests start processes, which find what the first has compiled
 PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q
 test: $(READY)
-	@$(PYTEST) -n 2 --dist loadgroup -m "not service and not long" $(FLAGS)
+	@$(PYTEST) -n 2 --dist loadfile -m "not service and not long" $(FLAGS)
 
 # studies under other settings (a single seed, given weights, a dead network), batches, races, kills
 test-long: $(READY)
-	@$(PYTEST) -n 2 --dist loadgroup -m long $(FLAGS)
+	@$(PYTEST) -n 2 --dist loadfile -m long $(FLAGS)
 
 # what needs SLURM, PostgreSQL and the like, which the tests start; each is skipped where it is missing
 test-service: $(READY)

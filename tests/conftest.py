@@ -8,9 +8,7 @@ from research import fonts, paths
 
 pytest_plugins = ["tests.samples", "tests.services.fixtures"]
 
-_TESTS = Path(__file__).parent
-_STUDIES = _TESTS / "studies"
-_OF_CUDA = _TESTS / "device"
+_OF_CUDA = Path(__file__).parent / "device"
 """where all tests with the marker `cuda` are, which need less installed than others"""
 
 
@@ -29,15 +27,14 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if config.option.markexpr == "cuda" and not inside else None
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What shares a run is tested in one process: a study's folder, of other tests each file."""
-    if not config.pluginmanager.hasplugin("xdist"):
-        return
-    for item in items:
-        within = item.path.relative_to(_STUDIES) if _STUDIES in item.path.parents else None
-        group = item.path.parent if within and len(within.parts) > 1 else item.path
-        item.add_marker(pytest.mark.xdist_group(str(group.relative_to(_TESTS))))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With `--dist loadfile` the tests of a study, which share its run, share a process too."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    from tests.scheduling import ByStudy
+
+    return ByStudy(config, log)
 
 
 @pytest.fixture
