@@ -1,14 +1,15 @@
 """Runs every study at its full size, or at the one that fits on a CPU: python docs/full.py
 
 What fits stands in docs/full.toml. The studies run one after the other, the cheapest first, each
-under its own time limit; a study that reaches it is stopped as by Ctrl-C, goes on with the next
-call, and the others run all the same. Models are kept, so that a second call trains nothing anew.
+under its own time limit; a study that reaches it is stopped, and the others run all the same.
+Models are kept, so that a second call trains only what the first one left. A folder of images
+whose name ends in -partN holds every N-th image of each class, and is made here where it is
+missing.
 """
 
 import argparse
 import os
 import shlex
-import signal
 import subprocess
 import sys
 import time
@@ -53,16 +54,32 @@ def run(called: Sequence[str], limit: float) -> str:
     """Runs a command; how it ended, in a word: finished, stopped at the limit, or failed.
 
     Args:
-        limit: seconds after which it is interrupted as by Ctrl-C, which it can go on from.
+        limit: seconds after which it is told to end, which it does as a run that can be resumed.
     """
     process = subprocess.Popen(called)
     try:
         code = process.wait(limit)
     except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGINT)
-        process.wait()
         return "stopped at its time limit"
+    finally:
+        process.terminate()
+        process.wait()
     return "finished" if code == 0 else f"failed with exit code {code}"
+
+
+def thin(folder: Path) -> None:
+    """Lays out every N-th image of each class of ROOT as ROOT-partN, by links to the same files."""
+    whole, _, part = folder.name.rpartition("-part")
+    if folder.exists() or not part.isdecimal():
+        return
+    aside = folder.with_name(f".{folder.name}")
+    for group in sorted(folder.with_name(whole).glob("*/*/")):
+        target = aside / group.parent.name / group.name
+        target.mkdir(parents=True, exist_ok=True)
+        for image in sorted(group.iterdir())[:: int(part)]:
+            (target / image.name).unlink(missing_ok=True)
+            (target / image.name).hardlink_to(image.resolve())
+    aside.rename(folder)  # so that a folder of that name is whole
 
 
 def main() -> int:
@@ -80,8 +97,10 @@ def main() -> int:
     ends = {}
     for study in given.studies or known:
         start, size = time.monotonic(), known[study]
-        limit = 60 * (given.minutes or size.minutes)
-        ends[study] = run(command(study, size, given.device, given.jobs), limit)
+        called = command(study, size, given.device, given.jobs)
+        for word in called:
+            thin(Path(word))
+        ends[study] = run(called, 60 * (given.minutes or size.minutes))
         print(f"{study}: {ends[study]} after {(time.monotonic() - start) / 60:.1f} min", flush=True)
     return 0 if set(ends.values()) == {"finished"} else 1
 
