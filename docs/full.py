@@ -70,7 +70,7 @@ def run(called: Sequence[str], limit: float) -> str:
 def thin(folder: Path) -> None:
     """Lays out every N-th image of each class of ROOT as ROOT-partN, by links to the same files."""
     whole, _, part = folder.name.rpartition("-part")
-    if folder.exists() or not part.isdecimal():
+    if folder.exists() or not whole or not part.isdecimal():
         return
     aside = folder.with_name(f".{folder.name}")
     for group in sorted(folder.with_name(whole).glob("*/*/")):
