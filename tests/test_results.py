@@ -1,6 +1,6 @@
 """docs/results.md: its verdicts follow from the records, and no row is without one."""
 
-import importlib.util
+import importlib
 import re
 from pathlib import Path
 from types import ModuleType
@@ -10,7 +10,7 @@ import pytest
 
 from research import studies
 from research.methods.statistics import over_seeds, wilson
-from research.paths import PACKAGED, SOURCE
+from research.paths import PACKAGED
 from research.records import (
     Claim,
     Number,
@@ -26,18 +26,12 @@ from research.records import (
 from research.records.measured import SHARE
 from research.records.printed import Place, Printed, Why
 from tests.samples import a_run
+from tests.scripts import script
 
 
 @pytest.fixture(scope="module")
 def results() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("results", SOURCE / "docs/results.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    import sys
-
-    sys.modules["results"] = module  # its dataclasses look for it
-    spec.loader.exec_module(module)
-    return module
+    return script("results")
 
 
 def record(folder: Path, study: str, numbers: dict[str, Number], **facts: Any) -> Results:
