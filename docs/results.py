@@ -195,7 +195,7 @@ def cells(row: Row, run: Run) -> list[str]:
         printed.what,
         shown(printed.value, printed.format),
         ours if isinstance(ours, str) else measured(ours, printed.format),
-        " to ".join(between) or "equal",
+        " to ".join(between) or "none: equality",
         f"**{found.word}**" if found.word == "reproduced" else found.word,
         "; ".join(row.reasons) or ("not explained" if row.unexplained else ""),
         f"{cited()[printed.source]}, {printed.where}",
@@ -253,10 +253,10 @@ def headline(record: Results) -> Iterator[str]:
         "Where a network is sure, the cross-entropy of an image rounds to zero in float32, and so "
         "does its gradient: the attack of both tutorials then takes signs that are none. Against "
         "the same loss written so that it does not round, the accuracy under attack at ε = "
-        f"{largest} comes out higher by {measured(record.numbers['gap_cnn'], '.2%')} on the newer "
-        f"tutorial's network and by {measured(record.numbers['gap_lenet'], '.2%')} on the older "
-        f"one's. The claim on the former {claim}. Run `{record.run.id[:8]}`, the section on "
-        "[fgsm](#fgsm) tells its size."
+        f"{largest} changes by {measured(record.numbers['gap_cnn'], '+.2%')} on the newer "
+        f"tutorial's network and by {measured(record.numbers['gap_lenet'], '+.2%')} on the older "
+        f"one's. The test of the former {claim}. Run `{record.run.id[:8]}`; [fgsm](#fgsm) tells "
+        "its size."
     )
     yield ""
     yield "| network | epochs | loss below 1e-8 | wrong signs | by the stable loss | "\
