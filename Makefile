@@ -9,7 +9,7 @@ STUDIES := $(sort $(subst _,-,$(basename $(notdir $(filter-out %/__init__.py,$(w
 # flags for the study behind the verb: make run-ae FLAGS="--preset full --train.epochs 50"
 FLAGS ?=
 
-.PHONY: help setup test test-service check bench bench-full ui studies full results gallery api lock clean
+.PHONY: help setup test test-long test-service check bench bench-full ui studies full results gallery api lock clean
 
 help:
 	@echo "make report-STUDY    builds paper/STUDY.pdf; trains first if there is no finished run"
@@ -19,7 +19,8 @@ help:
 	@echo "make redraw-STUDY    draws the figures again from stored results, without training"
 	@echo "make studies         lists the studies, their newest runs and whether the PDFs are up to date"
 	@echo "make ui              shows the runs in MLflow at http://127.0.0.1:5000"
-	@echo "make test            runs the tests, offline"
+	@echo "make test            runs the tests, offline, in some six minutes"
+	@echo "make test-long       runs those that train a study once more, under other settings"
 	@echo "make test-service    runs the tests that start SLURM, PostgreSQL or an MLflow server"
 	@echo "make check           ruff, mypy --strict and the import contracts"
 	@echo "make bench           measures each speed against its peer once, in six minutes"
@@ -37,9 +38,10 @@ help:
 setup: $(READY)
 
 # what pip cannot install is looked at first: Python, venv, and Pango for the goals that build PDFs
-DRAWING := $(if $(filter setup test report-% final-% anonymous-%,$(MAKECMDGOALS)),--pdf)
+DRAWING := $(if $(filter setup test test-long report-% final-% anonymous-%,$(MAKECMDGOALS)),--pdf)
 
-# uv itself comes from the same lock, checked against the same hashes
+# uv itself comes from the same lock, checked against the same hashes; modules are compiled here
+# once, or each process would do it anew where PYTHONDONTWRITEBYTECODE is set: ten seconds a start
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null || \
 	  { echo "Python 3.11 to 3.13 is required, got $$($(PYTHON) --version 2>/dev/null || echo no $(PYTHON)): make PYTHON=python3.12 …" >&2; exit 2; }
@@ -47,7 +49,8 @@ $(READY): requirements.lock pyproject.toml
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
 	@sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > $(VENV)/uv.lock
 	@$(BIN)/python -m pip install --quiet --require-hashes -r $(VENV)/uv.lock
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes \
+	  -r requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -72,12 +75,18 @@ studies: $(READY)
 ui: $(READY)
 	@$(BIN)/research ui $(FLAGS)
 
+# many tests start processes, which find what the first has compiled
+PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q
 test: $(READY)
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not service" $(FLAGS)
+	@$(PYTEST) -n 2 --dist loadfile -m "not service and not long" $(FLAGS)
+
+# what a study does under other settings: a single seed, given weights, a dead network
+test-long: $(READY)
+	@$(PYTEST) -n 2 --dist loadfile -m long $(FLAGS)
 
 # what needs SLURM, PostgreSQL and the like, which the tests start; each is skipped where it is missing
 test-service: $(READY)
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m service $(FLAGS)
+	@$(PYTEST) -m service $(FLAGS)
 
 check: $(READY)
 	@$(BIN)/ruff check

@@ -13,6 +13,7 @@ Nothing is imported to find out, and nothing is run again.
 import ast
 import hashlib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -36,26 +37,34 @@ PACKAGED = ("mnist-sample", "photos", "faces")
 
 def code(slug: str, preset: str, root: Path = ROOT) -> dict[str, str]:
     """Module -> digest of all that a study reaches, and that of a preset's settings."""
-    study = _study(slug)
-    found = {
-        name: digest([line for line in tree.body if not _is_setting(name, study, line)])
-        for name, tree in modules_of(slug, root).items()
-    }
-    return found | {SETTINGS: _settings(slug, preset, root)}
+    study, modules = _study(slug), modules_of(slug, root)
+    digests = {name: _digest(module, name, study) for name, module in modules.items()}
+    return digests | {SETTINGS: _settings(slug, preset, root)}
 
 
-def modules_of(slug: str, root: Path = ROOT) -> dict[str, ast.Module]:
+@dataclass(frozen=True)
+class Module:
+    """A source file as it was at one time, so that what is read from it is read once."""
+
+    path: Path
+    changed: int
+    """ns, as the file system says"""
+
+
+def modules_of(slug: str, root: Path = ROOT) -> dict[str, Module]:
     """The modules of project and package that a study imports, also through others, and itself."""
-    found: dict[str, ast.Module] = {}
-    waiting = [_study(slug)]
+    modules: dict[str, Module] = {}
+    seen, waiting = set(), [_study(slug)]
     while waiting:
         name = waiting.pop()
-        if name in found or name.startswith(UNREAD) or not (path := _file(name, root)):
+        if name in seen or name.startswith(UNREAD):
             continue
-        found[name] = _tree(path, path.stat().st_mtime_ns)
-        package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-        waiting += _imports(found[name], package)
-    return dict(sorted(found.items()))
+        seen.add(name)
+        if path := _file(name, root):
+            modules[name] = Module(path, path.stat().st_mtime_ns)
+            package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+            waiting += _imported(modules[name], package)
+    return dict(sorted(modules.items()))
 
 
 def digest(tree: ast.AST | list[ast.stmt]) -> str:
@@ -179,8 +188,19 @@ def _spelt(name: str, root: Path) -> str:
 
 
 @cache
-def _tree(path: Path, changed: int) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
+def _tree(module: Module) -> ast.Module:
+    return ast.parse(module.path.read_text(encoding="utf-8"))
+
+
+@cache
+def _digest(module: Module, name: str, study: str) -> str:
+    """Of all that is no setting."""
+    return digest([line for line in _tree(module).body if not _is_setting(name, study, line)])
+
+
+@cache
+def _imported(module: Module, package: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(_imports(_tree(module), package)))
 
 
 def _imports(tree: ast.Module, package: str) -> Iterator[str]:
@@ -204,8 +224,8 @@ def _imports(tree: ast.Module, package: str) -> Iterator[str]:
 def _settings(slug: str, preset: str, root: Path) -> str:
     """Digest of the preset and of the classes whose defaults it takes."""
     study, kept = _study(slug), []
-    for name, tree in modules_of(slug, root).items():
-        for line in tree.body:
+    for name, module in modules_of(slug, root).items():
+        for line in _tree(module).body if _may_set(name, study) else []:
             if _is_setting(name, study, line):
                 kept.append(_preset(line, preset) if isinstance(line, ast.Assign) else line)
     return digest(kept)
@@ -213,13 +233,18 @@ def _settings(slug: str, preset: str, root: Path) -> str:
 
 def _is_setting(name: str, study: str, line: ast.stmt) -> bool:
     """Whether a statement of a module says what the settings are."""
+    if not _may_set(name, study):
+        return False
     if name == "research.config":
         return isinstance(line, ast.ClassDef)
-    if not f"{name}.".startswith(f"{study}."):
-        return False
     if isinstance(line, ast.ClassDef):
         return line.name == "Config"
     return isinstance(line, ast.Assign) and ast.unparse(line.targets[0]) == "PRESETS"
+
+
+def _may_set(name: str, study: str) -> bool:
+    """Whether a module may hold settings: the study's own do, and those of all studies."""
+    return name == "research.config" or f"{name}.".startswith(f"{study}.")
 
 
 def _preset(line: ast.Assign, preset: str) -> ast.stmt:

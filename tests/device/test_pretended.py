@@ -48,6 +48,7 @@ def halves(model: nn.Module, split: Split, crafted: int, judged: int) -> tuple[S
 
 # a parameter of the type that is pretended gets its values all the same
 @pytest.mark.filterwarnings("ignore:.*copying from a non-meta parameter")
+@pytest.mark.long
 @pytest.mark.parametrize("entry", entries(), ids=lambda entry: entry.slug)
 def test_a_study_runs_on_a_device_that_is_not_the_cpu(entry: Entry, tmp_path: Path) -> None:
     study = study_of(entry)

@@ -218,6 +218,7 @@ def test_every_branch_of_every_claim_is_fit_to_print(
     assert spoken(record, "ae") == set(record.claims)
 
 
+@pytest.mark.long
 def test_the_paper_of_a_single_seed_claims_nothing(
     record: Results, tmp_path: Path, paper: Path
 ) -> None:
@@ -234,6 +235,7 @@ def test_the_paper_of_a_single_seed_claims_nothing(
     assert "±" not in text.split("<script")[0]
 
 
+@pytest.mark.long
 def test_dead_networks_are_a_finding(tmp_path: Path, paper: Path) -> None:
     """Of the transposed one the code is dead, of the upsampling one only what it makes of it."""
     files = {arm: tmp_path / f"{arm}.safetensors" for arm in ae.ARMS}
@@ -304,6 +306,7 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, child: str, after: int) -> None:
     monkeypatch.setattr(cache, "shown", stop)
 
 
+@pytest.mark.long
 def test_an_interrupted_run_goes_on_to_the_same_numbers(
     record: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -466,6 +466,7 @@ def test_the_paper_is_built(store: Path, paper: Path) -> None:
     assert "†" not in text and "single seed" not in text
 
 
+@pytest.mark.long
 def test_the_paper_of_given_weights_and_a_single_seed(
     record: Results, tmp_path: Path, paper: Path, flags: list[str]
 ) -> None:

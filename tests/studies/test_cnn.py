@@ -170,6 +170,7 @@ def test_the_relu_on_the_logits_is_judged_by_its_own_network(
     assert record.numbers["silent_images"].value == pytest.approx(silent)
 
 
+@pytest.mark.long
 def test_a_network_that_died_is_a_finding(tmp_path: Path, paper: Path) -> None:
     dead, files = CnnA(), [tmp_path / "dead.safetensors", tmp_path / "relu.safetensors"]
     torch.nn.init.zeros_(dict(dead.named_parameters())["neck.fc2.weight"])
@@ -440,6 +441,7 @@ def test_every_figure_is_drawn_from_files_of_the_record(record: Results) -> None
         assert drawing.width_mm in (pytest.approx(86), pytest.approx(178))
 
 
+@pytest.mark.long
 def test_the_paper_of_found_and_given_weights_and_a_single_seed(
     record: Results, tmp_path: Path, paper: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

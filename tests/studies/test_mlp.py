@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,7 +29,6 @@ from research.studies import mlp
 from research.studies.mlp import course, measures, networks, settings
 from research.tracking import Log
 from research.training.loop import Training, resolve
-from tests.trails import trail
 
 FLAGS = ["--preset", "sample", "--train.epochs", "2", "--train.batch", "100"]
 FLAGS += ["--seeds", "0", "1", "--doses", "0", "60", "--dose-seeds", "1", "--noise-images", "40"]
@@ -491,13 +491,12 @@ def built(store: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_every_branch_of_every_claim_is_fit_to_print(
-    record: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outcome: str
+    record: Results, spoken: Callable[[Results, str], set[str]]
 ) -> None:
-    built(record.folder.parent, tmp_path, monkeypatch)
-    found = trail(tmp_path / "paper/mlp.pdf")["claims"]
-    assert found and {one["outcome"] for one in found} == {outcome}
+    assert spoken(record, "mlp")
 
 
+@pytest.mark.long
 def test_some_given_weights_do_not_hide_the_curves_of_the_others(
     record: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -508,6 +507,7 @@ def test_some_given_weights_do_not_hide_the_curves_of_the_others(
     assert 'id="i-curves"' in text
 
 
+@pytest.mark.long
 def test_the_paper_of_a_single_seed_from_given_weights_claims_nothing(
     record: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -258,6 +258,7 @@ def test_a_second_run_trains_nothing_and_finds_the_same(record: Results, tmp_pat
     assert other.numbers == record.numbers
 
 
+@pytest.mark.long
 def test_a_corpus_with_one_seed_and_given_weights(
     record: Results, tmp_path: Path, paper: Path
 ) -> None:

@@ -514,6 +514,7 @@ def text_of(paper: Path) -> str:
     return " ".join((paper / "vgg.html").read_text().split("<script")[0].split())
 
 
+@pytest.mark.long
 def test_the_paper_with_imagenets_weights_is_built(
     store: Path, record: Results, paper: Path, tmp_path: Path
 ) -> None:
@@ -529,6 +530,7 @@ def test_the_paper_with_imagenets_weights_is_built(
     assert [one["name"] for one in found["claims"]] == ["alike_within"]
 
 
+@pytest.mark.long
 def test_the_paper_of_given_weights_and_a_single_seed(
     record: Results, root: Path, paper: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -554,6 +556,7 @@ def test_the_paper_of_given_weights_and_a_single_seed(
     assert json.loads((again.folder / "run.json").read_text())["seeds"] == [0]
 
 
+@pytest.mark.long
 def test_with_few_right_samples_the_paper_says_how_many_there_are(
     record: Results, root: Path, paper: Path, tmp_path: Path
 ) -> None:

@@ -142,6 +142,7 @@ def likest(zf_data: Dataset, target: Dataset) -> Array:
     return found
 
 
+@pytest.mark.long
 def test_copies_leave_the_training_set_and_are_told(
     record: Results, likest: Array, zf_data: Dataset
 ) -> None:
@@ -685,6 +686,7 @@ def test_the_paper_of_several_seeds(record: Results, store: Path, paper: Path) -
     assert f"{100 * errors:.0f}" in text
 
 
+@pytest.mark.long
 def test_the_paper_of_one_seed_and_one_draw(
     record: Results, stripes: Path, shapes: Path, tmp_path: Path, paper: Path
 ) -> None:

@@ -1,5 +1,6 @@
 """The study `zf`, run small: figures, write-up, and runs that find what others trained."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -56,11 +57,9 @@ def test_the_paper_of_several_seeds(zf_store: Path, zf_paper: Path) -> None:
 
 
 def test_every_branch_of_every_claim_is_fit_to_print(
-    zf_store: Path, zf_paper: Path, outcome: str
+    zf_record: Results, spoken: Callable[[Results, str], set[str]]
 ) -> None:
-    report(zf_paper, zf_store)
-    found = trail(zf_paper / "zf.pdf")["claims"]
-    assert found and {one["outcome"] for one in found} == {outcome}
+    assert spoken(zf_record, "zf")
 
 
 def test_a_second_run_trains_nothing_and_finds_the_same(
@@ -78,6 +77,7 @@ def test_a_second_run_trains_nothing_and_finds_the_same(
             )
 
 
+@pytest.mark.long
 def test_the_paper_of_one_seed_and_given_weights(
     zf_record: Results, stripes: Path, tmp_path: Path, zf_paper: Path
 ) -> None:
@@ -95,6 +95,7 @@ def test_the_paper_of_one_seed_and_given_weights(
     assert "Emergence." not in text and "†" in text, "single values are marked"
 
 
+@pytest.mark.long
 def test_a_run_whose_layer_is_silent_comes_to_its_end(
     zf_record: Results, stripes: Path, tmp_path: Path, zf_paper: Path,
     capsys: pytest.CaptureFixture[str],
@@ -115,6 +116,7 @@ def test_a_run_whose_layer_is_silent_comes_to_its_end(
     assert "A layer is silent if" in text and "share one class" not in text
 
 
+@pytest.mark.long
 def test_weights_of_one_arm_leave_the_other_to_be_trained(
     zf_record: Results, stripes: Path, tmp_path: Path, zf_paper: Path
 ) -> None:
@@ -127,6 +129,7 @@ def test_weights_of_one_arm_leave_the_other_to_be_trained(
     assert "Emergence." in text
 
 
+@pytest.mark.long
 def test_an_interrupted_run_goes_on_and_finds_everything(
     zf_record: Results, stripes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

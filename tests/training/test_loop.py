@@ -100,6 +100,7 @@ for number in range(1):
 """
 
 
+@pytest.mark.long
 def test_killed_training_loses_at_most_one_epoch(tmp_path: Path) -> None:
     checkpoint = tmp_path / "c.pt"
     code = KILLED.format(tests=str(Path(__file__).parent), checkpoint=str(checkpoint))
