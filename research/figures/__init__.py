@@ -150,23 +150,32 @@ def tiles(axes: Axes, rows: Array, title: str) -> None:
     )
 
 
-def kernel_sheets(networks: Mapping[str, Mapping[str, Array]]) -> Figure:
-    """Every kernel of every layer, a line of sheets for each network, one colour scale per sheet.
+def kernel_sheets(groups: Mapping[str, Mapping[str, Array]]) -> Figure:
+    """Every kernel of every layer, a line of sheets for each group, one colour scale per sheet.
 
     Arguments:
-        networks: label -> layer -> weights (a, b, h, w); the larger channel count runs across.
+        groups: label -> layer -> weights (a, b, h, w); the larger channel count runs across.
     """
-    columns = max(map(len, networks.values()))
-    figure = canvas(PAGE_MM, 19.0 * len(networks))
-    grid = figure.subplots(len(networks), columns, squeeze=False)
-    for line, (label, layers) in zip(grid, networks.items(), strict=True):
-        for axes, (name, weights) in zip(line, layers.items(), strict=True):
-            across = weights if weights.shape[1] >= weights.shape[0] else weights.swapaxes(0, 1)
-            tiles(axes, across, f"{name} {'×'.join(map(str, weights.shape))}")
+    lines = {label: {name: _across(w) for name, w in one.items()} for label, one in groups.items()}
+    columns = max(map(len, lines.values()))
+    most = max(len(w[0]) for one in lines.values() for w in one.values())
+    pitch = (PAGE_MM - 5) / columns / most
+    rows = [max(map(len, one.values())) for one in lines.values()]
+    figure = canvas(PAGE_MM, sum(rows) * pitch + 5.5 * len(rows))
+    grid = figure.subplots(len(lines), columns, squeeze=False, height_ratios=rows)
+    for line, label in zip(grid, lines, strict=True):
+        for axes, (name, weights) in zip(line, groups[label].items(), strict=True):
+            tiles(axes, lines[label][name], f"{name}  {'×'.join(map(str, weights.shape))}")
+            axes.set_anchor("N")
         line[0].text(
-            -0.04, 0.5, label, rotation=90, ha="right", va="center", transform=line[0].transAxes
+            -0.02, 0.5, label, rotation=90, ha="right", va="center", transform=line[0].transAxes
         )
     return figure
+
+
+def _across(weights: Array) -> Array:
+    """Weights (a, b, h, w) with the larger of both channel counts second."""
+    return weights if weights.shape[1] >= weights.shape[0] else weights.swapaxes(0, 1)
 
 
 def activation_sheet(image: Array, maps: Mapping[str, Array], columns: int = 24) -> Figure:

@@ -23,12 +23,6 @@ ALLOWED = {"id", "text", "source", "bonus", *ANSWERS}
 FILES = Path(studies.__file__).parent
 
 UNPRINTED = {
-    "ae": """
-        spectra
-    """,
-    "cnn": """
-        maps training_helps
-    """,
     "fgsm": """
         adversarial_clean_change adversarial_costs_clean cnn_effective_rank
         cnn_fooling_random_p95 gap_lenet gap_p_cnn lenet_effective_rank

@@ -291,6 +291,8 @@ def test_sizes_stand_in_pairs_of_equal_seed(record: Results, digits: Dataset) ->
     assert gain.value == pytest.approx(differences.mean(), rel=1e-3)
     assert gain.span == pytest.approx(sorted(differences), rel=1e-2)
     assert record.numbers["gain_digits_1"] == gain
+    assert record.numbers["gain_pictures_last"] == table.column("gain")[3]
+    assert record.numbers["size_pictures_last"].value == 128
     # two seeds tell nothing
     ends = [record.numbers[f"gain_digits_{rank}"].bounds or (0, 0) for rank in (1, 2)]
     assert record.numbers["sizes_won_digits"].value == sum(high < 0 for _, high in ends)

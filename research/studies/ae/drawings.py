@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from research import figures
 from research.models import Decoder
-from research.records import Results
+from research.records import Array, Results
 from research.studies.ae.settings import ARMS
 
 LABELS = {
@@ -21,7 +21,7 @@ LABELS = {
 
 def draw_curves(results: Results) -> Figure:
     """Training and test loss of each arm, mean over seeds and range."""
-    figure = figures.canvas(figures.COLUMN_MM, 52)
+    figure = figures.canvas(figures.COLUMN_MM, 46)
     axes = figure.subplots()
     for arm, colour in zip(ARMS, figures.COLOURS, strict=False):
         names = [name for name in results.names("arrays") if name.startswith(f"curve_{arm}-")]
@@ -41,10 +41,12 @@ def draw_curves(results: Results) -> Figure:
     return figure
 
 
-def draw_kernels(results: Results) -> Figure:
-    """Every kernel of every layer of both arms, one colour scale a layer."""
-    layers = {arm: results.arrays(f"kernels_{arm}") for arm in ARMS}
-    return figures.kernel_sheets({LABELS[arm]: kernels for arm, kernels in layers.items()})
+def draw_kernels(results: Results, arm: Decoder) -> Figure:
+    """Every kernel of every layer, a line for each half, one colour scale a layer."""
+    halves: dict[str, dict[str, Array]] = {}
+    for name, weights in results.arrays(f"kernels_{arm}").items():
+        halves.setdefault(name.partition(".")[0], {})[name] = weights
+    return figures.kernel_sheets(halves)
 
 
 def draw_activations(results: Results, arm: Decoder) -> Figure:
@@ -73,7 +75,7 @@ def draw_map(results: Results) -> Figure | None:
     if "map" not in results.names("arrays"):
         return None
     data = results.arrays("map")
-    figure = figures.canvas(figures.COLUMN_MM, 54)
+    figure = figures.canvas(figures.COLUMN_MM, 46)
     axes = figure.subplots()
     figures.scatter_classes(axes, data["points"], data["labels"], list(data["classes"]))
     trust = results.numbers["trustworthiness"].value
@@ -84,7 +86,8 @@ def draw_map(results: Results) -> Figure | None:
 
 FIGURES: dict[str, Callable[[Results], Figure | None]] = {
     "curves": draw_curves,
-    "kernels": draw_kernels,
+    "kernels": partial(draw_kernels, arm="transpose"),
+    "kernels_upsample": partial(draw_kernels, arm="upsample"),
     "activations": partial(draw_activations, arm="transpose"),
     "activations_upsample": partial(draw_activations, arm="upsample"),
     "examples": draw_examples,

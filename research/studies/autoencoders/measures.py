@@ -247,6 +247,8 @@ def measure_sizes(
                 "simple": over_seeds(simple.mse), "conv": over_seeds(conv.mse), "gain": gain,
                 "simple_parameters": simple.parameters, "conv_parameters": conv.parameters,
             })  # fmt: skip
+        log.number(f"size_{name}_last", pairs[-1][0].code)
+        log.number(f"gain_{name}_last", gains[-1])
         floors = [linear_error(exams[name].floor, simple.code) for simple, _ in pairs]
         for family, side in (("simple", 0), ("conv", 1)):
             errors = [pair[side].mse for pair in pairs]

@@ -177,7 +177,7 @@ def draw_maps(results: Results) -> Figure | None:
     if "maps" not in results.names("arrays"):
         return None
     data, rows = results.arrays("maps"), results.table("maps").rows
-    figure = figures.canvas(figures.PAGE_MM, 52)
+    figure = figures.canvas(figures.COLUMN_MM, 44)
     grid = figure.subplots(1, max(len(rows), 3), squeeze=False)[0]
     for axes, (perplexity, trust, kept) in zip(grid, rows, strict=False):
         points = data[f"perplexity{perplexity}"]
@@ -185,10 +185,7 @@ def draw_maps(results: Results) -> Figure | None:
         middle, reach = (points.max(0) + points.min(0)) / 2, 0.53 * np.ptp(points, axis=0).max()
         axes.set(xlim=middle[0] + reach * SIDES, ylim=middle[1] + reach * SIDES)
         axes.set_aspect("equal", adjustable="box")
-        axes.set_title(
-            f"perplexity {perplexity}: trustworthiness {trust:.3f},\n"
-            f"{kept:.1%} of the nearest neighbours kept"
-        )
+        axes.set_title(f"perplexity {perplexity}\n{trust:.2f}, {kept:.0%} kept", fontsize=7)
     for axes in grid[len(rows) :]:
         axes.set_axis_off()
     figures.class_legend(figure, grid[0])
