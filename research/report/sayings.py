@@ -135,12 +135,16 @@ def floating(spec: str) -> str:
 
 
 def matching(patterns: Mapping[str, str], *names: str) -> str:
-    """What is said of the first of these names, by the longest pattern that fits; or nothing."""
+    """What is said of the first of these names, by the longest pattern that fits; or nothing.
+
+    `*` fits every name, so it is what is said where nothing else fits any of them: else `*` would
+    fit a table's column before `change*` could.
+    """
     for name in names:
-        fits = [pattern for pattern in patterns if fnmatchcase(name, pattern)]
+        fits = [pattern for pattern in patterns if pattern != "*" and fnmatchcase(name, pattern)]
         if fits:
             return patterns[max(fits, key=lambda one: (one == name, len(one)))]
-    return ""
+    return patterns.get("*", "") if names else ""
 
 
 # --- conditions ----------------------------------------------------------------------------------

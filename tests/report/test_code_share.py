@@ -12,7 +12,7 @@ from research.paths import ROOT
 PAPERS = sorted((ROOT / "paper").glob("*.md"))
 MOST = 0.15
 """of the characters of a write-up"""
-LAGGING = {"vgg": 0.151, "zf-features": 0.151, "zf": 0.157}
+LAGGING: dict[str, float] = {}
 """Write-ups that have more still, and how much; they may only come down."""
 
 _FRONT = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
@@ -24,7 +24,8 @@ _CODE = re.compile(
       | \]\([^)\s]*\)                    # where a picture lies""",
     re.VERBOSE | re.MULTILINE,
 )
-_ROW = re.compile(r"^\|[^|\n]*\|([^|\n]*)\|.*$", re.MULTILINE)
+_ROW = re.compile(r"^\|[^|\n{]*\|([^|\n]*)\|[^{\n]*$", re.MULTILINE)
+"""Of a table's plan; in a row of the author's own table with values, these alone are code."""
 
 
 def code(text: str) -> int:
@@ -71,6 +72,7 @@ def test_code_is_counted() -> None:
     assert code("::: {.only a=b}\nSo {x}.\n:::") == len("::: {.only a=b}{x}:::")
     assert code('![So it is.](maps){.wide alt="A map"}') == len('](maps){.wide alt=""}')
     assert code('[95 %]{by="convention"}') == len('{by=""}')
+    assert code("| So it is | {x} | {y} |\n") == len("{x}{y}")
     assert code("| a | So it is | .2f |\n") == len("| a | So it is | .2f |") - len("So it is")
     assert code("---\ntitle: So\nnames:\n  a: b c\n---\n") == len("- title:  names: a:  -")
     assert code("plain [words] $x$ [@cited] and | so") == 0

@@ -11,6 +11,7 @@ from research.provenance.entries import Cut
 from research.provenance.reading import trail_of
 from research.records import Number, Table
 from research.report import Built
+from research.report.sayings import matching
 from research.report.tables import Column, best, body, common_unit, printed, repetitions, select
 from research.verification.evidence import Evidence, reprinted
 from research.verification.verify import verify
@@ -101,6 +102,12 @@ def test_select_misses(columns: dict[str, str], rows: dict[str, list[str]], mess
     with pytest.raises(UserError) as error:
         select(TABLE, "errors", columns, rows)
     assert message in str(error.value)
+
+
+def test_a_star_alone_is_the_last_format_of_a_column() -> None:
+    formats = {"*": ".1%", "change*": "+.1f", "errors.p*": ".2f"}
+    found = [matching(formats, f"errors.{name}", name) for name in ("change_test", "psnr", "mse")]
+    assert found == ["+.1f", ".2f", ".1%"]
 
 
 def test_measured_numbers_need_a_format() -> None:

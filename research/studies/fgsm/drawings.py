@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -68,28 +67,6 @@ def draw_one(results: Results) -> Figure:
     return figure
 
 
-def draw_signs(results: Results) -> Figure:
-    """By how much the common attack overstates the accuracy, by ε and length of training."""
-    figure = figures.canvas(figures.COLUMN_MM, 34)
-    grid = figure.subplots(1, 2, sharey=True)
-    eps, table = results.run.config["eps"], results.table("signs")
-    for axes, arm in zip(grid, TUTORIAL, strict=True):
-        epochs = [row[1] for row in table.rows if row[0] == arm]
-        shades = colormaps["viridis"](np.linspace(0.85, 0, len(epochs)))
-        for epoch, colour in zip(epochs, shades, strict=True):
-            curves = results.arrays(f"signs_{arm}_epoch{epoch}")
-            figures.band(
-                axes, eps, 100 * (curves["plain"] - curves["stable"]), colour, f"{epoch} epochs"
-            )
-        axes.axhline(0, color="black", linewidth=0.5)
-        axes.set(title=NETWORKS[arm], xlabel="ε")
-        axes.legend(loc="upper left")
-    low, high = grid[0].get_ylim()
-    grid[0].set_ylim(min(low, -0.2), max(high, 1))
-    grid[0].set_ylabel("accuracy overstated\n(percentage points)")
-    return figure
-
-
 def draw_geometry(results: Results) -> Figure:
     """Cosines of noises by class, what fools whom by class, and the spectra."""
     figure = figures.canvas(figures.PAGE_MM, 41)
@@ -122,6 +99,5 @@ def energy(axes: Axes, shares: Array, colour: str, label: str) -> None:
 FIGURES: dict[str, Callable[[Results], Figure]] = {
     "examples": draw_examples,
     "one": draw_one,
-    "signs": draw_signs,
     "geometry": draw_geometry,
 }

@@ -24,18 +24,30 @@ from research.methods.universality import (
     Battery,
     battery,
     over_models,
+    share_of,
     shortfall,
     summary,
     transfer_rates,
 )
 from research.models import count_parameters
 from research.models.inference import predict
-from research.records import Array, Cell, Number, Table
+from research.records import Array, Cell, Claim, Number, Table
 from research.records.measured import CORRELATION, SHARE
 from research.studies.fgsm.networks import stages
 from research.studies.fgsm.pictures import measure_one_for_all
 from research.studies.fgsm.settings import EPS, PRINTED, TUTORIAL, Config, Models
 from research.tracking import Log
+
+Carried = Mapping[tuple[str, str, str], float | None]
+"""Shares of images fooled, by kind of noise, by the network it was made on, by that attacked."""
+CARRIED = ("own", "shared")
+"""Kinds of noise of which the paper tells how far they carry over."""
+IN_COMMON = {
+    "within": "cosine_within", "between": "cosine_between",
+    "rank": "effective_rank", "random": "effective_rank_random",
+    "same": "fooling_within", "others": "fooling_between",
+}  # fmt: skip
+"""Columns of the table `noise`, and the numbers of a battery that stand in them."""
 
 SATURATED = 1e-8
 """Cross-entropy in nats below which float32 hardly has a sign left."""
@@ -204,6 +216,7 @@ def measure_universality(models: Models, data: Dataset, config: Config, log: Log
     found = {arm: [examine(model, data, config) for model in models[arm]] for arm in TUTORIAL}
     for arm, batteries in found.items():
         log_battery(arm, batteries, log)
+        claim_differences(arm, batteries, log)
         text = shortfall(batteries, config.crafted, config.judged, len(data.classes), arm)
         log.number(f"{arm}_short", bool(text))
         if text:
@@ -211,7 +224,8 @@ def measure_universality(models: Models, data: Dataset, config: Config, log: Log
             log.finding(text)
         measure_one_for_all(arm, models[arm][0], data.test, batteries[0], config, log)
     log.table("candidates", side_by_side(found))
-    measure_transfer(models, found, data, config, log)
+    carried = measure_transfer(models, found, data, config, log)
+    log.table("noise", Table.of([noise_row(arm, found[arm], carried) for arm in TUTORIAL]))
 
 
 def examine(model: nn.Module, data: Dataset, config: Config) -> Battery:
@@ -245,13 +259,40 @@ def side_by_side(found: Mapping[str, Sequence[Battery]]) -> Table:
     return Table.of(rows)
 
 
+def noise_row(arm: str, batteries: Sequence[Battery], carried: Carried) -> dict[str, Cell]:
+    """What the noises of a network's first seed have in common, and whom they fool.
+
+    `classes`, `all`: of all its seeds, those for which the attack is universal within classes, and
+    for all samples.
+    """
+    found, verdicts = batteries[0], [one.verdict for one in batteries]
+    [other] = set(TUTORIAL) - {arm}
+    cells: dict[str, Cell] = {key: found.numbers[name] for key, name in IN_COMMON.items()}
+    cells |= {
+        "classes": share_of(verdicts, "universal", "class-universal"),
+        "all": share_of(verdicts, "universal"),
+    }
+    return {"arm": arm, **cells, **{kind: carried[kind, arm, other] for kind in CARRIED}}
+
+
+def claim_differences(arm: str, found: Sequence[Battery], log: Log) -> None:
+    """Whether a class shapes its noises, and whether the best single one falls behind own ones."""
+
+    def over(name: str, other: str) -> Claim:
+        before, after = ([one.numbers[key].value for one in found] for key in (other, name))
+        return claim_of(paired(before, after, range=CORRELATION), "greater")
+
+    log.claim(f"alike_{arm}", over("cosine_within", "cosine_between"))
+    log.claim(f"single_worse_{arm}", over("fooling_own", "fooling_best"))
+
+
 def measure_transfer(
     models: Models,
     found: Mapping[str, Sequence[Battery]],
     data: Dataset,
     config: Config,
     log: Log,
-) -> None:
+) -> Carried:
     """How often the noises of one network fool another of the same kind, and of the other."""
     arms = [arm for arm in TUTORIAL for _ in models[arm]]
     rates = transfer_rates(
@@ -276,6 +317,7 @@ def measure_transfer(
         }
         rows.append({"source": source, **cells})
     log.table("transfer", Table.of(rows))
+    return means
 
 
 def mean_between(matrix: Array, arms: Sequence[str], source: str, target: str) -> float | None:

@@ -1,6 +1,6 @@
 """How features answer to shifts, sizes and turns of the image, and to a hidden part."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,6 +39,7 @@ NONE = {"translation": 0.0, "scale": 1.0, "rotation": 0.0}
 def measure_invariance(group: Sequence[Viewed], fill: float, config: Config, log: Log) -> None:
     """Curves of the first and the last layer and of the followed class, a mean over images."""
     images = spread(len(group[0].test), config.moved)
+    rows: list[dict[str, Cell]] = []
     for name, change in CHANGES.items():
         amounts = AMOUNTS[name]
         found = [
@@ -57,11 +58,15 @@ def measure_invariance(group: Sequence[Viewed], fill: float, config: Config, log
             amounts=np.array(amounts), first=first, last=last, probability=probability,
         )  # fmt: skip
         at = amounts.index(NAMED[name])
+        row: dict[str, Cell] = {"change": name}
         for key, values in {"first": first, "last": last, "probability": probability}.items():
             known = SHARE if key == "probability" else None
-            log.number(f"{name}_{key}", over_seeds(values[:, at].tolist(), range=known))
+            row[key] = number = over_seeds(values[:, at].tolist(), range=known)
+            log.number(f"{name}_{key}", number)
+        rows.append(row)
         pair = first[:, at].tolist(), last[:, at].tolist()
         log.claim(f"last_more_invariant_{name}", claim_pairs(*pair, "less"))
+    log.table("invariance", Table.of(rows))
     unmoved = amounts.index(NONE[name])  # the same for all changes
     log.number("unmoved_probability", over_seeds(probability[:, unmoved].tolist(), range=SHARE))
     log.number("moved", len(images))
@@ -121,23 +126,35 @@ def measure_correspondence(
     """
     images = parts.floats()
     layers = {"shown": group[0].layers[-1], "last": group[0].last}
+    against: dict[str, dict[str, Cell]] = {control: {"control": control} for control in CONTROLS}
     names = (*boxes_of(config), *CONTROLS)
     rows: dict[str, dict[str, Cell]] = {part: {"part": part} for part in names}
     for layer, deltas in mean_deltas(group, layers, images, fill, config).items():
         for part, row in rows.items():
             row[layer] = over_samples(deltas.by_name[part].tolist())
-        for control in CONTROLS:
-            add_gaps(rows, deltas, layer, control, log)
-        log.number(f"places_{layer}_p", against_places(deltas))
+        for control, row in against.items():
+            row |= add_gaps(rows, deltas, layer, control, log)
+        p = against_places(deltas)
+        against["same place"][f"{layer}_p"] = p
+        log.number(f"places_{layer}_p", p)
         log_deltas(layer, deltas, log)
     if untrained:
         blank = mean_deltas(untrained, {"untrained": layers["shown"]}, images, fill, config)
-        add_gaps(rows, blank["untrained"], "untrained", "random", log)
+        found = add_gaps(rows, blank["untrained"], "untrained", "random", log)
+        cells = {name.replace("untrained", "shown"): cell for name, cell in found.items()}
+        against["untrained"] = {"control": "untrained", **cells}
         log_deltas("untrained", blank["untrained"], log)
     log.table("correspondence", Table.of(list(rows.values())))
+    log.table("agreement", against_table(against, layers))
     log.number("faces", len(images))
     log.number("face_groups", len(images) // config.group)
     log.number("parts", len(config.boxes))
+
+
+def against_table(rows: Mapping[str, Mapping[str, Cell]], layers: Iterable[str]) -> Table:
+    """A line for each control: gap, parts that agree more, p; None where that was not measured."""
+    keys = [f"{layer}_{name}" for layer in layers for name in ("gap", "agreeing", "p")]
+    return Table.of([{name: row.get(name) for name in ("control", *keys)} for row in rows.values()])
 
 
 def log_deltas(layer: str, deltas: Deltas, log: Log) -> None:
@@ -148,10 +165,11 @@ def log_deltas(layer: str, deltas: Deltas, log: Log) -> None:
 
 def add_gaps(
     rows: Mapping[str, dict[str, Cell]], deltas: Deltas, layer: str, control: str, log: Log
-) -> None:
+) -> dict[str, Cell]:
     """Δ of each part minus that of a control, over groups; on how many parts images agree more.
 
     Those count whose Δ is lower with p < 0.05 by Wilcoxon's signed ranks, adjusted after Holm.
+    Returns `LAYER_gap`, the mean over the parts, and `LAYER_agreeing`, that count.
     """
     key, against = f"{layer}_{control.replace(' ', '_')}", deltas.by_name[control]
     differences = {part: found - against for part, found in deltas.parts.items()}
@@ -161,7 +179,9 @@ def add_gaps(
     p = holm([signed_ranks_p(found) for found in differences.values()])
     lower = [one < 0.05 and gap.value < 0 for one, gap in zip(p, gaps.values(), strict=True)]
     log.number(f"agreeing_{key}", sum(lower))
-    log.number(f"gap_{key}", over_samples(np.mean(list(differences.values()), 0).tolist()))
+    gap = over_samples(np.mean(list(differences.values()), 0).tolist())
+    log.number(f"gap_{key}", gap)
+    return {f"{layer}_gap": gap, f"{layer}_agreeing": sum(lower)}
 
 
 def signed_ranks_p(differences: Array) -> float:

@@ -63,15 +63,28 @@ def measure_ablations(found: Ablation, log: Log) -> None:
         for name in errors[0]:
             log.number(f"{name}_{arm}", over_seeds([one[name] for one in errors], range=SHARE))
         log.number(f"parameters_{arm}", found.parameters[arm])
-    for side in SIDES:
-        words = [direction(change_of(arm, side, found), [*printed_changes(arm, side).values()])
-                 for arm in ARMS if arm != BASELINE]  # fmt: skip
-        log.number(f"mixed_{side}", words.count("mixed"))
-        for word in ("same", "opposite"):
-            log.number(f"{word}_{side}", sum(word in one for one in words))
-            log.number(f"{word}_clear_{side}", sum(word == one for one in words))
+    counts = {side: counted(side, found) for side in SIDES}
+    for side, row in counts.items():
+        for name, count in row.items():
+            log.number(f"{name}_{side}", count)
+    rows: list[dict[str, Cell]] = [{"error": side, **row} for side, row in counts.items()]
+    log.table("directions", Table.of(rows))
     log.number("changes", len(ARMS) - 1)
     claim_changes(found, log)
+
+
+def counted(side: str, found: Ablation) -> dict[str, int]:
+    """How many changes of the error go the paper's way or the other, how many of them clearly."""
+    words = [
+        direction(change_of(arm, side, found), [*printed_changes(arm, side).values()])
+        for arm in ARMS
+        if arm != BASELINE
+    ]
+    counts = {}
+    for word in ("same", "opposite"):
+        counts[word] = sum(word in one for one in words)
+        counts[f"{word}_clear"] = words.count(word)
+    return counts | {"mixed": words.count("mixed")}
 
 
 def claim_changes(found: Ablation, log: Log) -> None:
@@ -100,7 +113,7 @@ def row_of(arm: str, found: Ablation) -> dict[str, Cell]:
         row |= {f"{one}_change_{side}": theirs.get(one) if other else None for one in NETWORKS}
         row[f"resolvable_{side}"] = resolvable(change) if other else None
         row[f"direction_{side}"] = direction(change, [*theirs.values()]) if other else "base"
-    return row | {"network": NAMES[arm]}
+    return row | {"top5": top5_of(arm, found)["test"], "network": NAMES[arm]}
 
 
 def top5_of(arm: str, found: Ablation) -> dict[str, Cell]:
