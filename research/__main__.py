@@ -15,8 +15,7 @@ from typing import TextIO
 
 from research import studies
 from research.cli import adoption, archives, checks, exports, needs, papers, projects, runs
-from research.errors import UserError, in_a_line
-from research.passwords import hidden
+from research.errors import UserError, hidden, in_a_line
 from research.paths import PACKAGE
 
 Verb = Callable[[list[str]], int | None]
@@ -70,8 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             needs.reading()
         return verb(args[1:]) or 0
     except UserError as error:
-        told = f"research: {error}".encode(errors="backslashreplace").decode()  # names of any bytes
-        print(told, file=sys.stderr)
+        line = f"research: {error}".encode(errors="backslashreplace").decode()  # names of any bytes
+        print(line, file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("research: stopped", file=sys.stderr)

@@ -222,6 +222,6 @@ def _marks(kind: type) -> Iterator[tuple[str, Any]]:
 
 def _classes(hint: Any) -> Iterator[type]:
     """The dataclasses that a field may hold."""
-    for one in (hint, *typing.get_args(hint)):
-        if isinstance(one, type) and dataclasses.is_dataclass(one):
-            yield one
+    for kind in (hint, *typing.get_args(hint)):
+        if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+            yield kind

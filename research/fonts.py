@@ -77,10 +77,10 @@ class Face:
 
 def folder() -> Path:
     """The folder of the fonts that matplotlib brings along, found without importing it."""
-    found = importlib.util.find_spec("matplotlib")
-    if found is None or found.origin is None:
+    spec = importlib.util.find_spec("matplotlib")
+    if spec is None or spec.origin is None:
         raise UserError("the fonts of papers and figures come with matplotlib: install it")
-    return Path(found.origin).parent / "mpl-data" / "fonts" / "ttf"
+    return Path(spec.origin).parent / "mpl-data" / "fonts" / "ttf"
 
 
 def within(text: str, families: int = len(FAMILIES)) -> bool:
@@ -132,8 +132,8 @@ def _is_unseen(letter: str) -> bool:
 @cache
 def _faces(needed: str) -> tuple[Face, ...]:
     missing, chosen = set(needed), list[Face]()
-    for found in (_packaged, _installed):
-        has = {path: missing & set(map(chr, _letters(path))) for path in found()}
+    for search in (_packaged, _installed):
+        has = {path: missing & set(map(chr, _letters(path))) for path in search()}
         while missing and any(has.values()):
             best = max(has, key=lambda path: (len(has[path]), *_preference(path)))
             chosen.append(_subset(best, needed))
@@ -169,24 +169,24 @@ def _preference(path: Path) -> tuple[bool, bool, bool, str]:
 @cache
 def _packaged() -> tuple[Path, ...]:
     """Fonts of installed packages whose names say that they carry some."""
-    found = list[Path]()
-    for one in distributions():
-        name = (one.metadata["Name"] or "").lower()
+    folders = list[Path]()
+    for distribution in distributions():
+        name = (distribution.metadata["Name"] or "").lower()
         if "font" in name or "noto" in name:
-            files = [file for file in one.files or () if file.suffix.lower() in _ENDINGS]
-            found += [Path(str(one.locate_file(file))) for file in files]
-    return tuple(path for path in sorted(set(found)) if _is_useful(path))
+            files = [file for file in distribution.files or () if file.suffix.lower() in _ENDINGS]
+            folders += [Path(str(distribution.locate_file(file))) for file in files]
+    return tuple(path for path in sorted(set(folders)) if _is_useful(path))
 
 
 @cache
 def _installed() -> tuple[Path, ...]:
     """Fonts of the user and the system."""
-    found = list[Path]()
+    directories = list[Path]()
     for root in _roots():
         for parent, folders, names in os.walk(root):
             folders.sort()
-            found += [Path(parent, name) for name in names if name.lower().endswith(_ENDINGS)]
-    return tuple(path for path in sorted(set(found)) if _is_useful(path))
+            directories += [Path(parent, name) for name in names if name.lower().endswith(_ENDINGS)]
+    return tuple(path for path in sorted(set(directories)) if _is_useful(path))
 
 
 def _roots() -> Iterator[Path]:
@@ -199,7 +199,7 @@ def _roots() -> Iterator[Path]:
     else:
         yield from (home / ".fonts", home / ".local/share/fonts")
         shared = os.environ.get("XDG_DATA_DIRS") or "/usr/local/share:/usr/share"
-        yield from (Path(one, "fonts") for one in shared.split(":") if one)
+        yield from (Path(place, "fonts") for place in shared.split(":") if place)
 
 
 def _is_useful(path: Path) -> bool:
@@ -251,7 +251,7 @@ def _subset(path: Path, letters: str) -> Face:
 def _regular(font: Any) -> dict[str, float]:
     """The weight of running text, of a font that has many."""
     weights = [axis for axis in font["fvar"].axes if axis.axisTag == "wght"]
-    return {one.axisTag: min(max(400.0, one.minValue), one.maxValue) for one in weights}
+    return {weight.axisTag: min(max(400.0, weight.minValue), weight.maxValue) for weight in weights}
 
 
 def _rename(font: Any, family: str) -> None:

@@ -235,8 +235,8 @@ def check_numbers(name: str, value: Any) -> None:
     What else a study asks of its own, its `check` says.
     """
     if isinstance(value, tuple):
-        for one in value:
-            check_numbers(name, one)
+        for item in value:
+            check_numbers(name, item)
     elif isinstance(value, float) and not math.isfinite(value):
         flag = name.replace("_", "-")
         raise UserError(f"--{flag} must be a finite number, got {value:g}; give another")

@@ -17,7 +17,9 @@ SKELETON = PACKAGE / "skeleton"
 
 def project(folder: Path) -> Path | None:
     """The nearest folder upwards, itself included, with `paper/`; None where there is none."""
-    return next((one for one in (folder, *folder.parents) if (one / "paper").is_dir()), None)
+    return next(
+        (parent for parent in (folder, *folder.parents) if (parent / "paper").is_dir()), None
+    )
 
 
 def packaged(package: Path) -> Path:

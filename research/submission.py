@@ -49,8 +49,8 @@ class Submission:
 
     def take_over(self, recipes: Sequence[Recipe[Any]], log: OpenRun) -> None:
         """Makes models and checkpoints those of a run."""
-        for one in recipes:
-            if kept := one.found(self.id):
+        for recipe in recipes:
+            if kept := recipe.found(self.id):
                 adopt(kept.folder.name, self.id, log.id)
         for path in sorted((self.folder / "checkpoints").glob("*.*")):
             target = log.path(f"checkpoints/{path.name}")
@@ -72,31 +72,41 @@ def submit(entry: Entry, config: Any, options: Options, store: Store) -> tuple[S
     given = launch.find_weights(options.weights, study.children(config), store)
     names = [name for name in study.children(config) if name not in given]
     former = unfinished(entry, config, options, store) if options.resume else None
-    one = former or Submission(paths.RUNS / "cluster" / uuid.uuid4().hex)
-    recipes = _planned(study, config, one.id, names, given)
-    wanted = [name for name in names if name not in recipes or not recipes[name].found(one.id)]
-    one.jobs.mkdir(parents=True, exist_ok=True)
-    asked = {"study": entry.slug, "digest": _digest(config, given), "models": wanted}
-    write_json(one.folder / "submission.json", asked)
+    submission = former or Submission(paths.RUNS / "cluster" / uuid.uuid4().hex)
+    recipes = _planned(study, config, submission.id, names, given)
+    missing = [
+        name for name in names if name not in recipes or not recipes[name].found(submission.id)
+    ]
+    submission.jobs.mkdir(parents=True, exist_ok=True)
+    asked = {"study": entry.slug, "digest": _digest(config, given), "models": missing}
+    write_json(submission.folder / "submission.json", asked)
     cores = options.slurm.cpus or max((each.threads for each in recipes.values()), default=1)
     jobs = {
         name: Job(
-            study.study, config, name, one.id, one.folder, given, cluster.news(one.jobs, name)
+            study.study,
+            config,
+            name,
+            submission.id,
+            submission.folder,
+            given,
+            cluster.news(submission.jobs, name),
         )
-        for name in wanted
+        for name in missing
     }
-    tasks = cluster.submit(jobs, {}, one.jobs, options.slurm, entry.slug, cores)
+    tasks = cluster.submit(jobs, {}, submission.jobs, options.slurm, entry.slug, cores)
     array = tasks[0].job.partition("_")[0] if tasks else ""
-    analysis = Analysis(entry.slug, config, dataclasses.replace(options, detach=False), one.folder)
+    analysis = Analysis(
+        entry.slug, config, dataclasses.replace(options, detach=False), submission.folder
+    )
     try:
         [job] = queue.submit(
-            [analysis], one.jobs, options.slurm, entry.slug, cores, threads.AVAILABLE, array
+            [analysis], submission.jobs, options.slurm, entry.slug, cores, threads.AVAILABLE, array
         )
     except UserError:
         queue.cancel([array] if array else [])
         raise
-    write_json(one.folder / "submission.json", asked | {"analysis": job})
-    return one, job
+    write_json(submission.folder / "submission.json", asked | {"analysis": job})
+    return submission, job
 
 
 def _planned(
@@ -112,7 +122,7 @@ def _planned(
     except UserError:  # of the jobs' machines
         return {}
     recipes = planned(study.study, config, id, names, given, tell=True)
-    return {one.name: one for one in recipes if one.name in names}
+    return {recipe.name: recipe for recipe in recipes if recipe.name in names}
 
 
 @dataclass(frozen=True)
@@ -146,32 +156,32 @@ def unfinished(entry: Entry, config: Any, options: Options, store: Store) -> Sub
     config, options = launch.named(config, options)
     given = launch.find_weights(options.weights, study.children(config), store)
     wanted = _digest(config, given)
-    found = sorted(
+    files = sorted(
         (paths.RUNS / "cluster").glob("*/submission.json"),
         key=lambda path: path.stat().st_mtime,
         reverse=True,
     )
-    for file in found:
+    for file in files:
         asked = json.loads(file.read_text(encoding="utf-8"))
         if (asked["study"], asked["digest"]) == (entry.slug, wanted):
-            one = Submission(file.parent)
-            if _is_open(one, store, options.detach):
-                _check_ended(one, asked.get("analysis", ""))
-                return one
+            submission = Submission(file.parent)
+            if _is_open(submission, store, options.detach):
+                _check_ended(submission, asked.get("analysis", ""))
+                return submission
     return None
 
 
-def _is_open(one: Submission, store: Store, detach: bool) -> bool:
+def _is_open(submission: Submission, store: Store, detach: bool) -> bool:
     """Whether no run took a submission over; to submit it again, whether that run was stopped."""
-    mark = one.folder / "run"
+    mark = submission.folder / "run"
     if not mark.exists():
         return True
     runs = {run.id: run.status for run in store.runs()} if detach else {}
     return runs.get(mark.read_text(encoding="utf-8")) in ("FAILED", "KILLED")
 
 
-def _check_ended(one: Submission, analysis: str) -> None:
-    ids = [task.job for task in cluster.still_going(one.jobs)]
+def _check_ended(submission: Submission, analysis: str) -> None:
+    ids = [task.job for task in cluster.still_going(submission.jobs)]
     seen = queue.seen([analysis]) if analysis else {}
     if seen and not seen[analysis].ended:
         ids.append(analysis)

@@ -12,7 +12,7 @@ import torch
 import research
 
 ROOT = Path(research.__file__).parent
-ROOMS = ("methods", "models", "data")
+ROOMS = ("methods", "models", "data", "records", "report")
 MODULES = ["research"] + [
     f"research.{room}" if path.stem == "__init__" else f"research.{room}.{path.stem}"
     for room in ROOMS

@@ -28,7 +28,7 @@ from research.adoption import drawings, writeup
 from research.adoption.choice import Choice, Cohort, Member, cohort
 from research.adoption.claims import claims
 from research.adoption.measures import Histories, Measured, histories, measured, names
-from research.passwords import hidden
+from research.errors import hidden
 from research.records import Cell, Claim, Table
 from research.tracking import Opening, Summary
 from research.tracking.finding import newest
@@ -71,14 +71,14 @@ def adopt(choice: Choice, store: FolderStore | LocalStore | RemoteStore) -> Adop
     """
     used = cohort(choice)
     logged = histories(choice, used)
-    found = measured(choice, used, logged)
-    tested = claims(choice.claims, found.values, seeded=bool(choice.seeds))
-    frozen_as = _Freezing(choice, used, logged, found, tested)
+    values = measured(choice, used, logged)
+    tested = claims(choice.claims, values.values, seeded=bool(choice.seeds))
+    frozen_as = _Freezing(choice, used, logged, values, tested)
     former = newest(store.runs(choice.slug))
     if former is None or former.config_digest != frozen_as.digest:
         return frozen_as.into(store)
     begun = writeup.start(records.load(former.folder), *frozen_as.named)
-    return Adopted(former, False, used.selection, tuple(found.notes), begun)
+    return Adopted(former, False, used.selection, tuple(values.notes), begun)
 
 
 @dataclass(frozen=True)
@@ -100,9 +100,9 @@ class _Freezing:
     def digest(self) -> str:
         """Of what was asked for and of all that the runs had logged."""
         asked = asdict(self.choice) | {"experiment": self.choice.experiment.name}
-        told = [asked, self._source, [self._content(one) for one in self.cohort.members]]
-        told.append([(run.id, run.status, why) for run, why in self.cohort.left_out])
-        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+        basis = [asked, self._source, [self._content(member) for member in self.cohort.members]]
+        basis.append([(run.id, run.status, why) for run, why in self.cohort.left_out])
+        return hashlib.sha256(json.dumps(basis, sort_keys=True).encode()).hexdigest()
 
     @property
     def _source(self) -> str:
@@ -121,8 +121,8 @@ class _Freezing:
             self._vouch(record)
             begun = writeup.start(records.load(record.folder), *self.named)
             id = record.id
-        told = (*self.measured.notes, *notes)
-        return Adopted(store.find(id), True, self.cohort.selection, told, begun)
+        lines = (*self.measured.notes, *notes)
+        return Adopted(store.find(id), True, self.cohort.selection, lines, begun)
 
     def _opening(self) -> Opening:
         seeds = self.cohort.seeds
@@ -143,11 +143,13 @@ class _Freezing:
 
     def _describe(self, record: Record) -> None:
         members, choice = self.cohort.members, self.choice
-        commits = sorted({one.run.commit for one in members})
+        commits = sorted({member.run.commit for member in members})
         record.update(
             commit=commits[0] if len(commits) == 1 and commits[0] else "unknown",
-            seconds={"logged": sum(one.run.seconds for one in members)},
-            data=_data([asdict(one) for m in members for one in choice.experiment.inputs(m.run)]),
+            seconds={"logged": sum(member.run.seconds for member in members)},
+            data=_data(
+                [asdict(dataset) for m in members for dataset in choice.experiment.inputs(m.run)]
+            ),
             adopted={
                 "by": "another program",
                 "source": self._source,
@@ -156,13 +158,13 @@ class _Freezing:
                 "group": " ".join(choice.group),
                 "seeds": choice.seeds,
                 "rules": "; ".join(f"{name} {rule}" for name, rule in self.measured.rules.items()),
-                "runs": [one.run.id for one in members],
+                "runs": [member.run.id for member in members],
                 "groups": list(self.cohort.groups),
                 "left_out": len(self.cohort.left_out),
                 "selection": self.cohort.selection,
                 "commits": [commit for commit in commits if commit],
-                "first": iso(min(one.run.started for one in members))[:10],
-                "last": iso(max(one.run.ended for one in members))[:10],
+                "first": iso(min(member.run.started for member in members))[:10],
+                "last": iso(max(member.run.ended for member in members))[:10],
             },
         )
 
@@ -190,7 +192,7 @@ class _Freezing:
         origins = dict.fromkeys(known, f"runs of the experiment {self.choice.experiment.name}")
         for metric, rule in self.measured.rules.items():
             for group, members in self.cohort.groups.items():
-                ids = " ".join(one.run.id[:8] for one in members)
+                ids = " ".join(member.run.id[:8] for member in members)
                 name = f"number {metrics.get(metric)}_{groups[group]}"
                 origins |= {name: f"{metric} {rule}, logged by {ids}"} if name in known else {}
         records.write_origins(record.folder, origins)
@@ -216,8 +218,8 @@ class _Freezing:
             "metrics": Table.of(rows),
             "settings": _differing(self.cohort),
             "runs": Table(("run", "name", "group", "seed", "ended"), tuple(
-                (one.run.id, one.run.name, one.group, one.seed, iso(one.run.ended))
-                for one in self.cohort.members
+                (member.run.id, member.run.name, member.group, member.seed, iso(member.run.ended))
+                for member in self.cohort.members
             )),
             "left_out": Table(("run", "name", "status", "why"), tuple(
                 (run.id, run.name, run.status, why) for run, why in self.cohort.left_out
@@ -238,7 +240,9 @@ class _Freezing:
             if not curves:
                 continue
             name = f"curve_{metrics[metric]}"
-            record.arrays(name, **drawings.arrays_of({groups[g]: one for g, one in curves.items()}))
+            record.arrays(
+                name, **drawings.arrays_of({groups[g]: curve for g, curve in curves.items()})
+            )
             drawings.curve(record.folder, name, metric, {groups[group]: group for group in curves})
             for group, (at, values) in curves.items():
                 for step, mean in zip(at, values.mean(0), strict=True):
@@ -254,11 +258,11 @@ class _Freezing:
         shown: list[tuple[str, str]] = []
         for member in self.cohort.members:
             kept = f"artifacts/{member.run.id}"
-            for one in self.choice.experiment.artifacts(member.run, record.folder / kept):
-                rows.append((member.run.id, member.group, member.seed, *_row(one)))
-                if (record.folder / kept / one.path).is_file():
-                    label = f"{Path(one.path).stem} {member.group} {member.seed}"
-                    shown.append((label, f"{kept}/{one.path}"))
+            for artifact in self.choice.experiment.artifacts(member.run, record.folder / kept):
+                rows.append((member.run.id, member.group, member.seed, *_row(artifact)))
+                if (record.folder / kept / artifact.path).is_file():
+                    label = f"{Path(artifact.path).stem} {member.group} {member.seed}"
+                    shown.append((label, f"{kept}/{artifact.path}"))
         if rows:
             heads = ("run", "group", "seed", "path", "bytes", "sha256")
             record.table("artifacts", Table(heads, tuple(rows)))
@@ -284,8 +288,8 @@ def _drawn(folder: Path, shown: Sequence[tuple[str, str]]) -> list[str]:
     return notes
 
 
-def _row(one: Artifact) -> tuple[Cell, ...]:
-    return one.path, one.bytes, one.sha256 or None
+def _row(artifact: Artifact) -> tuple[Cell, ...]:
+    return artifact.path, artifact.bytes, artifact.sha256 or None
 
 
 def _settings(members: Sequence[Member]) -> dict[str, Any]:
@@ -307,15 +311,15 @@ def _typed(text: str) -> Any:
 def _differing(cohort: Cohort) -> Table:
     """A row for each group and a column for each parameter that tells groups apart."""
     groups = cohort.groups
-    made = {member.keys for member in cohort.members if len(member.keys) == 1}
-    params = sorted({name for one in cohort.members for name in one.run.params})
+    keys = {member.keys for member in cohort.members if len(member.keys) == 1}
+    params = sorted({name for m in cohort.members for name in m.run.params})
     columns: dict[str, list[Cell]] = {}
     for name in params:
-        values = [{one.run.params.get(name) for one in members} for members in groups.values()]
+        values = [{m.run.params.get(name) for m in members} for members in groups.values()]
         if all(len(own) == 1 for own in values) and len({next(iter(own)) for own in values}) > 1:
             columns[name] = [next(iter(own)) for own in values]
     # the one that makes the groups heads the rows already
-    columns = {name: own for name, own in columns.items() if {(one,) for one in own} != made}
+    columns = {name: own for name, own in columns.items() if {(value,) for value in own} != keys}
     heads = names(columns)
     rows = zip(groups, *columns.values(), strict=True) if columns else ()
     return Table(("group", *heads.values()), tuple(rows))
@@ -325,12 +329,12 @@ def _data(inputs: Sequence[Mapping[str, str]]) -> dict[str, Any]:
     """The data sets that the runs say they read."""
     if not inputs:
         return {}
-    unique = {(one["name"], one["digest"], one["context"]): one for one in inputs}
+    unique = {(entry["name"], entry["digest"], entry["context"]): entry for entry in inputs}
     listed = [dict(unique[key]) for key in sorted(unique)]
-    sources = sorted({one["source"] for one in listed if one["source"]})
+    sources = sorted({entry["source"] for entry in listed if entry["source"]})
     return {
-        "name": ", ".join(sorted({one["name"] for one in listed})),
+        "name": ", ".join(sorted({entry["name"] for entry in listed})),
         "source": ", ".join(sources),
-        "digest": " ".join(sorted({one["digest"] for one in listed})),
+        "digest": " ".join(sorted({entry["digest"] for entry in listed})),
         "inputs": listed,
     }

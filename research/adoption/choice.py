@@ -66,10 +66,10 @@ class Cohort:
 
     @property
     def groups(self) -> dict[str, list[Member]]:
-        found: dict[str, list[Member]] = {}
+        groups: dict[str, list[Member]] = {}
         for member in self.members:
-            found.setdefault(member.group, []).append(member)
-        return found
+            groups.setdefault(member.group, []).append(member)
+        return groups
 
     @property
     def seeds(self) -> tuple[str, ...]:
@@ -97,8 +97,8 @@ def cohort(choice: Choice) -> Cohort:
     """
     everything = choice.experiment.runs()
     asked = choice.experiment.runs(choice.runs) if choice.runs else everything
-    wanted = {run.id for run in asked}
-    left_out = [(run, "not asked for") for run in everything if run.id not in wanted]
+    ids = {run.id for run in asked}
+    left_out = [(run, "not asked for") for run in everything if run.id not in ids]
     unfinished = [run for run in asked if run.status != "FINISHED"]
     left_out += [(run, _ENDED.get(run.status, run.status.lower())) for run in unfinished]
     finished = [run for run in asked if run.status == "FINISHED"]
@@ -129,12 +129,12 @@ def _members(choice: Choice, runs: Sequence[Logged]) -> list[Member]:
     # without a seed, runs are repetitions in the order in which they were started
     order: Counter[tuple[str, ...]] = Counter()
     seeds = _values(choice.seeds, runs, "--seeds") if choice.seeds else {}
-    found = []
+    members = []
     for run in runs:
         at = places[run.id]
-        found.append(Member(run, at, seeds.get(run.id, str(order[at]))))
+        members.append(Member(run, at, seeds.get(run.id, str(order[at]))))
         order[at] += 1
-    return sorted(found, key=lambda one: ([*map(natural, one.keys)], natural(one.seed)))
+    return sorted(members, key=lambda member: ([*map(natural, member.keys)], natural(member.seed)))
 
 
 def _values(key: str, runs: Sequence[Logged], flag: str) -> dict[str, str]:
@@ -143,15 +143,15 @@ def _values(key: str, runs: Sequence[Logged], flag: str) -> dict[str, str]:
     if not match:
         raise UserError(f"{flag} names a parameter or tag, as params.model, got '{key}'")
     kind, name = (match[1] or "params").rstrip("s"), match[2] or match[3]
-    found = {run.id: value for run in runs if (value := _value(run, kind, name)) is not None}
-    lacking = [run for run in runs if run.id not in found]
+    values = {run.id: value for run in runs if (value := _value(run, kind, name)) is not None}
+    lacking = [run for run in runs if run.id not in values]
     if lacking:
-        there = sorted({one for run in runs for one in _all(run, kind)})
+        there = sorted({known for run in runs for known in _all(run, kind)})
         raise UserError(
             f"{flag} {key} must be known of every run, {len(lacking)} of {len(runs)} lack it, as "
             f"'{lacking[0].name}': narrow --runs, or choose from {', '.join(there[:12]) or 'none'}"
         )
-    return found
+    return values
 
 
 def _all(run: Logged, kind: str) -> Mapping[str, str]:
@@ -190,7 +190,7 @@ def _alike(choice: Choice, members: Sequence[Member]) -> tuple[list[Member], lis
 def _once(choice: Choice, group: str, members: Sequence[Member]) -> None:
     seed, count = Counter(member.seed for member in members).most_common(1)[0]
     if count > 1:
-        twice = ", ".join(one.run.id[:8] for one in members if one.seed == seed)
+        twice = ", ".join(m.run.id[:8] for m in members if m.seed == seed)
         raise UserError(
             f"each seed counts once in a group, but '{group}' has {count} runs of seed {seed} "
             f"({twice}): narrow --runs, or group by one more parameter with --group"

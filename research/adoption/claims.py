@@ -28,13 +28,13 @@ def claims(texts: tuple[str, ...], values: Values, *, seeded: bool) -> dict[str,
             "--claim compares groups seed by seed: say which parameter holds the seed, as --seeds "
             "params.seed"
         )
-    found: dict[str, Claim] = {}
+    decided: dict[str, Claim] = {}
     for text in texts:
         name, claim = _claim(text, values)
-        if name in found:
+        if name in decided:
             raise UserError(f"two claims are called '{name}': give each its own name")
-        found[name] = claim
-    return found
+        decided[name] = claim
+    return decided
 
 
 def _claim(text: str, values: Values) -> tuple[str, Claim]:

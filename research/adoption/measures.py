@@ -46,8 +46,8 @@ def histories(choice: Choice, cohort: Cohort) -> Histories:
     """Every point of every metric of the runs that are used."""
     asked = choice.experiment
     return {
-        one.run.id: {name: asked.history(one.run, name) for name in one.run.metrics}
-        for one in cohort.members
+        member.run.id: {name: asked.history(member.run, name) for name in member.run.metrics}
+        for member in cohort.members
     }
 
 
@@ -59,27 +59,27 @@ def measured(choice: Choice, cohort: Cohort, logged: Histories) -> Measured:
     """
     known = sorted({name for metrics in logged.values() for name in metrics})
     wanted = [name for name in known if not APART.fullmatch(name)]
-    found = Measured()
-    for one in [rule(text, known) for text in choice.metrics or wanted]:
-        if one.metric in found.rules:
-            raise UserError(f"--metric {one.metric} is given twice: it has one rule")
-        found.rules[one.metric] = one
+    collected = Measured()
+    for entry in [rule(text, known) for text in choice.metrics or wanted]:
+        if entry.metric in collected.rules:
+            raise UserError(f"--metric {entry.metric} is given twice: it has one rule")
+        collected.rules[entry.metric] = entry
         values = {
-            group: [chosen(one, logged[member.run.id]) for member in members]
+            group: [chosen(entry, logged[member.run.id]) for member in members]
             for group, members in cohort.groups.items()
         }
-        kept, told = _whole(one, cohort, values, strict=bool(choice.metrics))
-        found.notes += told
+        kept, complaint = _whole(entry, cohort, values, strict=bool(choice.metrics))
+        collected.notes += complaint
         if kept:
             over = over_seeds if choice.seeds else _over_runs
-            within = _range(one.metric, kept.values())
-            found.values[one.metric] = {
+            within = _range(entry.metric, kept.values())
+            collected.values[entry.metric] = {
                 group: over(own, range=within) for group, own in kept.items()
             }
-            found.curves[one.metric] = _curves(one.metric, cohort, logged)
-    if not found.values:
-        raise UserError("; ".join(found.notes) or "the runs that are used logged no metric")
-    return found
+            collected.curves[entry.metric] = _curves(entry.metric, cohort, logged)
+    if not collected.values:
+        raise UserError("; ".join(collected.notes) or "the runs that are used logged no metric")
+    return collected
 
 
 def _over_runs(values: Sequence[float], range: Range | None = None) -> Number:
@@ -102,17 +102,17 @@ def _whole(
     for group, members in cohort.groups.items():
         own = values[group]
         bad = [
-            (one, value)
-            for one, value in zip(members, own, strict=True)
+            (member, value)
+            for member, value in zip(members, own, strict=True)
             if value is None or not math.isfinite(value)
         ]
         if not bad:
             kept[group] = [value for value in own if value is not None]
             continue
-        told = _lack(rule, *bad[0], len(bad))
+        complaint = _lack(rule, *bad[0], len(bad))
         if strict and not _everywhere(bad, members):
-            raise UserError(f"{told}: {_REMEDY}")
-        notes.append(f"{told}; it is left out for '{group}'")
+            raise UserError(f"{complaint}: {_REMEDY}")
+        notes.append(f"{complaint}; it is left out for '{group}'")
     if strict and not kept:
         raise UserError(f"{notes[0].rpartition(';')[0]}, and so in all groups: {_REMEDY}")
     return kept, notes
@@ -137,14 +137,14 @@ def _lack(rule: Rule, member: Member, value: float | None, count: int) -> str:
 
 def _curves(metric: str, cohort: Cohort, logged: Histories) -> dict[str, tuple[Array, Array]]:
     """Of each group the steps that all its runs reached, where those are several."""
-    found = {}
+    by_group = {}
     for group, members in cohort.groups.items():
-        points = [_finite(logged[one.run.id].get(metric, ())) for one in members]
+        points = [_finite(logged[member.run.id].get(metric, ())) for member in members]
         steps = sorted(set.intersection(*(set(own) for own in points)))
         if len(steps) > 1:
             values = np.array([[own[step] for step in steps] for own in points])
-            found[group] = np.array(steps), values
-    return found
+            by_group[group] = np.array(steps), values
+    return by_group
 
 
 def _finite(points: Iterable[Point]) -> dict[int, float]:
@@ -153,12 +153,12 @@ def _finite(points: Iterable[Point]) -> dict[int, float]:
 
 def names(texts: Iterable[str]) -> dict[str, str]:
     """Each text as a name that a write-up can print by: letters, digits and `_`, all different."""
-    found: dict[str, str] = {}
+    sides: dict[str, str] = {}
     for text in texts:
         bare = re.sub(r"[^A-Za-z0-9]+", "_", text).strip("_") or "unnamed"
         name, n = bare, 1
-        while name in found.values() or name in RESERVED:
+        while name in sides.values() or name in RESERVED:
             n += 1
             name = f"{bare}_{n}"
-        found[text] = name
-    return found
+        sides[text] = name
+    return sides

@@ -64,12 +64,12 @@ def rule(text: str, known: Sequence[str]) -> Rule:
     if how not in ("best", "min", "max"):
         raise UserError(f"--metric {metric}= is followed by {GRAMMAR}, got '{text}'")
     by = _known(argument, known) if argument else ""
-    found = side(by or metric) if how == "best" else how
-    if found is None:
-        told = f"{metric}=min or {metric}=max" if not by else f"{metric}=min:{by} or =max:{by}"
+    better = side(by or metric) if how == "best" else how
+    if better is None:
+        forms = f"{metric}=min or {metric}=max" if not by else f"{metric}=min:{by} or =max:{by}"
         raise UserError(f"whether {by or metric} is better low or high its name does not tell: "
-                        f"say --metric {told}")  # fmt: skip
-    return Rule(metric, "min" if found == "min" else "max", by=by)
+                        f"say --metric {forms}")  # fmt: skip
+    return Rule(metric, "min" if better == "min" else "max", by=by)
 
 
 def _parted(text: str, known: Sequence[str]) -> tuple[str, str, str]:

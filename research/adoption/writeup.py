@@ -54,8 +54,8 @@ def _blocks(
         metrics,
     )
     for label, name in curves.items():
-        told = f"{_plain(label)} by step: mean and range of the runs of each group"
-        yield f'![{told}.](curve_{name}){{alt="Curves of {name} by step"}}'
+        caption = f"{_plain(label)} by step: mean and range of the runs of each group"
+        yield f'![{caption}.](curve_{name}){{alt="Curves of {name} by step"}}'
     for name in [name for name in figures if name.removeprefix("curve_") not in curves.values()][
         :1
     ]:
@@ -81,12 +81,12 @@ def _front(results: Results, metrics: Mapping[str, str]) -> str:
 def _abstract(results: Results, metrics: Mapping[str, str], groups: Mapping[str, str]) -> str:
     metric, name = next(iter(metrics.items()))
     numbers = results.numbers
-    told = [
+    lines = [
         f"{{{name}_{key}}} with {_plain(label)}"
         for label, key in groups.items()
         if f"{name}_{key}" in numbers
     ][:MOST]
-    listed = " and ".join(filter(None, [", ".join(told[:-1]), told[-1]]))
+    listed = " and ".join(filter(None, [", ".join(lines[:-1]), lines[-1]]))
     each = "{run.seeds:# seed}" if results.run.adopted.get("seeds") else "{run.seeds:# repetition}"
     return (
         f"{{adopted.runs:# run}} of {{adopted.groups:# group}} with {each} each are compared. "

@@ -94,12 +94,14 @@ def _read_me(material: Material) -> str:
 
 def _search(packed: Mapping[str, Path], commit: str, author: Authors, root: Path) -> None:
     """Raises UserError for whatever names an author, a user, a machine, a folder or a commit."""
-    wanted = anonymous.secrets(author.single(), root)
-    wanted |= {commit: "the commit", commit[:7]: "the commit"}
-    told = anonymous.found_in({name: path.read_bytes() for name, path in packed.items()}, wanted)
-    if told:
-        more = f" and {len(told) - 5} more" if len(told) > 5 else ""
-        raise UserError(f"the bundle is not anonymous: {'; '.join(told[:5])}{more}")
+    secrets = anonymous.secrets(author.single(), root)
+    secrets |= {commit: "the commit", commit[:7]: "the commit"}
+    hits = anonymous.occurrences_in(
+        {name: path.read_bytes() for name, path in packed.items()}, secrets
+    )
+    if hits:
+        more = f" and {len(hits) - 5} more" if len(hits) > 5 else ""
+        raise UserError(f"the bundle is not anonymous: {'; '.join(hits[:5])}{more}")
 
 
 def _zipped(packed: Mapping[str, Path], date: datetime) -> bytes:

@@ -16,7 +16,7 @@ NAME = "CITATION.cff"
 def cff(material: Material) -> str:
     """The file: title, authors with their ORCIDs, date and commit. YAML, each text as in JSON."""
     trail = material.trail
-    told = {
+    fields = {
         "cff-version": "1.2.0",
         "message": "Please cite the paper when you use its code, record or data.",
         "type": "software",
@@ -26,24 +26,24 @@ def cff(material: Material) -> str:
         "repository-code": material.repository,
         "license": material.authors.licence,
     }
-    lines = [f"{key}: {_text(value)}" for key, value in told.items() if value]
+    lines = [f"{key}: {_text(value)}" for key, value in fields.items() if value]
     lines += _list("keywords", map(_text, material.keywords))
-    lines += ["authors:", *(line for one in material.authors.people for line in _person(one))]
+    lines += ["authors:", *(line for person in material.authors.people for line in _person(person))]
     lines += ["identifiers:", "  - type: other", f"    value: {_text(f'run {trail.run.id}')}",
               "    description: the run that the paper was built from"]  # fmt: skip
     return "\n".join(lines) + "\n"
 
 
-def _person(one: Person) -> Iterator[str]:
-    told = {
-        "family-names": one.family,
-        "given-names": one.given,
-        "email": one.email,
-        "affiliation": "; ".join(one.affiliations),
-        "orcid": one.orcid and f"https://orcid.org/{one.orcid}",
+def _person(person: Person) -> Iterator[str]:
+    fields = {
+        "family-names": person.family,
+        "given-names": person.given,
+        "email": person.email,
+        "affiliation": "; ".join(person.affiliations),
+        "orcid": person.orcid and f"https://orcid.org/{person.orcid}",
     }
     begin = "  - "
-    for key, value in told.items():
+    for key, value in fields.items():
         if value:
             yield f"{begin}{key}: {_text(value)}"
             begin = "    "

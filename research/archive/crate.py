@@ -71,15 +71,15 @@ def _described(material: Material) -> Iterator[tuple[str, Mapping[str, object]]]
 def _sources(record: Record, *, hide: bool) -> tuple[data.Source, ...]:
     """The data sets; of a record that does not list their files the set's own facts alone."""
     run = record.run
-    found = record.sources or (
+    sources = record.sources or (
         data.Source("data", str(run.data.get("name", "data")), why="the run did not list them"),
     )
-    return tuple(hidden(one) if hide else one for one in found)
+    return tuple(hidden(source) if hide else source for source in sources)
 
 
 def hidden(source: data.Source) -> data.Source:
     """A data set without the names of folders and files of the author's own."""
-    if all(one.told or one.url for one in source.files) and not source.why:
+    if all(file.told or file.url for file in source.files) and not source.why:
         return source
     return data.Source(source.group, "own data", why="they are named by their author")
 
@@ -113,7 +113,7 @@ def _copy(record: Path, folder: Path, *, hide: bool) -> None:
 def _clean(folder: Path) -> None:
     run = anonymous.cleaned_run(load(folder).run)
     write_json(folder / "run.json", portable(dataclasses.asdict(run)))
-    data.write(folder, [hidden(one) for one in data.read(folder)])
+    data.write(folder, [hidden(source) for source in data.read(folder)])
     write_manifest(folder)
 
 

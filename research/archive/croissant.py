@@ -44,15 +44,15 @@ def croissant(source: Source, facts: Mapping[str, Any], ended: str) -> dict[str,
         license=[facts["licence"]] if facts.get("licence") else None,
         version="1.0.0",
         date_modified=ended[:10],
-        distribution=[_file(one, mlcroissant) for one in source.files],
+        distribution=[_file(file, mlcroissant) for file in source.files],
         record_sets=[
-            _records(one, mlcroissant)
-            for one in source.files
-            if format_of(one.name) in _READ and len(source.files) <= MOST_READ
+            _records(file, mlcroissant)
+            for file in source.files
+            if format_of(file.name) in _READ and len(source.files) <= MOST_READ
         ],
     )
-    told: dict[str, Any] = described.to_json()
-    return told
+    graph: dict[str, Any] = described.to_json()
+    return graph
 
 
 def format_of(name: str) -> str:
@@ -65,33 +65,33 @@ def format_of(name: str) -> str:
 
 
 def _description(source: Source, facts: Mapping[str, Any]) -> str:
-    told = [str(facts.get("source") or f"The data set {source.name}.")]
+    sentences = [str(facts.get("source") or f"The data set {source.name}.")]
     if facts.get("sha256"):
-        told.append(f"sha256 of its values as the run read them: {facts['sha256']}")
+        sentences.append(f"sha256 of its values as the run read them: {facts['sha256']}")
     if source.why:
-        told.append(f"its files are not listed: {source.why}")
+        sentences.append(f"its files are not listed: {source.why}")
     elif not source.files:
-        told.append("it was generated and has no files")
-    return "; ".join(told)
+        sentences.append("it was generated and has no files")
+    return "; ".join(sentences)
 
 
-def _file(one: DataFile, mlc: Any) -> "mlcroissant.FileObject":
+def _file(file: DataFile, mlc: Any) -> "mlcroissant.FileObject":
     return mlc.FileObject(
-        id=one.name,
-        name=one.name,
-        description=one.told or None,
-        content_url=one.url or one.name,
-        content_size=f"{one.bytes} B",
-        encoding_formats=[format_of(one.name)],
-        sha256=one.sha256,
+        id=file.name,
+        name=file.name,
+        description=file.told or None,
+        content_url=file.url or file.name,
+        content_size=f"{file.bytes} B",
+        encoding_formats=[format_of(file.name)],
+        sha256=file.sha256,
     )
 
 
-def _records(one: DataFile, mlc: Any) -> "mlcroissant.RecordSet":
+def _records(file: DataFile, mlc: Any) -> "mlcroissant.RecordSet":
     """A record set that reads a file, so that whoever goes through it knows that it is the same."""
-    id = f"records/{one.name}"
+    id = f"records/{file.name}"
     extract = mlc.Extract(file_property=mlc.FileProperty.fullpath)
-    read = mlc.Source(file_object=one.name, extract=extract)
+    read = mlc.Source(file_object=file.name, extract=extract)
     field = mlc.Field(
         id=f"{id}/path", name=f"{id}/path", data_types=[mlc.DataType.TEXT], source=read
     )

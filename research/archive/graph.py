@@ -34,7 +34,9 @@ def metadata(material: Material, folder: Path) -> dict[str, Any]:
 
     crate = ROCrate(version="1.1")
     crate.metadata.extra_terms["sha256"] = SHA256
-    people = [_person(one, number, crate) for number, one in enumerate(material.authors.people, 1)]
+    people = [
+        _person(person, number, crate) for number, person in enumerate(material.authors.people, 1)
+    ]
     parts = {name: _file(name, path, crate) for name, path in files(folder) if not _within(name)}
     _root(material, people, crate)
     code = _code(material, crate, whole=(folder / CODE).is_dir())
@@ -43,8 +45,8 @@ def metadata(material: Material, folder: Path) -> dict[str, Any]:
         _writing(material, people, code, parts, crate),
     )
     crate.root_dataset["mentions"] = [run, writing]
-    told: dict[str, Any] = crate.metadata.generate()
-    return told
+    graph: dict[str, Any] = crate.metadata.generate()
+    return graph
 
 
 def _within(name: str) -> bool:
@@ -56,8 +58,8 @@ def _add(crate: "ROCrate", id: str, kind: str | list[str], **properties: Any) ->
     """A contextual entity with those properties that say something."""
     from rocrate.model.contextentity import ContextEntity
 
-    told = {key: _one(value) for key, value in properties.items() if value not in ("", None, [])}
-    added: Entity = crate.add(ContextEntity(crate, id, {"@type": kind, **told}))
+    stated = {key: _one(value) for key, value in properties.items() if value not in ("", None, [])}
+    added: Entity = crate.add(ContextEntity(crate, id, {"@type": kind, **stated}))
     return added
 
 
@@ -90,19 +92,21 @@ def _licence(name: str, crate: "ROCrate") -> "Entity":
         return _add(
             crate, url, "CreativeWork", name=name, description=f"The licence {name} of SPDX's list."
         )
-    told = "None stated: all rights are the authors'."
-    return _add(crate, "#licence", "CreativeWork", name="No licence", description=told)
+    description = "None stated: all rights are the authors'."
+    return _add(crate, "#licence", "CreativeWork", name="No licence", description=description)
 
 
-def _person(one: Person, number: int, crate: "ROCrate") -> "Entity":
+def _person(person: Person, number: int, crate: "ROCrate") -> "Entity":
     places = [
         crate.get(f"#organisation-{_slug(name)}")
         or _add(crate, f"#organisation-{_slug(name)}", "Organization", name=name)
-        for name in one.affiliations
+        for name in person.affiliations
     ]
-    id = f"https://orcid.org/{one.orcid}" if one.orcid else f"#author-{number}"
-    told = {"givenName": one.given, "familyName": one.family if one.given else ""}
-    return _add(crate, id, "Person", name=one.name, **told, email=one.email, affiliation=places)
+    id = f"https://orcid.org/{person.orcid}" if person.orcid else f"#author-{number}"
+    names = {"givenName": person.given, "familyName": person.family if person.given else ""}
+    return _add(
+        crate, id, "Person", name=person.name, **names, email=person.email, affiliation=places
+    )
 
 
 def _slug(text: str) -> str:
@@ -111,13 +115,13 @@ def _slug(text: str) -> str:
 
 def _file(name: str, path: Path, crate: "ROCrate") -> "Entity":
     kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
-    told = {
+    work = {
         "name": name,
         "encodingFormat": _WRITE_UP if name.endswith(".md") else kind,
         "contentSize": str(path.stat().st_size),
         "sha256": sha256(path),
     }
-    added: Entity = crate.add_file(path, name, properties=told)
+    added: Entity = crate.add_file(path, name, properties=work)
     return added
 
 
@@ -132,8 +136,8 @@ def _code(material: Material, crate: "ROCrate", *, whole: bool) -> "Entity":
     python = _add(
         crate, "#python", "ComputerLanguage", name="Python", version=run.versions.get("python", "")
     )
-    told = {"name": "The code", "description": "The code of study and paper at the run's commit."}
-    held = crate.add_dataset(dest_path=CODE, properties=told) if whole else None
+    about = {"name": "The code", "description": "The code of study and paper at the run's commit."}
+    held = crate.add_dataset(dest_path=CODE, properties=about) if whole else None
     return _add(
         crate, "#program", "SoftwareSourceCode",
         name=f"The study “{run.study}”",
@@ -191,17 +195,17 @@ def _writing(
 def _numbers(material: Material, crate: "ROCrate") -> Iterator["Entity"]:
     """Each number that the paper prints in its text, once."""
     once = {
-        f"{one.run[:8]}-{one.name}": one
-        for one in material.trail.numbers
-        if isinstance(one, Measured)
+        f"{number.run[:8]}-{number.name}": number
+        for number in material.trail.numbers
+        if isinstance(number, Measured)
     }
-    for id, one in once.items():
-        low, high = one.number(one.value).bounds or (None, None)
+    for id, entity in once.items():
+        low, high = entity.number(entity.value).bounds or (None, None)
         ends = "" if low is None else _ENDS
         yield _add(
             crate, f"#number-{id}", "PropertyValue",
-            name=one.name, value=one.value, minValue=low, maxValue=high, unitText=one.unit,
-            description=f"Printed as {one.printed} on page {one.page}{ends}",
+            name=entity.name, value=entity.value, minValue=low, maxValue=high, unitText=entity.unit,
+            description=f"Printed as {entity.printed} on page {entity.page}{ends}",
         )  # fmt: skip
 
 

@@ -67,8 +67,8 @@ class Material:
     @property
     def keywords(self) -> list[str]:
         """As the PDF's metadata has them."""
-        told = self.trail.metadata.get("Keywords", [])
-        return [word.strip() for line in told for word in line.split(",") if word.strip()]
+        lines = self.trail.metadata.get("Keywords", [])
+        return [word.strip() for line in lines for word in line.split(",") if word.strip()]
 
     @property
     def source(self) -> Path | None:
@@ -99,13 +99,13 @@ def gather(
     if printed == anonymous.NAME:
         signed = Authors((Person(anonymous.NAME),))
         return Material(pdf, trail, signed, records, anonymous=True)
-    told = authors.read(author)
-    if told.block()["name"] != printed:
+    of_file = authors.read(author)
+    if of_file.block()["name"] != printed:
         raise UserError(
-            f"{pdf.name} is by {printed}, {author.name} names {told.block()['name']}: build the "
+            f"{pdf.name} is by {printed}, {author.name} names {of_file.block()['name']}: build the "
             "paper again, or bring the file back"
         )
-    return Material(pdf, trail, told, records, repository(root))
+    return Material(pdf, trail, of_file, records, repository(root))
 
 
 def repository(root: Path) -> str:

@@ -88,8 +88,8 @@ def bundle(args: list[str]) -> None:
             f"{material.trail.author['name']}: build it by {make}"
         )
     pack(material, out, paths.ROOT, authors.read(_author(pdf)))
-    told = "anonymous, " if material.anonymous else ""
-    print(f"{out}: {told}{out.stat().st_size / 1e6:.1f} MB, of run {material.trail.run.id}")
+    manner = "anonymous, " if material.anonymous else ""
+    print(f"{out}: {manner}{out.stat().st_size / 1e6:.1f} MB, of run {material.trail.run.id}")
 
 
 def _given(args: list[str], verb: str, kind: type[H]) -> tuple[Path, H]:
@@ -105,8 +105,8 @@ def _material(pdf: Path, store: Store) -> "Material":
     from research.archive import material
     from research.verification import verdicts
 
-    verdict, trail = found = verdicts.examined(pdf)
-    verdict = verdicts.told(found, store)
+    verdict, trail = examined = verdicts.examined(pdf)
+    verdict = verdicts.with_store(examined, store)
     if not verdict.ok or trail is None:
         first, *rest = verdict.problems
         more = f", and {len(rest)} more: research verify {pdf}" if rest else ""

@@ -19,8 +19,8 @@ def verify(args: list[str]) -> int:
         """One JSON document instead of lines, for scripts."""
 
     given, store = handed_in(args, "verify", Verify)
-    found = checking.batch(given.pdfs, store, given.signers)
-    verdicts = dict(zip(map(checking.shown, given.pdfs), found, strict=True))
+    checked = checking.batch(given.pdfs, store, given.signers)
+    verdicts = dict(zip(map(checking.shown, given.pdfs), checked, strict=True))
     print(checking.as_json(verdicts) if given.json else checking.as_text(verdicts))
     return int(not all(verdict.ok for verdict in verdicts.values()))
 
@@ -46,14 +46,14 @@ def audit(args: list[str]) -> int:
     @dataclass(frozen=True)
     class Audit(HandedIn):
         out: Path = Path("audit")
-        """Folder of the pages, made where there is none."""
+        """Folder for the pages; created if missing."""
 
     given, store = handed_in(args, "audit", Audit)
     asked = view.assignments()
     audits = view.compared(view.audits(given.pdfs, asked, store, given.signers))
-    for one, page in zip(audits, view.write(audits, given.out), strict=True):
-        print(view.line(one, page))
-    return int(not all(one.verdict.ok for one in audits))
+    for checked, page in zip(audits, view.write(audits, given.out), strict=True):
+        print(view.line(checked, page))
+    return int(not all(checked.verdict.ok for checked in audits))
 
 
 def reproduce(args: list[str]) -> int:
@@ -86,7 +86,9 @@ def diff(args: list[str]) -> int:
         """One JSON document instead of lines, for scripts."""
 
     given: Diff = parse(Diff, args, "research diff OLD.pdf NEW.pdf")
-    found = difference(*map(record, given.pdfs))
-    told = [json.dumps(found.plain(), indent=1)] if given.json else map(printable, lines(found))
-    print("\n".join(told))
-    return int(not found.equal)
+    changes = difference(*map(record, given.pdfs))
+    printed = (
+        [json.dumps(changes.plain(), indent=1)] if given.json else map(printable, lines(changes))
+    )
+    print("\n".join(printed))
+    return int(not changes.equal)

@@ -43,9 +43,9 @@ def export(args: list[str]) -> None:
     others = {study: load(other.folder) for study, other in beside.items() if other}
     ledger = Ledger(record, others, papers.history(entry, record.run, store))
     text = source.read(paths.PAPER / f"{entry.slug}.md")
-    told = authors.read(paths.PAPER / "author.toml")
+    signed = authors.read(paths.PAPER / "author.toml")
     keyed = chosen.to == "latex"
-    paper = manuscript.read(ledger, text, told, paths.TEMPLATES, keyed=keyed)
+    paper = manuscript.read(ledger, text, signed, paths.TEMPLATES, keyed=keyed)
     if chosen.to == "latex":
         part = out.with_name(f".{out.name}.part")
         rmtree(part, ignore_errors=True)

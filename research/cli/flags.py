@@ -57,11 +57,11 @@ class HandedIn:
     pdfs: tyro.conf.Positional[tuple[Path, ...]]
     """Papers that were built here."""
     store: bool = False
-    """Also whether the run in the store is still what each PDF was built from."""
+    """Also check that the stored run is still what each PDF was built from."""
     log: str | None = None
     """Which store, as for `research run`; implies --store."""
     signers: Path | None = None
-    """Who has to have signed each: a file of lines `who@where ssh-ed25519 KEY`, as ssh has it."""
+    """Require a signature by one of these: a file of lines `who@where ssh-ed25519 KEY`."""
 
 
 S = TypeVar("S", bound=Stored)
@@ -75,10 +75,10 @@ def stored(
     chosen: S = parse(kind, args[1:], f"research {verb} {slug}")
     store = open_store(chosen.log, chosen.experiment)
     entry = known(slug, store)
-    found = store.find(chosen.run) if chosen.run else newest(store.runs(entry.slug))
-    if found and found.study != entry.slug:
-        raise UserError(f"run {found.id} is of the study '{found.study}', not of '{entry.slug}'")
-    return entry, chosen, store, found
+    run = store.find(chosen.run) if chosen.run else newest(store.runs(entry.slug))
+    if run and run.study != entry.slug:
+        raise UserError(f"run {run.id} is of the study '{run.study}', not of '{entry.slug}'")
+    return entry, chosen, store, run
 
 
 def known(slug: str, store: Store) -> studies.Entry:
@@ -99,8 +99,8 @@ def known(slug: str, store: Store) -> studies.Entry:
 
 def adopted_entries(store: Store) -> dict[str, studies.Entry]:
     """What was adopted of runs that another program logged, by its name."""
-    found = {run.study: run for run in reversed(store.runs()) if run.preset == ADOPTED}
-    facts = {slug: load(found[slug].folder).run for slug in sorted(found)}
+    adopted = {run.study: run for run in reversed(store.runs()) if run.preset == ADOPTED}
+    facts = {slug: load(adopted[slug].folder).run for slug in sorted(adopted)}
     return {
         slug: studies.Entry(slug, run.question, f"experiment '{run.adopted.get('experiment')}'")
         for slug, run in facts.items()

@@ -42,8 +42,8 @@ def pdf(folder: Path) -> None:
         UserError: a package or a system library is missing, or the folder cannot be written.
     """
     packages.need(packages.REPORT, "a PDF")
-    if told := libraries.missing():
-        raise UserError(told)
+    if message := libraries.missing():
+        raise UserError(message)
     writable(folder)
     if not libraries.subsets():
         print(libraries.CUT_BY_FONTTOOLS, file=sys.stderr)

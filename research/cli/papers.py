@@ -23,31 +23,31 @@ if TYPE_CHECKING:
 
 def report(args: list[str]) -> None:
     """Builds paper/STUDY.pdf from the newest full run, else the newest other, else a new run"""
-    entry, chosen, store, found = stored(args, "report", Paper)
+    entry, chosen, store, run = stored(args, "report", Paper)
     needs.pdf(paths.PAPER)
     how = ["--jobs", str(chosen.jobs), *(["--log", chosen.log] if chosen.log else [])]
     how += ["--experiment", chosen.experiment] if chosen.experiment else []
-    if found is None:
+    if run is None:
         _check_before_training(entry, store, chosen)
-        found = run_study(entry, how)
-    for slug, other in runs_beside(entry, found, store).items():
+        run = run_study(entry, how)
+    for slug, other in runs_beside(entry, run, store).items():
         if other is None:
             print(f"the paper of {entry.slug} reads a run of {slug} too", file=sys.stderr)
-            run_study(studies.entry(slug), ["--preset", found.preset, *how])
+            run_study(studies.entry(slug), ["--preset", run.preset, *how])
     if chosen.watch:
-        _watch(entry, found, store, chosen)
+        _watch(entry, run, store, chosen)
     else:
-        _build(entry, found, store, chosen)
+        _build(entry, run, store, chosen)
 
 
-def _watch(entry: studies.Entry, run: Summary, store: Store, wanted: Paper) -> None:
+def _watch(entry: studies.Entry, run: Summary, store: Store, options: Paper) -> None:
     """Shows the paper in a browser until the user stops it; each time the page comes first."""
     from research.cli import preview
     from research.records import load
     from research.report import shown
     from research.text import read
 
-    if wanted.final or wanted.anonymous:
+    if options.final or options.anonymous:
         raise UserError("--watch shows a draft: leave --final and --anonymous out")
     record, out = load(run.folder), paths.PAPER / f"{entry.slug}.pdf"
     given: dict[str, Any] = {}
@@ -61,7 +61,7 @@ def _watch(entry: studies.Entry, run: Summary, store: Store, wanted: Paper) -> N
         return "\n".join([f"{built.pdf}: {built.pages} pages", *(f"  {gap}" for gap in built.gaps)])
 
     page = preview.Page(read(paths.template(paths.TEMPLATES, "watch.js")))
-    with preview.serving(page, wanted.port) as address:
+    with preview.serving(page, options.port) as address:
         print(f"{address} shows {entry.slug}.md whenever it is saved; Ctrl-C ends it", flush=True)
         folders, written = _watched(), [out, out.with_suffix(".html")]
         preview.follow(page, folders, written, show, build)
@@ -77,7 +77,7 @@ def _given(entry: studies.Entry, run: Summary, store: Store) -> dict[str, Any]:
     from research.records import load
 
     record = load(run.folder)
-    beside = {slug: one for slug, one in runs_beside(entry, run, store).items() if one}
+    beside = {slug: summary for slug, summary in runs_beside(entry, run, store).items() if summary}
     return {
         "source": paths.PAPER / f"{entry.slug}.md",
         "author": paths.PAPER / "author.toml",
@@ -88,33 +88,33 @@ def _given(entry: studies.Entry, run: Summary, store: Store) -> dict[str, Any]:
     }
 
 
-def _check_before_training(entry: studies.Entry, store: Store, wanted: "Paper") -> None:
+def _check_before_training(entry: studies.Entry, store: Store, options: "Paper") -> None:
     """Raises UserError for what would stop the paper after a run, and is known before it."""
     from research.report import rehearsal
 
     needs.tracking(store)
-    slugs = [*(one.slug for one in studies.entries()), *adopted_entries(store)]
+    slugs = [*(other.slug for other in studies.entries()), *adopted_entries(store)]
     source, author = paths.PAPER / f"{entry.slug}.md", paths.PAPER / "author.toml"
-    found = rehearsal.mistakes(source, author=author, templates=paths.TEMPLATES, studies=slugs)
-    if wanted.final:
+    mistakes = rehearsal.mistakes(source, author=author, templates=paths.TEMPLATES, studies=slugs)
+    if options.final:
         from research.launch import default_preset
         from research.verification import readiness
 
-        found += readiness.reasons_beforehand(default_preset())
-    if found:
-        count = f"{len(found)} mistake{'s' * (len(found) > 1)}"
-        lines = "".join(f"\n  {line}" for line in found)
+        mistakes += readiness.reasons_beforehand(default_preset())
+    if mistakes:
+        count = f"{len(mistakes)} mistake{'s' * (len(mistakes) > 1)}"
+        lines = "".join(f"\n  {line}" for line in mistakes)
         raise UserError(f"nothing was trained, for {count} would stop the paper:{lines}")
 
 
-def _build(entry: studies.Entry, run: Summary, store: Store, wanted: Paper) -> None:
+def _build(entry: studies.Entry, run: Summary, store: Store, options: Paper) -> None:
     from research.records import load
 
     record, given = load(run.folder), _given(entry, run, store)
-    out = paths.PAPER / f"{entry.slug}{'-anonymous' * wanted.anonymous}.pdf"
-    make = partial(_made, record, given, wanted.anonymous)
+    out = paths.PAPER / f"{entry.slug}{'-anonymous' * options.anonymous}.pdf"
+    make = partial(_made, record, given, options.anonymous)
     reads = {slug: other for slug, other in runs_beside(entry, run, store).items() if other}
-    built = _final(make, out, {entry.slug: run, **reads}) if wanted.final else make(out)
+    built = _final(make, out, {entry.slug: run, **reads}) if options.final else make(out)
     _keep(built, run, store)
     print(f"{built.pdf}: {built.pages} pages, and the same as {built.html.name}")
     print(f"  built from run {run.id}: {run.name}, ended {run.ended}")
@@ -150,10 +150,10 @@ def _final(make: "Callable[[Path], Built]", out: Path, runs: Mapping[str, Summar
     """The paper, unless anything stands against it, of which UserError tells a line each."""
     from research.verification import readiness
 
-    built, found = readiness.final(make, out, readiness.reasons(runs))
+    built, reasons = readiness.final(make, out, readiness.reasons(runs))
     if built is None:
-        count = f"{len(found)} reason{'s' * (len(found) > 1)}"
-        lines = "".join(f"\n  {reason}" for reason in found)
+        count = f"{len(reasons)} reason{'s' * (len(reasons) > 1)}"
+        lines = "".join(f"\n  {reason}" for reason in reasons)
         raise UserError(f"paper/{out.name} is not final, for {count}:{lines}")
     return built
 
@@ -161,7 +161,7 @@ def _final(make: "Callable[[Path], Built]", out: Path, runs: Mapping[str, Summar
 def _stale(run: "Run") -> list[str]:
     from research.tracking import staleness
 
-    return staleness.told(staleness.stale(run))
+    return staleness.phrases(staleness.stale(run))
 
 
 def history(entry: studies.Entry, run: "Run", store: Store) -> "History":
@@ -169,15 +169,15 @@ def history(entry: studies.Entry, run: "Run", store: Store) -> "History":
     from research.records import load
     from research.report import History, Past
 
-    found = {model["run"] for model in run.models.values() if model["origin"] == "found"}
+    origins = {model["run"] for model in run.models.values() if model["origin"] == "found"}
     past, lenders = [], {}
-    for one in store.runs():
-        if one.study == entry.slug:
-            digest, started = one.config_digest, one.started
-            past.append(Past(one.record_id, one.preset, one.status, digest, started))
-        if one.record_id in found:
+    for lender in store.runs():
+        if lender.study == entry.slug:
+            digest, started = lender.config_digest, lender.started
+            past.append(Past(lender.record_id, lender.preset, lender.status, digest, started))
+        if lender.record_id in origins:
             with suppress(UserError, OSError):  # its files may be gone, which the paper says
-                lenders[one.record_id] = load(one.folder).run
+                lenders[lender.record_id] = load(lender.folder).run
     return History(past, lenders)
 
 
@@ -190,7 +190,7 @@ def runs_beside(entry: studies.Entry, run: Summary, store: Store) -> dict[str, S
 
     def best(slug: str) -> Summary | None:
         runs = store.runs(known(slug, store).slug)
-        return newest([one for one in runs if one.preset == run.preset]) or newest(runs)
+        return newest([past for past in runs if past.preset == run.preset]) or newest(runs)
 
     return {slug: best(slug) for slug in reads(paths.PAPER / f"{entry.slug}.md")}
 
@@ -209,8 +209,8 @@ def show(args: list[str]) -> None:
         raise UserError(f"there is no finished run of '{entry.slug}': make run-{entry.slug}")
     heads = ("word", "name", "value", "measured in")
     table = Table(*(Column(head, overflow="fold") for head in heads), box=None)
-    for one in listing.items(load(run.folder)):
-        table.add_row(one.kind, Text(one.name), Text(one.value), one.origin)
+    for item in listing.items(load(run.folder)):
+        table.add_row(item.kind, Text(item.name), Text(item.value), item.origin)
     console = Console()
     # a pipe has no width of its own: whole lines for grep
     console.print(table, width=None if console.is_terminal else 400)
@@ -255,7 +255,7 @@ def pdf_state(entry: studies.Entry, run: Summary | None, store: Store) -> str:
     source, author = paths.PAPER / f"{slug}.md", paths.PAPER / "author.toml"
     beside = runs_beside(entry, run, store)
     others = {study: other.record_id for study, other in beside.items() if other}
-    found = differences(
+    reasons = differences(
         pdf,
         run.record_id,
         run.folder,
@@ -264,7 +264,7 @@ def pdf_state(entry: studies.Entry, run: Summary | None, store: Store) -> str:
         templates=paths.TEMPLATES,
         others=others,
     )  # fmt: skip
-    return "; ".join(found + stale_in_words(run)) or "up to date"
+    return "; ".join(reasons + stale_in_words(run)) or "up to date"
 
 
 def stale_in_words(run: Summary) -> list[str]:
@@ -274,5 +274,7 @@ def stale_in_words(run: Summary) -> list[str]:
 
     facts = load(run.folder).run
     blind = staleness.unknown(facts)
-    told = [f"run stale: {phrase}" for phrase in staleness.told(staleness.stale(facts), most=1)]
-    return told + ([f"{', '.join(blind)} not checked"] if blind and told else [])
+    phrases = [
+        f"run stale: {phrase}" for phrase in staleness.phrases(staleness.stale(facts), most=1)
+    ]
+    return phrases + ([f"{', '.join(blind)} not checked"] if blind and phrases else [])

@@ -1,4 +1,4 @@
-"""A page that is shown anew whenever the paper is written again: research report ae --watch."""
+"""A page that reloads whenever the paper is written again: research report ae --watch."""
 
 import json
 import threading
@@ -20,7 +20,7 @@ class Page:
     """What browsers are shown.
 
     Attributes:
-        script: what the page runs to be shown anew.
+        script: what the page runs to reload.
         version: counts how often it was written.
         mistake: why it could not be written again; empty where it could.
     """
@@ -99,11 +99,11 @@ def _handler(page: Page) -> type[BaseHTTPRequestHandler]:
             try:
                 while True:
                     with page.changed:
-                        told = page.state()
-                    self.wfile.write(f"data: {told}\n\n".encode())
+                        state = page.state()
+                    self.wfile.write(f"data: {state}\n\n".encode())
                     self.wfile.flush()
                     with page.changed:
-                        page.changed.wait_for(lambda: page.state() != told, BREATH)  # noqa: B023
+                        page.changed.wait_for(lambda: page.state() != state, BREATH)  # noqa: B023
             except OSError:  # the browser has gone
                 return
 

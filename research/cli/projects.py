@@ -38,14 +38,14 @@ def make(folder: Path) -> list[str]:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content.replace(b"# NAME", f"# {folder.resolve().name}".encode()))
     except OSError as error:
-        told = f"a project is made where files can be written, got {in_a_line(error)}"
-        raise UserError(told) from None
+        message = f"a project is made where files can be written, got {in_a_line(error)}"
+        raise UserError(message) from None
     return list(files)
 
 
 def _files() -> dict[str, bytes]:
     """Name in the project -> content."""
-    found = sorted(path for path in paths.SKELETON.rglob("*") if path.is_file())
-    kept = (path for path in found if "__pycache__" not in path.parts)
+    files = sorted(path for path in paths.SKELETON.rglob("*") if path.is_file())
+    kept = (path for path in files if "__pycache__" not in path.parts)
     names = {path.relative_to(paths.SKELETON).as_posix(): path for path in kept}
     return {DOTTED.get(name, name): path.read_bytes() for name, path in names.items()}

@@ -36,10 +36,10 @@ def run(args: list[str]) -> None:
 def _submit(entry: studies.Entry, config: Any, options: "Options", store: Store) -> None:
     from research import submission
 
-    one, job = submission.submit(entry, config, options, store)
+    run_id, job = submission.submit(entry, config, options, store)
     print(
         f"{entry.slug} is in the queue: job {job} analyses what the jobs before it train; squeue "
-        f"shows them, what they print is in {one.jobs}"
+        f"shows them, what they print is in {run_id.jobs}"
     )
 
 
@@ -59,9 +59,9 @@ def _asked(entry: studies.Entry, args: list[str]) -> tuple[Any, "Options", Store
     needs.tracking(store)
     _check_author()
     changed = " with changed settings" if config != study.PRESETS[preset] else ""
-    told = f"{entry.slug}: preset {preset}{changed}, device {config.train.device}"
+    line = f"{entry.slug}: preset {preset}{changed}, device {config.train.device}"
     if os.environ.get("RANK", "0") == "0":
-        print(told, file=sys.stderr)
+        print(line, file=sys.stderr)
     return config, options, store
 
 
@@ -99,14 +99,14 @@ def _check_author() -> None:
 
 def redraw(args: list[str]) -> None:
     """Draws a run's figures again from what it measured, without training"""
-    entry, _, _, found = stored(args, "redraw", Stored)
-    if found is None:
+    entry, _, _, summary = stored(args, "redraw", Stored)
+    if summary is None:
         raise UserError(f"there is no finished run of '{entry.slug}': make run-{entry.slug}")
-    if found.preset == ADOPTED:
+    if summary.preset == ADOPTED:
         raise UserError(f"'{entry.slug}' has figures of adopted runs: research adopt draws them")
     from research import launch
 
-    print(f"run {found.id}: drew {', '.join(launch.redraw(entry, found))}")
+    print(f"run {summary.id}: drew {', '.join(launch.redraw(entry, summary))}")
 
 
 def bring(args: list[str]) -> None:

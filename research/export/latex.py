@@ -47,11 +47,11 @@ def write(paper: Manuscript, folder: Path, templates: Path) -> None:
     Raises:
         UserError: pandoc cannot write a part.
     """
-    made = _Writer(paper)
+    writer = _Writer(paper)
     text = {
-        "title": made.line(paper.title),
-        "abstract": made.blocks(paper.abstract).strip(),
-        "body": made.blocks(paper.body).strip(),
+        "title": writer.line(paper.title),
+        "abstract": writer.blocks(paper.abstract).strip(),
+        "body": writer.blocks(paper.body).strip(),
     }
     text["letters"] = tex.declared("".join(text.values()))
     look = paper.source.look
@@ -66,7 +66,7 @@ def write(paper: Manuscript, folder: Path, templates: Path) -> None:
     form = template(templates, f"latex/{CLASSES[look]}.tex").read_text(encoding="utf-8")
     whole = _HOLE.sub(lambda match: text[match[1]], form)
     _save(folder / "main.tex", whole)
-    _save(folder / "values.tex", made.values())
+    _save(folder / "values.tex", writer.values())
     _save(folder / "references.bib", references(paper))
     _draw(paper, folder / "figures")
 
@@ -84,7 +84,7 @@ class _Writer:
         return self._pandoc([{"t": "Plain", "c": self._inlines(inlines)}]).strip()
 
     def blocks(self, blocks: Sequence[Node]) -> str:
-        return self._pandoc([new for one in blocks for new in self._block(one)])
+        return self._pandoc([new for block in blocks for new in self._block(block)])
 
     def values(self) -> str:
         """The file of the macros: `\\newcommand{\\mse}{0.0052}`, and where each comes from."""
@@ -119,7 +119,7 @@ class _Writer:
         elif kind == "Table":
             yield _paragraph(self._tabular(content))
         elif kind == "Div":
-            yield from (new for one in content[1] for new in self._block(one))  # type: ignore[index]
+            yield from (new for part in content[1] for new in self._block(part))  # type: ignore[index]
         elif kind in ("Para", "Plain"):
             yield {"t": "Para", "c": self._inlines(content or [])}
         else:
@@ -128,9 +128,9 @@ class _Writer:
     def _within(self, content: Any) -> Any:
         """What lies in lists and quotations: blocks in lists, at some depth."""
         if isinstance(content, list):
-            if content and all(isinstance(one, dict) and "t" in one for one in content):
-                return [new for one in content for new in self._block(one)]
-            return [self._within(one) for one in content]
+            if content and all(isinstance(item, dict) and "t" in item for item in content):
+                return [new for item in content for new in self._block(item)]
+            return [self._within(item) for item in content]
         return content
 
     def _heading(self, content: Any) -> Node:
@@ -148,12 +148,12 @@ class _Writer:
         (name, classes, _), *_ = content
         wide = "*" if "wide" in classes and self._paper.sheet.columns == 2 else ""
         caption = self._inlines(unlabelled(caption_of(content)))
-        told = [raw("\\caption{"), *caption, raw(f"}}\\label{{{name.replace('-', ':', 1)}}}\n")]
+        heading = [raw("\\caption{"), *caption, raw(f"}}\\label{{{name.replace('-', ':', 1)}}}\n")]
         kind = "table" if "table" in classes else "figure"
         if kind == "table":
-            held = [*told, *self._tabular(inside(content, "Table"))]
+            held = [*heading, *self._tabular(inside(content, "Table"))]
         else:
-            held = [raw(self._picture(inside(content, "Image"), wide=bool(wide))), *told]
+            held = [raw(self._picture(inside(content, "Image"), wide=bool(wide))), *heading]
         begin = f"\\begin{{{kind}{wide}}}[t]\n\\centering\n"
         return _paragraph([raw(begin), *held, raw(f"\\end{{{kind}{wide}}}")])
 
@@ -172,19 +172,19 @@ class _Writer:
         head, bodies = table[3][1], [row for body in table[4] for row in body[3]]
         rows = [[cell[4] for cell in row[1]] for row in (*head, *bodies)]
         right = [_is({"c": [cell[0]]}, "number") for cell in (head or bodies)[0][1]]
-        columns = "".join("r" if one else "l" for one in right)
-        made = [raw(f"\\begin{{fitted}}\n\\begin{{tabular}}{{@{{}}{columns}@{{}}}}\n\\toprule\n")]
+        columns = "".join("r" if is_number else "l" for is_number in right)
+        lines = [raw(f"\\begin{{fitted}}\n\\begin{{tabular}}{{@{{}}{columns}@{{}}}}\n\\toprule\n")]
         for number, row in enumerate(rows, 1):
             for place, cell in enumerate(row):
-                made += [raw(" & ")] if place else []
-                made += self._inlines([one for block in cell for one in block.get("c", [])])
-            made.append(raw(" \\\\\n" + "\\midrule\n" * (number == len(head))))
-        return [*made, raw("\\bottomrule\n\\end{tabular}\n\\end{fitted}\n")]
+                lines += [raw(" & ")] if place else []
+                lines += self._inlines([inline for block in cell for inline in block.get("c", [])])
+            lines.append(raw(" \\\\\n" + "\\midrule\n" * (number == len(head))))
+        return [*lines, raw("\\bottomrule\n\\end{tabular}\n\\end{fitted}\n")]
 
     # --- inlines ---------------------------------------------------------------------------------
 
     def _inlines(self, inlines: Sequence[Node]) -> list[Node]:
-        return [new for one in inlines for new in self._inline(one)]
+        return [new for inline in inlines for new in self._inline(inline)]
 
     def _inline(self, node: Node) -> list[Node]:
         kind, content = node["t"], node.get("c")
@@ -208,10 +208,10 @@ class _Writer:
     def _macro(self, entry: Mapping[str, Any]) -> str:
         """The macro of a printed value, one for all places where it is printed alike."""
         row = (f"row {entry['row']}",) if "row" in entry else ()
-        wanted = tex.command(entry["kind"] if row else "value", entry["name"], *row)
-        known = (wanted, entry["printed"])
+        needle = tex.command(entry["kind"] if row else "value", entry["name"], *row)
+        known = (needle, entry["printed"])
         if known not in self._named:
-            self._named[known] = tex.unique(self._macros, wanted)
+            self._named[known] = tex.unique(self._macros, needle)
             self._macros[self._named[known]] = dict(entry)
         return self._named[known]
 
@@ -229,9 +229,9 @@ class _Writer:
     def _cited(self, command: str, keys: str, around: Sequence[Node]) -> list[Node]:
         before, _, behind = pandoc.plain(around).partition("|")
         notes = [before.strip(), behind.lstrip(", ").strip()]
-        told = "".join(f"[{tex.escaped(one)}]" for one in notes) if any(notes) else ""
-        name = "citep" if told and command == "cite" else command
-        return [raw(f"\\{name}{told}{{{keys}}}")]
+        options = "".join(f"[{tex.escaped(note)}]" for note in notes) if any(notes) else ""
+        name = "citep" if options and command == "cite" else command
+        return [raw(f"\\{name}{options}{{{keys}}}")]
 
 
 _NESTED = ("Emph", "Strong", "Superscript", "Subscript", "Strikeout", "Underline", "SmallCaps")
@@ -263,10 +263,10 @@ def _raw(value: Any) -> str:
 
 def _ieee(authors: Authors) -> str:
     blocks = []
-    for one in authors.people:
-        places = [*map(tex.escaped, one.affiliations), tex.escaped(one.email)]
-        told = "\\\\\n".join(place for place in places if place)
-        blocks.append(f"\\IEEEauthorblockN{{{_name(one)}}}\n\\IEEEauthorblockA{{{told}}}")
+    for person in authors.people:
+        places = [*map(tex.escaped, person.affiliations), tex.escaped(person.email)]
+        lines = "\\\\\n".join(place for place in places if place)
+        blocks.append(f"\\IEEEauthorblockN{{{_name(person)}}}\n\\IEEEauthorblockA{{{lines}}}")
     return "\n\\and\n".join(blocks)
 
 
@@ -276,15 +276,15 @@ def _article(authors: Authors) -> str:
     }
     several = len(marks) > 1
     names = []
-    for one in authors.people:
-        raised = ",".join(marks[place] for place in one.affiliations) if several else ""
-        names.append(_name(one) + (f"\\textsuperscript{{{raised}}}" if raised else ""))
+    for person in authors.people:
+        raised = ",".join(marks[place] for place in person.affiliations) if several else ""
+        names.append(_name(person) + (f"\\textsuperscript{{{raised}}}" if raised else ""))
     places = [
         (f"\\textsuperscript{{{mark}}}" if several else "") + tex.escaped(place)
         for place, mark in marks.items()
     ]
     emails = ", ".join(
-        f"\\texttt{{{tex.escaped(one.email)}}}" for one in authors.people if one.email
+        f"\\texttt{{{tex.escaped(person.email)}}}" for person in authors.people if person.email
     )
     lines = [", ".join(names), *places, emails, tex.escaped(authors.course)]
     return "\\\\\n".join(line for line in lines if line)
@@ -298,8 +298,10 @@ def _name(person: Any) -> str:
 
 def _thanks(paper: Manuscript) -> str:
     run = paper.ledger.results.run
-    told = f"Values are those of run {run.id[:8]} of the study “{run.study}”, preset {run.preset}."
-    return tex.escaped(told)
+    sentence = (
+        f"Values are those of run {run.id[:8]} of the study “{run.study}”, preset {run.preset}."
+    )
+    return tex.escaped(sentence)
 
 
 def _acknowledged(authors: Authors) -> str:
@@ -313,7 +315,7 @@ def references(paper: Manuscript) -> str:
         return ""
     text = paper.bibliography.read_text(encoding="utf-8")
     read = pandoc.run(["--from=biblatex", "--to=csljson"], text)
-    works = {one["id"]: one for one in json.loads(read.stdout)} if not read.returncode else {}
+    works = {work["id"]: work for work in json.loads(read.stdout)} if not read.returncode else {}
     kept = json.dumps([works[key] for key in paper.keys if key in works])
     written = pandoc.run(["--from=csljson", "--to=bibtex"], kept)
     if read.returncode or written.returncode:
@@ -326,10 +328,10 @@ def _draw(paper: Manuscript, folder: Path) -> None:
     """Figures of the run as PDF; pictures of the author's as they are."""
     folder.mkdir()
     results = paper.ledger.results
-    for one in paper.ledger.figures:
-        drawing = results.figure(one.name)
+    for figure in paper.ledger.figures:
+        drawing = results.figure(figure.name)
         svg = (results.folder / drawing.svg).read_bytes()
-        (folder / f"{one.name}.pdf").write_bytes(
+        (folder / f"{figure.name}.pdf").write_bytes(
             pdf.drawn(svg, drawing.width_mm, drawing.height_mm)
         )
     for own in paper.ledger.pictures:

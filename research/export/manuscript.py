@@ -10,11 +10,12 @@ from typing import Any
 
 from research.errors import UserError
 from research.provenance.trail import Ledger
-from research.report import pandoc, render
+from research.report import composition, pandoc
 from research.report.authors import Authors
 from research.report.citations import Citations, bibliography
 from research.report.layout import LOOKS, Sheet
 from research.report.pandoc import Node
+from research.report.render import Parts
 from research.report.source import Source, slug
 from research.report.words import Words
 
@@ -32,7 +33,7 @@ class Keyed(Citations):
         """The blocks with each citation as a link to its keys."""
         for key in self._keys:
             self._check(key)
-        return [_keyed(one) for one in blocks]
+        return [_keyed(block) for block in blocks]
 
     @property
     def keys(self) -> list[str]:
@@ -64,8 +65,8 @@ class Exported(Words):
 
     def formula(self, tex: str, display: bool) -> str:
         sign = "$$" if display else "$"
-        made = f'<span class="auto math">{sign}{html.escape(tex, quote=False)}{sign}</span>'
-        return self.slots.put(lambda: made, "" if display else tex)
+        formula = f'<span class="auto math">{sign}{html.escape(tex, quote=False)}{sign}</span>'
+        return self.slots.put(lambda: formula, "" if display else tex)
 
     def _formula(self, tex: str) -> str:
         return f"${html.escape(tex, quote=False)}$"
@@ -109,20 +110,20 @@ def read(
     sheet = replace(LOOKS[source.look], reduces=0.01)
     kind: type[Citations] = Keyed if keyed else Citations
     works = bibliography(source, templates, kind)
-    words = Exported(ledger, works, sheet, folder=source.path.parent)
-    text = render.spoken(source, words)
-    abstract, body = render.parted(text.blocks)
+    words = Exported(ledger, Parts(templates), works, sheet, folder=source.path.parent)
+    text = composition.text_over(source, words)
+    abstract, body = composition.parted(text.blocks)
     parts = {
         "title": f"<p>{text.title.html}</p>",
         "abstract": "\n".join(block.html for block in abstract),
         "body": "\n".join(block.html for block in body),
         "references": "\n".join(f"<p>{label} {entry}</p>" for label, _, entry in text.references),
     }
-    found = _trees({name: words.slots.fill(part) for name, part in parts.items()})
-    title = found["title"][0]["c"]
+    trees = _trees({name: words.slots.fill(part) for name, part in parts.items()})
+    title = trees["title"][0]["c"]
     return Manuscript(
-        title, tuple(one.plain for one in text.keywords), found["abstract"], found["body"],
-        found["references"], authors, source, sheet, ledger,
+        title, tuple(keyword.plain for keyword in text.keywords), trees["abstract"], trees["body"],
+        trees["references"], authors, source, sheet, ledger,
         tuple(works.keys) if isinstance(works, Keyed) else (),
         works.path if isinstance(works, Keyed) else Path(), words.pages,
     )  # fmt: skip
@@ -139,20 +140,20 @@ def _trees(parts: Mapping[str, str]) -> dict[str, list[Node]]:
     if done.returncode:
         raise UserError(f"pandoc cannot read the text: {done.stderr.decode()[-200:]}")
     blocks = json.loads(done.stdout)["blocks"]
-    return {one["c"][0][0].removeprefix("part-"): one["c"][1] for one in blocks}
+    return {block["c"][0][0].removeprefix("part-"): block["c"][1] for block in blocks}
 
 
 def _keyed(node: Any) -> Any:
     """A part of the tree whose citations are links to their keys, a prefix and suffix as text."""
     if isinstance(node, list):
-        return [_keyed(one) for one in node]
+        return [_keyed(item) for item in node]
     if not isinstance(node, dict):
         return node
     if node.get("t") != "Cite":
         return {key: _keyed(value) for key, value in node.items()}
     cited = node["c"][0]
     within = cited[0]["citationMode"]["t"] == "AuthorInText"
-    keys = ",".join(one["citationId"] for one in cited)
+    keys = ",".join(work["citationId"] for work in cited)
     around = [*cited[0]["citationPrefix"], {"t": "Str", "c": "|"}, *cited[-1]["citationSuffix"]]
     return {"t": "Link", "c": [["", [], []], around, [f"{INTEXT if within else CITE}{keys}", ""]]}
 
@@ -171,7 +172,7 @@ def string(text: str) -> Node:
 
 def caption_of(figure: Any) -> list[Node]:
     """The inlines of a figure's caption, its label first."""
-    return [one for block in figure[1][1] for one in block.get("c", [])]
+    return [inline for block in figure[1][1] for inline in block.get("c", [])]
 
 
 def unlabelled(inlines: Sequence[Node]) -> list[Node]:
@@ -196,7 +197,7 @@ def inside(figure: Any, kind: str) -> Any:
                 return node["c"]
             node = list(node.values())
         if isinstance(node, list):
-            return next((found for one in node if (found := look(one)) is not None), None)
+            return next((content for item in node if (content := look(item)) is not None), None)
         return None
 
     return look(figure[2])

@@ -37,9 +37,9 @@ _WORDS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight"
 
 def escaped(text: str) -> str:
     """A text for LaTeX, whatever signs are in it."""
-    plain = "".join(_SIGNS.get(one, one) for one in text)
+    plain = "".join(_SIGNS.get(letter, letter) for letter in text)
     raised = _RAISED.sub(lambda m: f"$^{{{_levelled(m[0])}}}$", plain)
-    return "".join(LETTERS.get(one, one) for one in raised)
+    return "".join(LETTERS.get(letter, letter) for letter in raised)
 
 
 def _levelled(text: str) -> str:
@@ -48,8 +48,10 @@ def _levelled(text: str) -> str:
 
 def declared(text: str) -> str:
     """What tells LaTeX of the letters in a text that it does not know."""
-    used = sorted({one for one in text if one in LETTERS and one != "\u00a0"})
-    lines = (rf"\DeclareUnicodeCharacter{{{ord(one):04X}}}{{{LETTERS[one]}}}" for one in used)
+    used = sorted({letter for letter in text if letter in LETTERS and letter != "\u00a0"})
+    lines = (
+        rf"\DeclareUnicodeCharacter{{{ord(letter):04X}}}{{{LETTERS[letter]}}}" for letter in used
+    )
     return "\n".join(lines)
 
 
@@ -60,9 +62,9 @@ def command(*words: str) -> str:
     return "".join([spelt[0][0].lower() + spelt[0][1:], *(p[0].upper() + p[1:] for p in spelt[1:])])
 
 
-def unique(names: Iterable[str], wanted: str) -> str:
+def unique(names: Iterable[str], name: str) -> str:
     """A macro's name that none of the others is: `mse`, `mseB`, `mseC`, …"""
     taken = set(names)
     endings = ["", *(chr(code) for code in range(ord("B"), ord("Z") + 1))]
     endings += [f"{a}{b}" for a in endings[1:] for b in endings[1:]]
-    return next(wanted + ending for ending in endings if wanted + ending not in taken)
+    return next(name + ending for ending in endings if name + ending not in taken)

@@ -24,7 +24,7 @@ def write(paper: Manuscript, out: Path) -> None:
             body += [_heading("Acknowledgements"), _said(paper.authors.acknowledgements)]
         if paper.references:
             body += [_heading("References"), *drawn.blocks(paper.references)]
-        people = [one.name for one in paper.authors.people]
+        people = [person.name for person in paper.authors.people]
         meta = {
             "title": {"t": "MetaInlines", "c": drawn.inlines(paper.title)},
             "author": {"t": "MetaList", "c": [_meta(name) for name in people]},
@@ -57,11 +57,11 @@ class _Writer:
         self._folder = folder
 
     def blocks(self, blocks: Sequence[Node]) -> list[Node]:
-        return [new for one in blocks for new in self._block(one)]
+        return [new for block in blocks for new in self._block(block)]
 
     def inlines(self, inlines: Sequence[Node]) -> list[Node]:
-        made: list[Node] = self._plain(list(inlines))
-        return made
+        nodes: list[Node] = self._plain(list(inlines))
+        return nodes
 
     def _block(self, node: Node) -> Iterator[Node]:
         kind, content = node["t"], node.get("c")
@@ -101,11 +101,11 @@ class _Writer:
     def _plain(self, node: Any) -> Any:
         """A part of the tree without marks of values and links within the text."""
         if isinstance(node, list):
-            found: list[Any] = []
-            for one in node:
-                new = self._plain(one)
-                found += new if isinstance(one, dict) and _is_mark(one) else [new]
-            return found
+            nodes: list[Any] = []
+            for item in node:
+                new = self._plain(item)
+                nodes += new if isinstance(item, dict) and _is_mark(item) else [new]
+            return nodes
         if not isinstance(node, dict):
             return node
         if _is_mark(node):

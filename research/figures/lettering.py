@@ -22,8 +22,8 @@ def written(figure: Figure) -> list[Text]:
         if not isinstance(axis.get_major_formatter(), FixedFormatter | FuncFormatter)
         for text in _along(axis)
     }
-    found = figure.findobj(Text)
-    return [text for text in found if isinstance(text, Text) and id(text) not in numbers]
+    texts = figure.findobj(Text)
+    return [text for text in texts if isinstance(text, Text) and id(text) not in numbers]
 
 
 def _along(axis: Axis) -> list[Artist]:

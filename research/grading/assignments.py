@@ -39,7 +39,7 @@ class Requirement:
     """One thing that is asked for.
 
     Attributes:
-        wanted: kind -> names, or patterns of names, of what has to be printed.
+        names: kind -> names, or patterns of names, of what has to be printed.
         settings: setting, spelt like its flag -> the value that the source demands.
         bonus: whether it is only welcome.
     """
@@ -47,7 +47,7 @@ class Requirement:
     id: str
     text: str
     source: str
-    wanted: Mapping[Kind, tuple[str, ...]]
+    names: Mapping[Kind, tuple[str, ...]]
     settings: Mapping[str, Any]
     bonus: bool = False
 
@@ -103,7 +103,7 @@ def load(path: Path) -> Assignment:
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"{path.name} is not TOML: {error}") from None
     asked = tuple(_requirement(path, raw) for raw in content.get("requirement", ()))
-    ids = [one.id for one in asked]
+    ids = [requirement.id for requirement in asked]
     if not asked or len(set(ids)) < len(ids):
         raise UserError(f"{path.name} needs [[requirement]] entries, each with an id of its own")
     pages = content.get("pages")
@@ -120,36 +120,36 @@ def _requirement(path: Path, raw: Mapping[str, Any]) -> Requirement:
         raise UserError(f"{path.name}: requirement '{name}' has no key '{unknown[0]}'")
     if lacking := [key for key in ("id", "text", "source") if not raw.get(key)]:
         raise UserError(f"{path.name}: requirement '{name}' needs {lacking[0]}")
-    wanted: dict[Kind, tuple[str, ...]] = {kind: tuple(raw.get(kind, ())) for kind in KINDS}
+    names: dict[Kind, tuple[str, ...]] = {kind: tuple(raw.get(kind, ())) for kind in KINDS}
     settings = raw.get("settings", {})
-    if not settings and not any(wanted.values()):
+    if not settings and not any(names.values()):
         kinds = ", ".join(KINDS)
         raise UserError(f"{path.name}: requirement '{name}' needs one of {kinds}, settings")
-    return Requirement(name, raw["text"], raw["source"], wanted, settings, raw.get("bonus", False))
+    return Requirement(name, raw["text"], raw["source"], names, settings, raw.get("bonus", False))
 
 
 def judged(requirement: Requirement, trail: Trail) -> Judgement:
     """Looks a requirement up in the record of a paper, see `research.provenance.trail`."""
     answers: list[Answer] = []
     missing: list[str] = []
-    for kind, names in requirement.wanted.items():
+    for kind, names in requirement.names.items():
         printed = [*_printed(kind, trail)]
-        for wanted in names:
-            found = [Answer(kind, name, entry) for name, entry in printed
-                     if fnmatchcase(name, wanted)]  # fmt: skip
-            answers += found
-            if not found:
-                missing.append(f"{kind.removesuffix('s')} {wanted}")
+        for asked in names:
+            matching = [Answer(kind, name, entry) for name, entry in printed
+                     if fnmatchcase(name, asked)]  # fmt: skip
+            answers += matching
+            if not matching:
+                missing.append(f"{kind.removesuffix('s')} {asked}")
     departures = tuple(_departures(requirement.settings, trail.run.config))
     return Judgement(requirement, tuple(_unique(answers)), tuple(missing), departures)
 
 
 def _printed(kind: Kind, trail: Trail) -> Iterator[tuple[str, Measured | Exhibited | Claimed]]:
     if kind in ("figures", "tables"):
-        yield from ((one.name, one) for of, one in trail.exhibits if f"{of}s" == kind)
+        yield from ((exhibit.name, exhibit) for of, exhibit in trail.exhibits if f"{of}s" == kind)
         return
     studies = {run.id: study for study, run in trail.reads.items()}
-    numbers = [one for one in trail.numbers if isinstance(one, Measured)]
+    numbers = [number for number in trail.numbers if isinstance(number, Measured)]
     for entry in numbers if kind == "numbers" else trail.claims:
         study, name = studies.get(entry.run, ""), entry.name  # a write-up calls it fgsm:accuracy
         yield name if not study or ":" in name else f"{study}:{name}", entry
@@ -158,14 +158,14 @@ def _printed(kind: Kind, trail: Trail) -> Iterator[tuple[str, Measured | Exhibit
 def _unique(answers: list[Answer]) -> Iterator[Answer]:
     """Each figure, number … once: the first place where it stands."""
     seen = set()
-    for one in answers:
-        if (one.kind, one.name) not in seen:
-            seen.add((one.kind, one.name))
-            yield one
+    for answer in answers:
+        if (answer.kind, answer.name) not in seen:
+            seen.add((answer.kind, answer.name))
+            yield answer
 
 
-def _departures(wanted: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[str]:
-    for name, value in wanted.items():
+def _departures(settings: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in settings.items():
         if name not in config:
             yield f"{name}: asked is {_spelt(value)}, the run has no such setting"
         elif config[name] != value:

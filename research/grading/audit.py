@@ -62,7 +62,9 @@ class Audit:
     @property
     def counts(self) -> Counter[str]:
         """How many demanded requirements have which status."""
-        return Counter(one.status for one in self.judgements if not one.requirement.bonus)
+        return Counter(
+            judgement.status for judgement in self.judgements if not judgement.requirement.bonus
+        )
 
     @property
     def demanded(self) -> int:
@@ -75,7 +77,7 @@ class Audit:
 
 def assignments() -> dict[str, Assignment]:
     """Study -> what its source asks for, where that is written down beside it."""
-    files = {one.slug: studies.beside(one.slug, ".toml") for one in studies.entries()}
+    files = {entry.slug: studies.beside(entry.slug, ".toml") for entry in studies.entries()}
     return {slug: requirements.load(path) for slug, path in files.items() if path}
 
 
@@ -84,7 +86,7 @@ def audit(path: Path, asked: Mapping[str, Assignment], store: Store | None = Non
 
     Arguments:
         asked: see `assignments`.
-        store: where the run is looked up too, see `research.verification.verdicts.told`.
+        store: where the run is looked up too, see `research.verification.verdicts.with_store`.
 
     Raises:
         UserError: there is no such file.
@@ -105,79 +107,84 @@ def audits(
     """
     signatures.require(signers)
     outcomes = apart.each(functools.partial(_read, asked=asked, signers=signers), paths)
-    found = []
+    audited = []
     for path, outcome in zip(paths, outcomes, strict=True):
         if outcome.mistaken:
             raise UserError(outcome.reason)
-        one = outcome.result
-        if one is None:
+        result = outcome.result
+        if result is None:
             refused = Verdict((Problem("refused", "", outcome.reason),))
-            one = Audit(path, refused, sha256(path))
-        verdict = verdicts.told((one.verdict, one.trail), store)
-        found.append(dataclasses.replace(one, verdict=verdict))
-    return found
+            result = Audit(path, refused, sha256(path))
+        verdict = verdicts.with_store((result.verdict, result.trail), store)
+        audited.append(dataclasses.replace(result, verdict=verdict))
+    return audited
 
 
 def _read(path: Path, asked: Mapping[str, Assignment], signers: Path | None) -> Audit:
     verdict, trail = examined(path, signers)
-    found = Audit(path, verdict, sha256(path))
+    audited = Audit(path, verdict, sha256(path))
     if trail is None:
-        return found
-    return _judged(found, trail, asked)
+        return audited
+    return _judged(audited, trail, asked)
 
 
-def _judged(found: Audit, trail: Trail, asked: Mapping[str, Assignment]) -> Audit:
+def _judged(audited: Audit, trail: Trail, asked: Mapping[str, Assignment]) -> Audit:
     run = trail.run
     assignment = asked.get(run.study)
-    wanted = assignment.requirements if assignment else ()
+    asked_for = assignment.requirements if assignment else ()
     known = run.study in {entry.slug for entry in studies.entries()}
     return dataclasses.replace(
-        found,
+        audited,
         trail=trail,
         assignment=assignment,
-        judgements=tuple(requirements.judged(one, trail) for one in wanted),
+        judgements=tuple(requirements.judged(requirement, trail) for requirement in asked_for),
         stale=tuple(_stale(run)) if known else ("study (not of this checkout)",),
-        pictures=_pictures(found.path, trail),
+        pictures=_pictures(audited.path, trail),
     )
 
 
 def _stale(run: Run) -> list[str]:
     """But for the data: where they lie is not for a stranger's file to say."""
-    found = {
+    problems = {
         "code": staleness.changed_code(run),
         "config": staleness.changed_settings(run),
         "environment": staleness.changed_versions(run),
     }
-    return staleness.told({kind: names for kind, names in found.items() if names})
+    return staleness.phrases({kind: names for kind, names in problems.items() if names})
 
 
 def _pictures(path: Path, trail: Trail) -> dict[str, bytes]:
-    places = {f"{kind} {one.name}": (one.page, one.rectangle) for kind, one in trail.exhibits}
+    places = {
+        f"{kind} {exhibit.name}": (exhibit.page, exhibit.rectangle)
+        for kind, exhibit in trail.exhibits
+    }
     return page_text.pictures(container.read(path), places)
 
 
 def compared(audits: Sequence[Audit]) -> list[Audit]:
     """The same audits, each with what it shares with others: a run, or every number."""
     return [
-        dataclasses.replace(one, alike=tuple(_shared(one, [o for o in audits if o is not one])))
-        for one in audits
+        dataclasses.replace(
+            other, alike=tuple(_shared(other, [o for o in audits if o is not other]))
+        )
+        for other in audits
     ]
 
 
-def _shared(one: Audit, others: Sequence[Audit]) -> Iterator[str]:
+def _shared(audited: Audit, others: Sequence[Audit]) -> Iterator[str]:
     for other in others:
-        if one.trail is None or other.trail is None:
+        if audited.trail is None or other.trail is None:
             continue
-        if other.file == one.file:
+        if other.file == audited.file:
             yield f"the same file as {other.path}"
-        elif other.trail.run.id == one.trail.run.id:
+        elif other.trail.run.id == audited.trail.run.id:
             yield f"built from the same run as {other.path}"
-        elif (numbers := _values(one.trail)) == _values(other.trail) and len(numbers) >= ALIKE:
+        elif (numbers := _values(audited.trail)) == _values(other.trail) and len(numbers) >= ALIKE:
             yield f"all {len(numbers)} numbers are those of {other.path}, from another run"
 
 
 def _values(trail: Trail) -> dict[str, Any]:
-    return {one.name: one.value for one in trail.numbers if isinstance(one, Measured)}
+    return {number.name: number.value for number in trail.numbers if isinstance(number, Measured)}
 
 
 # --- pages ---------------------------------------------------------------------------------------
@@ -189,12 +196,14 @@ def write(audits: Sequence[Audit], out: Path) -> list[Path]:
     Raises:
         UserError: the folder cannot be written.
     """
-    pages = [out / f"{name}.html" for name in _names([one.path for one in audits])]
+    pages = [out / f"{name}.html" for name in _names([audited.path for audited in audits])]
     try:
         out.mkdir(parents=True, exist_ok=True)
-        for one, page in zip(audits, pages, strict=True):
-            page.write_text(_page(one, out), encoding="utf-8", errors="backslashreplace")
-        rows = [(page.name, _view(one, out)) for one, page in zip(audits, pages, strict=True)]
+        for audited, page in zip(audits, pages, strict=True):
+            page.write_text(_page(audited, out), encoding="utf-8", errors="backslashreplace")
+        rows = [
+            (page.name, _view(audited, out)) for audited, page in zip(audits, pages, strict=True)
+        ]
         index = render.page(*LOOKS, "index.html.jinja", rows=rows)
         (out / "index.html").write_text(index, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
@@ -204,8 +213,8 @@ def write(audits: Sequence[Audit], out: Path) -> list[Path]:
     return pages
 
 
-def _page(one: Audit, out: Path) -> str:
-    return render.page(*LOOKS, "page.html.jinja", **_view(one, out))
+def _page(audited: Audit, out: Path) -> str:
+    return render.page(*LOOKS, "page.html.jinja", **_view(audited, out))
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
@@ -220,24 +229,24 @@ def _names(paths: Sequence[Path]) -> list[str]:
     return names
 
 
-def _view(one: Audit, out: Path) -> dict[str, Any]:
+def _view(audited: Audit, out: Path) -> dict[str, Any]:
     """What the templates show of a submission, as texts and numbers."""
-    trail = one.trail
+    trail = audited.trail
     numbers = trail.numbers if trail else ()
     singles = [entry for entry in numbers if isinstance(entry, Interval) and entry.lone]
-    source = os.path.relpath(one.path.absolute(), out.absolute())
+    source = os.path.relpath(audited.path.absolute(), out.absolute())
     return {
-        "one": one,
+        "one": audited,
         "link": quote(os.fsencode(Path(source).as_posix())),
-        "title": trail.title if trail else one.path.name,
+        "title": trail.title if trail else audited.path.name,
         "author": trail.author if trail else {},
-        "facts": list(_facts(trail, one.stale)) if trail else [],
+        "facts": list(_facts(trail, audited.stale)) if trail else [],
         "preset": trail.run.preset if trail else "",
         "seeds": len(trail.run.seeds) if trail else 0,
         "claims": [(entry, str(entry.claim)) for entry in trail.claims] if trail else [],
         "typed": [entry for entry in numbers if isinstance(entry, Typed)],
         "lone": len({entry.name for entry in singles}),
-        "pictures": {name: _uri(image) for name, image in one.pictures.items()},
+        "pictures": {name: _uri(image) for name, image in audited.pictures.items()},
     }
 
 
@@ -249,7 +258,7 @@ def _facts(trail: Trail, stale: Sequence[str]) -> Iterator[tuple[str, str]]:
     """What a grader wants to know of the run, label by label."""
     run = trail.run
     around = trail.surroundings.get(run.id, {})
-    told = facts(run)
+    known = facts(run)
     yield "study", f"{run.study}: {run.question}"
     changed = ", ".join(f"{key} {plain(value)}" for key, value in run.changed.items())
     yield "preset", f"{run.preset}{f' with {changed}' if changed else ''}"
@@ -258,7 +267,7 @@ def _facts(trail: Trail, stale: Sequence[str]) -> Iterator[tuple[str, str]]:
     yield (
         "models",
         ", ".join(
-            f"{told[f'models.{origin}']} {origin}" for origin in ("trained", "found", "given")
+            f"{known[f'models.{origin}']} {origin}" for origin in ("trained", "found", "given")
         ),
     )
     yield "selection", around.get("selection", "")
@@ -292,11 +301,11 @@ def _compute(used: Mapping[str, Any]) -> str:
     )
 
 
-def line(one: Audit, page: Path) -> str:
+def line(audited: Audit, page: Path) -> str:
     """A submission in one line of a terminal."""
-    count = len(one.verdict.problems)
-    verified = "verified" if one.verdict.ok else f"NOT verified, {count} found"
-    answered = f"{one.counts['answered']} of {one.demanded} requirements answered"
-    judged = f"; {answered}" if one.judgements else ""
-    alike = f"; {'; '.join(one.alike)}" if one.alike else ""
-    return f"{verdicts.shown(one.path)}: {verified}{judged}{alike} → {verdicts.shown(page)}"
+    count = len(audited.verdict.problems)
+    verified = "verified" if audited.verdict.ok else f"NOT verified, {count} found"
+    answered = f"{audited.counts['answered']} of {audited.demanded} requirements answered"
+    judged = f"; {answered}" if audited.judgements else ""
+    alike = f"; {'; '.join(audited.alike)}" if audited.alike else ""
+    return f"{verdicts.shown(audited.path)}: {verified}{judged}{alike} → {verdicts.shown(page)}"

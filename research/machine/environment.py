@@ -12,7 +12,7 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-from research.passwords import hidden
+from research.errors import hidden
 from research.paths import ROOT
 from research.records import damage
 
@@ -77,15 +77,15 @@ def below(root: Path) -> str:
 def versions() -> dict[str, str]:
     """Version of Python and of the installed packages that can change a result."""
     installed = packages()
-    found = {name: installed[name] for name in REPORTED if name in installed}
-    return {"python": platform.python_version()} | found
+    reported = {name: installed[name] for name in REPORTED if name in installed}
+    return {"python": platform.python_version()} | reported
 
 
 @cache
 def packages() -> dict[str, str]:
     """Every installed distribution and its version, by lower-case name."""
-    found = {dist.metadata["Name"].lower(): dist.version for dist in metadata.distributions()}
-    return dict(sorted(found.items()))
+    known = {dist.metadata["Name"].lower(): dist.version for dist in metadata.distributions()}
+    return dict(sorted(known.items()))
 
 
 def argv() -> str:

@@ -51,10 +51,10 @@ def missing() -> str:
     return without(old) if old else ""
 
 
-def without(found: str) -> str:
+def without(message: str) -> str:
     """The line for what was found instead of a Pango that works."""
     ways = "; ".join(f"{system}: {command}" for system, command in COMMANDS.items())
-    return f"a PDF needs the system's Pango, {found}: install it ({ways})"
+    return f"a PDF needs the system's Pango, {message}: install it ({ways})"
 
 
 def without_venv() -> str:
@@ -87,18 +87,18 @@ def _opened(names: tuple[str, str, str]) -> ctypes.CDLL | None:
 
 def _files(names: tuple[str, str, str]) -> Iterator[str]:
     yield from names[1:]
-    if found := ctypes.util.find_library(names[0]):
-        yield found
+    if name := ctypes.util.find_library(names[0]):
+        yield name
 
 
 def _old_pango() -> str:
     """`version 1.40 …` where Pango is older than WeasyPrint takes."""
     pango = _opened(NEEDED["Pango"][0])
     number = pango.pango_version() if pango else 0
-    found = (number // 10000, number // 100 % 100)
-    if found >= OLDEST_PANGO:
+    numbers = (number // 10000, number // 100 % 100)
+    if numbers >= OLDEST_PANGO:
         return ""
-    required, got = (".".join(map(str, version)) for version in (OLDEST_PANGO, found))
+    required, got = (".".join(map(str, version)) for version in (OLDEST_PANGO, numbers))
     return f"version {required} or newer, got {got}"
 
 

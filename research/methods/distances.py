@@ -120,6 +120,13 @@ def class_distances(
         _add_means(sums, strip, space.labels)
         draws.add(strip)
         histogram.add(strip)
+    return _summary(space, sums, draws, histogram.densities(bins))
+
+
+def _summary(
+    space: "_Space", sums: Floats, draws: "_Draws", histogram: tuple[Floats, Floats]
+) -> ClassDistances:
+    """What distances were summed up to; `histogram` is its edges and its densities."""
     pairs = np.outer(space.sizes, space.sizes) - np.diag(space.sizes)
 
     def means(within: Any) -> Any:
@@ -130,8 +137,8 @@ def class_distances(
     intra, inter = means(sums.trace())
     null_intra, null_inter = means(draws.null)
     drawn_intra, drawn_inter = draws.means()
-    edges, densities = histogram.densities(bins)
-    n = len(labels)
+    edges, densities = histogram
+    n = len(space.labels)
     ratio = float(_ratios(inter, intra))
     # rounding must not break ties with labellings that are the true one with names swapped
     p = statistics.permutation_p(ratio * (1 - 1e-5), _ratios(null_inter, null_intra))

@@ -30,10 +30,10 @@ def plain(content: bytes) -> bytes:
     import pikepdf
 
     with pikepdf.open(io.BytesIO(content)) as document:
-        for one in document.objects:
-            _round(one)
+        for item in document.objects:
+            _round(item)
         if "/AF" in document.Root:
-            once = {one.objgen: one for one in document.Root.AF}
+            once = {file.objgen: file for file in document.Root.AF}
             document.Root.AF = pikepdf.Array(once.values())
         return _saved(document)
 
@@ -56,7 +56,7 @@ def _round(value: Any) -> None:
             _round(inner)
 
 
-def attach(content: bytes, one: Attached, ended: str) -> bytes:
+def attach(content: bytes, record: Attached, ended: str) -> bytes:
     """A PDF with one more file in it, or another in the place of the one of that name.
 
     The record tells of the pages and so comes after them; WeasyPrint cannot write a document twice:
@@ -66,14 +66,14 @@ def attach(content: bytes, one: Attached, ended: str) -> bytes:
 
     date = datetime.fromisoformat(ended).strftime("D:%Y%m%d%H%M%SZ")
     with pikepdf.open(io.BytesIO(content)) as document:
-        kept = [spec for spec in document.Root.get("/AF", []) if str(spec.get("/F")) != one.name]
+        kept = [spec for spec in document.Root.get("/AF", []) if str(spec.get("/F")) != record.name]
         spec = pikepdf.AttachedFileSpec(
-            document, one.content, filename=one.name, description=one.description,
-            mime_type=one.kind, creation_date=date, mod_date=date,
+            document, record.content, filename=record.name, description=record.description,
+            mime_type=record.kind, creation_date=date, mod_date=date,
         )  # fmt: skip
         spec.relationship = pikepdf.Name.Data
-        document.attachments[one.name] = spec
-        document.Root.AF = pikepdf.Array([*kept, document.attachments[one.name].obj])
+        document.attachments[record.name] = spec
+        document.Root.AF = pikepdf.Array([*kept, document.attachments[record.name].obj])
         return _saved(document)
 
 

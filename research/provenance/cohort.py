@@ -37,13 +37,15 @@ def differing(run: Run, other: Run) -> list[str]:
         "commit": (run.commit[:7], other.commit[:7]),
         "data": (run.data.get("sha256", "")[:12], other.data.get("sha256", "")[:12]),
         "torch": (run.versions.get("torch", ""), other.versions.get("torch", "")),
-        "precision": tuple(str(one.config.get("train.precision", "")) for one in (run, other)),
+        "precision": tuple(
+            str(either.config.get("train.precision", "")) for either in (run, other)
+        ),
         "device": (run.device, other.device),
     }
-    found = [
+    differences = [
         f"{name} {there or 'unknown'}" for name, (here, there) in pairs.items() if here != there
     ]
-    return found + ["a modified tree"] * bool(other.dirty and not run.dirty)
+    return differences + ["a modified tree"] * bool(other.dirty and not run.dirty)
 
 
 def cohort(run: Run, lenders: Mapping[str, Run]) -> str:
@@ -70,23 +72,23 @@ def selection(run: Run, history: History) -> str:
     """
     if run.adopted:
         return str(run.adopted.get("selection", ""))
-    others = [one for one in history.runs if one.id != run.id]
+    others = [past for past in history.runs if past.id != run.id]
     if not others:
         return "It is the study's only run." if history.runs else ""
-    lent = sum(one.id in history.lenders for one in others)
-    reasons = Counter(_reason(one, run) for one in others if one.id not in history.lenders)
+    lent = sum(other.id in history.lenders for other in others)
+    reasons = Counter(_reason(other, run) for other in others if other.id not in history.lenders)
     used = "1 is printed" + (f" and {lent} lent models" if lent else "")
     listed = ", ".join(f"{count} {why}" for why, count in sorted(reasons.items()))
     rest = f"; left out: {listed}" if listed else ""
     return f"Of {len(others) + 1} runs of this study {used}{rest}."
 
 
-def _reason(one: Past, run: Run) -> str:
-    if one.status != "FINISHED":
+def _reason(past: Past, run: Run) -> str:
+    if past.status != "FINISHED":
         unfinished = {"FAILED": "failed", "KILLED": "stopped", "RUNNING": "still running"}
-        return unfinished.get(one.status, one.status.lower())
-    if one.preset != run.preset:
-        return f"of preset {one.preset}"
-    if one.config_digest != run.config_digest:
+        return unfinished.get(past.status, past.status.lower())
+    if past.preset != run.preset:
+        return f"of preset {past.preset}"
+    if past.config_digest != run.config_digest:
         return "of other settings"
-    return "older" if one.started <= run.started else "newer"
+    return "older" if past.started <= run.started else "newer"

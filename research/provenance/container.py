@@ -108,16 +108,20 @@ def open_safely(content: bytes) -> pikepdf.Pdf:
 
 def _check_packing(document: pikepdf.Pdf) -> None:
     """Every stream is packed once, in a known way, and not too large; wherever that is written."""
-    streams = [one for one in document.objects if isinstance(one, pikepdf.Stream)]
-    for one in streams:
-        if any(key in one for key in ("/F", "/FFilter", "/FDecodeParms")):
+    streams = [item for item in document.objects if isinstance(item, pikepdf.Stream)]
+    for stream in streams:
+        if any(key in stream for key in ("/F", "/FFilter", "/FDecodeParms")):
             raise Refused("a stream in it lies in another file")
-        packed = filters(one)
+        packed = filters(stream)
         if len(packed) > 1:
             raise Refused("a stream in it is compressed more than once, which may hide its size")
         if not _FILTERS.issuperset(packed):
             raise Refused(f"a stream in it is packed as {packed[0][1:41]}, which no build writes")
-    _weigh(memoryview(one.read_raw_bytes()) for one in streams if "/FlateDecode" in filters(one))
+    _weigh(
+        memoryview(stream.read_raw_bytes())
+        for stream in streams
+        if "/FlateDecode" in filters(stream)
+    )
 
 
 def filters(stream: Any) -> list[str]:
@@ -125,7 +129,7 @@ def filters(stream: Any) -> list[str]:
     named = stream.get("/Filter")
     if named is None:
         return []
-    return [str(one) for one in named] if isinstance(named, pikepdf.Array) else [str(named)]
+    return [str(name) for name in named] if isinstance(named, pikepdf.Array) else [str(named)]
 
 
 def _check_inert(document: pikepdf.Pdf) -> None:
@@ -133,8 +137,8 @@ def _check_inert(document: pikepdf.Pdf) -> None:
     names = document.Root.get("/Names")
     if names is not None and "/JavaScript" in names:
         raise Refused("it carries JavaScript")
-    for one in document.objects:
-        inner = one if isinstance(one, pikepdf.Dictionary) else None
+    for item in document.objects:
+        inner = item if isinstance(item, pikepdf.Dictionary) else None
         if inner is None:
             continue
         for key in _ACTIVE_KEYS:
@@ -147,24 +151,24 @@ def _check_inert(document: pikepdf.Pdf) -> None:
 
 @dataclass(frozen=True)
 class Packed:
-    """A file inside a PDF; `told` is what a reader shows of it beside its name."""
+    """A file inside a PDF; `description` is what a reader shows of it beside its name."""
 
     content: bytes
-    told: str
+    description: str
 
 
 def packed(document: pikepdf.Pdf) -> dict[str, Packed]:
     """Name -> the files inside. Raises Refused where one has two names, two contents or none."""
-    found: dict[str, Packed] = {}
+    files: dict[str, Packed] = {}
     try:
         for name, spec in named(under(document.Root, "/Names", "/EmbeddedFiles")):
-            if name in found:
+            if name in files:
                 raise Refused(f"two files inside it are called {name[:80]}")
-            found[name] = _packed(name, spec)
+            files[name] = _packed(name, spec)
     except (pikepdf.PdfError, KeyError, ValueError, RuntimeError, AttributeError,
             TypeError) as error:  # fmt: skip
         raise Refused(f"an attachment cannot be read ({str(error)[:80]})") from None
-    return found
+    return files
 
 
 def _packed(name: str, spec: Any) -> Packed:
@@ -206,30 +210,30 @@ def under(value: Any, *keys: str) -> Any:
 
 def named(tree: Any) -> list[tuple[str, Any]]:
     """(name, value) of a name tree, or (number, value) of a number tree, in order."""
-    found: list[tuple[str, Any]] = []
+    pairs: list[tuple[str, Any]] = []
     pending = [] if tree is None else [tree]
     for _ in range(OBJECT_LIMIT):
         if not pending:
-            return found
+            return pairs
         node = pending.pop(0)
         pending = [*node.get("/Kids", []), *pending]
         flat = list(node.get("/Names", node.get("/Nums", [])))
-        found += [(str(key), value) for key, value in zip(flat[::2], flat[1::2], strict=True)]
+        pairs += [(str(key), value) for key, value in zip(flat[::2], flat[1::2], strict=True)]
     raise Refused("a tree of names in it has no end")
 
 
 def attachments(document: pikepdf.Pdf) -> dict[str, bytes]:
     """Name -> content of the files inside."""
-    return {name: one.content for name, one in packed(document).items()}
+    return {name: file.content for name, file in packed(document).items()}
 
 
 def alternatives(document: pikepdf.Pdf) -> list[str]:
     """Alternative and replacement texts, which only assistive technology reads, sorted."""
-    found: list[str] = []
-    for one in document.objects:
-        if isinstance(one, pikepdf.Dictionary):
-            found += [str(one[key]) for key in ("/Alt", "/ActualText") if key in one]
-    return sorted(found)
+    texts: list[str] = []
+    for item in document.objects:
+        if isinstance(item, pikepdf.Dictionary):
+            texts += [str(item[key]) for key in ("/Alt", "/ActualText") if key in item]
+    return sorted(texts)
 
 
 def headings(document: pikepdf.Pdf) -> list[str]:
@@ -239,15 +243,15 @@ def headings(document: pikepdf.Pdf) -> list[str]:
 
 def outline(document: pikepdf.Pdf) -> list[tuple[int, Any]]:
     """(depth, item) of the outline, in the order in which it is read."""
-    found: list[tuple[int, Any]] = []
+    items: list[tuple[int, Any]] = []
     root = document.Root.get("/Outlines")
     pending = [] if root is None else [(0, root.get("/First"))]
     while pending:
         depth, item = pending.pop()
         if item is None:
             continue
-        found.append((depth, item))
-        if len(found) > OUTLINE_LIMIT:
+        items.append((depth, item))
+        if len(items) > OUTLINE_LIMIT:
             raise Refused("its outline has no end")
         pending += [(depth, item.get("/Next")), (depth + 1, item.get("/First"))]
-    return found
+    return items

@@ -28,6 +28,12 @@ _WHOLE = 10**DIGITS
 DEPTH = 100
 """How deep one thing may lie in another."""
 
+KEPT = 32
+"""Pages whose operations need not be read again."""
+
+_HASHED: dict[tuple[bytes, ...], Any] = {}
+"""Digests of a page's streams -> sha256 of its operations."""
+
 _STORAGE = frozenset({"/Length", "/Filter", "/DecodeParms", "/DL", "/Parent", "/P", "/Type"})
 """Keys that say how something is stored or where it belongs, not what it looks like."""
 
@@ -68,10 +74,10 @@ def operations(page: Any) -> Iterator[tuple[str, list[Any], str]]:
         Refused: an operator that is unknown or has other operands than it takes.
     """
     try:
-        found: Any = pikepdf.parse_content_stream(page)
+        operators: Any = pikepdf.parse_content_stream(page)
     except (pikepdf.PdfError, ValueError, TypeError) as error:
         raise Refused(f"a page's drawing cannot be read ({str(error)[:80]})") from None
-    for operands, operator in found:
+    for operands, operator in operators:
         name, given = str(operator), list(operands)
         kinds = "".join(map(_kind, given))
         if _OPERANDS.get(name) != kinds and not _takes(name, kinds):
@@ -111,17 +117,31 @@ class Walk:
 
     def page(self, page: Any) -> str:
         """Of a page's drawing."""
-        hashed = hashlib.sha256()
-        for kinds, operands, operator in operations(page):
-            if kinds.strip("n"):
-                said = [self.of(operand) for operand in operands]
-            else:  # most of them, and faster: no number holds a space
-                said = [b" ".join(map(number, operands))]
-            hashed.update(_framed(b"o", operator.encode(), *said))
+        hashed = self._operations(page)
         facts = {key: inherited(page, key) for key in ("/Resources", "/Annots", "/Tabs")}
         for key, value in {**facts, **boxes(page)}.items():
             hashed.update(_framed(b"k", key.encode(), self.of(value)))
-        return hashed.hexdigest()
+        return str(hashed.hexdigest())
+
+    def _operations(self, page: Any) -> Any:
+        """A sha256 of a page's operations, to go on with.
+
+        They follow from the page's content alone, which a paper has in common with the one that it
+        is compared with, and take longest: those of the last pages are kept.
+        """
+        content = _contents(page)
+        if content not in _HASHED:
+            hashed = hashlib.sha256()
+            for kinds, operands, operator in operations(page):
+                if kinds.strip("n"):
+                    said = [self.of(operand) for operand in operands]
+                else:  # most of them, and faster: no number holds a space
+                    said = [b" ".join(map(number, operands))]
+                hashed.update(_framed(b"o", operator.encode(), *said))
+            _HASHED[content] = hashed
+            for former in list(_HASHED)[:-KEPT]:
+                del _HASHED[former]
+        return _HASHED[content].copy()
 
     def digest(self, value: Any) -> str:
         """Of anything else that a PDF holds."""
@@ -174,6 +194,16 @@ class Walk:
                 yield self.of(value[key])
 
 
+def _contents(page: Any) -> tuple[bytes, ...]:
+    """Digests of the streams that a page's content is written in."""
+    found = page.get("/Contents")
+    streams = [found] if isinstance(found, pikepdf.Stream) else list(found or ())
+    try:
+        return tuple(hashlib.sha256(stream.read_bytes()).digest() for stream in streams)
+    except (pikepdf.PdfError, RuntimeError, AttributeError) as error:
+        raise Refused(f"a page's drawing cannot be read ({str(error)[:80]})") from None
+
+
 def number(value: float | Decimal) -> bytes:
     """As it is hashed: a whole one as it is, any other to `DIGITS` significant digits."""
     if isinstance(value, int) or (abs(value) >= _WHOLE and value == int(value)):
@@ -206,7 +236,7 @@ def boxes(page: Any) -> Mapping[str, Any]:
 
 
 def _framed(kind: bytes, *parts: bytes) -> bytes:
-    return b"%b%d:" % (kind, len(parts)) + b"".join(b"%d:%b" % (len(one), one) for one in parts)
+    return b"%b%d:" % (kind, len(parts)) + b"".join(b"%d:%b" % (len(part), part) for part in parts)
 
 
 def _short(framed: bytes) -> bytes:

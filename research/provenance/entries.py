@@ -352,8 +352,8 @@ class Content(Strict):
     @property
     def exhibits(self) -> list[tuple[str, Exhibited]]:
         """`figure` or `table`, and each of them."""
-        figures = [("figure", one) for one in self.figures]
-        return figures + [("table", one) for one in self.tables]
+        figures = [("figure", figure) for figure in self.figures]
+        return figures + [("table", table) for table in self.tables]
 
 
 @dataclass(frozen=True, kw_only=True)

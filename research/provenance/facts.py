@@ -23,7 +23,7 @@ def facts(run: Run) -> dict[str, Any]:
         if key in ("models", "code"):
             continue
         if isinstance(value, dict):
-            flat |= {f"{key}.{inner}": _fact(inner, one) for inner, one in value.items()}
+            flat |= {f"{key}.{inner}": _fact(inner, item) for inner, item in value.items()}
         else:
             flat[key] = _fact(key, value)
     return flat | {"seconds": sum(run.seconds.values())}
@@ -50,10 +50,10 @@ def _model_facts(run: Run) -> dict[str, Any]:
     }
     runs = sorted({model["run"][:8] for model in models if model["origin"] == "found"})
     seconds = sum(model.get("seconds", 0.0) for model in models)
-    found = sum(model.get("seconds", 0.0) for model in models if model["origin"] == "found")
+    saved = sum(model.get("seconds", 0.0) for model in models if model["origin"] == "found")
     return _methods(run.models) | {
         "models": len(models), **counts, "models.found_in": ", ".join(runs),
-        "models.seconds": seconds, "models.found_seconds": found,
+        "models.seconds": seconds, "models.found_seconds": saved,
     }  # fmt: skip
 
 

@@ -167,13 +167,13 @@ def manner_of(numbers: Sequence[Number], spec: str) -> Manner:
     """How the numbers of one column print: with equally many decimals, and all of them with ± or
     all with the ends of their intervals."""
     with_ends = [
-        one for one in numbers
-        if math.isfinite(one.value) and not one.equal and not one.few
-        and one.bounds and all(map(math.isfinite, one.bounds))
+        number for number in numbers
+        if math.isfinite(number.value) and not number.equal and not number.few
+        and number.bounds and all(map(math.isfinite, number.bounds))
     ]  # fmt: skip
     places = [place for place in map(_last_place, numbers) if place is not None]
     manner = Manner(min(places, default=None), noted=True)
-    return replace(manner, ends=any(_arm(one, spec, manner) is None for one in with_ends))
+    return replace(manner, ends=any(_arm(end, spec, manner) is None for end in with_ends))
 
 
 def _limited(value: float, number: Number, spec: str, manner: Manner) -> str:
@@ -183,14 +183,14 @@ def _limited(value: float, number: Number, spec: str, manner: Manner) -> str:
         place = manner.place
     if not match or place is None or not math.isfinite(value):
         return decimal(value, spec)
-    kind, wanted = match["kind"], int(match["digits"] or 6)
+    kind, asked = match["kind"], int(match["digits"] or 6)
     if kind in "fF%":
         allowed = -place - (2 if kind == "%" else 0)
         short = round(value, allowed + (2 if kind == "%" else 0)) if allowed < 0 else value
-        return decimal(short, f"{match['head']}.{max(0, min(wanted, allowed))}{kind}")
+        return decimal(short, f"{match['head']}.{max(0, min(asked, allowed))}{kind}")
     # digits behind the first one that counts
     allowed = max(0, (_exponent(value) if value else place) - place)
-    digits = min(wanted, allowed if kind in "eE" else allowed + 1)
+    digits = min(asked, allowed if kind in "eE" else allowed + 1)
     return decimal(value, f"{match['head']}.{digits}{kind}")
 
 
@@ -199,9 +199,9 @@ def _printed_place(number: Number, spec: str, manner: Manner) -> int | None:
     match = _SPEC.fullmatch(spec)
     if not match or match["kind"] not in "fF%":
         return None
-    wanted = -int(match["digits"] or 6) - (2 if match["kind"] == "%" else 0)
+    asked = -int(match["digits"] or 6) - (2 if match["kind"] == "%" else 0)
     place = _last_place(number) if manner.place is None else manner.place
-    return wanted if place is None else max(wanted, place)
+    return asked if place is None else max(asked, place)
 
 
 def _last_place(number: Number) -> int | None:
@@ -250,12 +250,12 @@ def told_apart(a: Number, b: Number) -> bool:
     By a paired t test where both were measured with the same number of seeds, else where their
     intervals share no point. Of fewer than three seeds nothing is told.
     """
-    few = any(0 < len(one.values) < FEWEST for one in (a, b))
+    few = any(0 < len(number.values) < FEWEST for number in (a, b))
     if few or not all(map(math.isfinite, (a.value, b.value, *a.values, *b.values))):
         return False
     if not a.values or len(a.values) != len(b.values):
         return apart(a, b)
-    gaps = [one - other for one, other in zip(a.values, b.values, strict=True)]
+    gaps = [own - other for own, other in zip(a.values, b.values, strict=True)]
     return abs(statistics.mean(gaps)) > _half_width(gaps)
 
 

@@ -117,8 +117,8 @@ def _regular(name: str) -> str:
     return name
 
 
-def told(
-    trail: Trail, found: Mapping[str, list[str]], headings: Sequence[str],
+def contradictions(
+    trail: Trail, metadata: Mapping[str, list[str]], headings: Sequence[str],
     pages: Sequence[Page],
 ) -> Iterator[tuple[str, str]]:  # fmt: skip
     """(what, what is wrong) with the metadata and outline of a paper that does not record them."""
@@ -126,15 +126,15 @@ def told(
     follows = {
         "Title": [trail.title], "Author": author,
         "XMP dc:title": [trail.title], "XMP dc:creator": author,
-        "Keywords": found.get("XMP pdf:Keywords", []),
-        "XMP pdf:Keywords": found.get("Keywords", []),
+        "Keywords": metadata.get("XMP pdf:Keywords", []),
+        "XMP pdf:Keywords": metadata.get("Keywords", []),
         "XMP pdfaid:part": ["3"], "XMP pdfaid:conformance": ["A"],
     }  # fmt: skip
-    for key, values in found.items():
+    for key, values in metadata.items():
         if not key.endswith(("CreationDate", "CreateDate")) and follows.get(key) != values:
             yield f"metadata {key}", f"is '{'; '.join(values)[:60]}', which no build writes"
     for key in ("Title", "Author"):
-        if key not in found:
+        if key not in metadata:
             yield f"metadata {key}", f"is not the built '{follows[key][0][:60]}'"
     written = bare(" ".join(page.text for page in pages))
     for title in headings:

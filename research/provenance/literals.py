@@ -41,12 +41,12 @@ def result_like(text: str) -> bool:
     Such are three digits that count (0.312, 1.52e-3, 97.7), and per cents other than conventional
     levels. Of two digits or fewer nothing can be told: 0.9 may be a momentum.
     """
-    for found in numbers(text.replace("\u2212", "-")):
-        digits = found.replace(",", "").replace(".", "").strip("0")
-        if len(digits) >= 3 and not found.isdigit():
+    for number in numbers(text.replace("\u2212", "-")):
+        digits = number.replace(",", "").replace(".", "").strip("0")
+        if len(digits) >= 3 and not number.isdigit():
             return True
-        rest = text[text.index(found) + len(found) :].lstrip()
-        if rest.startswith(("%", "per cent")) and found not in CONVENTIONAL:
+        rest = text[text.index(number) + len(number) :].lstrip()
+        if rest.startswith(("%", "per cent")) and number not in CONVENTIONAL:
             return True
     return False
 
@@ -57,7 +57,7 @@ def untracked(html: str) -> list[tuple[str, str]]:
     reader.feed(html)
     reader.close()
     lines = ["".join(line) for line in reader.lines]
-    return [(found, " ".join(line.split())) for line in lines for found in numbers(line)]
+    return [(number, " ".join(line.split())) for line in lines for number in numbers(line)]
 
 
 class _Reader(HTMLParser):

@@ -97,9 +97,9 @@ def note_reordered(entries: Sequence[dict[str, Any]], content: bytes) -> None:
     follow; the PDF gives them no place in the text, and readers make of them what they will.
     """
     moved = [entry for entry in entries if _REORDERED.search(str(entry["printed"]))]
-    found = pages(content) if moved else []
+    lines = pages(content) if moved else []
     for entry in moved:
-        page = found[entry["page"] - 1]
+        page = lines[entry["page"] - 1]
         entry["stands"] = page.read(page.within(entry["rectangle"]))
 
 
@@ -151,7 +151,7 @@ def pictures(
     import pypdfium2
 
     document, scale = pypdfium2.PdfDocument(content), dpi / 72
-    found: dict[str, bytes] = {}
+    digests: dict[str, bytes] = {}
     try:
         for number in sorted({page for page, _ in places.values()}):
             if not 1 <= number <= min(len(document), PAGES_LIMIT):
@@ -165,10 +165,10 @@ def pictures(
                 box = (max(left, 0), max(height - top, 0),
                        min(right, width), min(height - bottom, height))  # fmt: skip
                 if on == number and box[0] < box[2] and box[1] < box[3]:
-                    found[name] = _png(image.crop([round(end * scale) for end in box]))
+                    digests[name] = _png(image.crop([round(end * scale) for end in box]))
     finally:
         document.close()
-    return found
+    return digests
 
 
 def _png(image: Any) -> bytes:
@@ -184,8 +184,8 @@ def _page(page: Any) -> Page:
     count = text.count_chars()
     if count > LETTERS_LIMIT:
         raise Refused(f"a page has more than {LETTERS_LIMIT:,} letters")
-    found = (chr(raw.FPDFText_GetUnicode(text, i)) for i in range(count))
-    letters = _whole(["-" if letter == _AT_LINE_END else letter for letter in found])
+    signs = (chr(raw.FPDFText_GetUnicode(text, i)) for i in range(count))
+    letters = _whole(["-" if letter == _AT_LINE_END else letter for letter in signs])
     centres = np.full((count, 2), np.nan)
     for i, letter in enumerate(letters):
         if not letter.isspace():
@@ -205,11 +205,11 @@ def _whole(letters: list[str]) -> list[str]:
 
 def _mono(text: Any, letters: Sequence[str]) -> npt.NDArray[np.bool_]:
     """Which digits are set in the font of code, and the letters of their word."""
-    found = np.zeros(len(letters), bool)
+    mono = np.zeros(len(letters), bool)
     for i, letter in enumerate(letters):
         if letter.isdigit():
-            found[i] = "Mono" in _font(text, i)
-    return found
+            mono[i] = "Mono" in _font(text, i)
+    return mono
 
 
 def _font(text: Any, place: int) -> str:

@@ -148,11 +148,11 @@ def _completed(raw: Mapping[str, Any]) -> dict[str, Any]:
 def _of_type(kind: type[T], name: str, raw: Any) -> T:
     try:
         # as JSON again, where a list may become a tuple and nothing else may become anything else
-        found: T = _adapter(kind).validate_json(json.dumps(raw), strict=True)
-        return found
+        value: T = _adapter(kind).validate_json(json.dumps(raw), strict=True)
+        return value
     except ValidationError as error:
-        told = _told(error.errors()[0], raw)
-        raise Refused(f"its {name} is not as it is built: {told}") from None
+        reason = _told(error.errors()[0], raw)
+        raise Refused(f"its {name} is not as it is built: {reason}") from None
     except RecursionError:
         raise Refused(f"its {name} is nested without end") from None
 

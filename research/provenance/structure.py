@@ -79,8 +79,8 @@ def readable() -> Iterator[None]:
 
 def strange(document: pikepdf.Pdf) -> Iterator[tuple[str, str]]:
     """(where, what) for everything in a document that no build writes, see `KEYS`."""
-    for where, kind, one in _things(document):
-        for key in sorted(set(one.keys()) - KEYS[kind]):
+    for where, kind, dictionary in _things(document):
+        for key in sorted(set(dictionary.keys()) - KEYS[kind]):
             yield where, f"the {kind} has {key[:40]}, which no build writes"
 
 
@@ -95,12 +95,12 @@ def _things(document: pikepdf.Pdf) -> Iterator[tuple[str, str, Any]]:
         if key in root:
             yield "", kind, root[key]
     yield from (("outline", "outline's item", item) for _, item in container.outline(document))
-    yield from (("", "output intent", one) for one in root.get("/OutputIntents", []))
+    yield from (("", "output intent", intent) for intent in root.get("/OutputIntents", []))
     yield from _pages(document)
     for tree in (_embedded(document), _links(document), _parents(document)):
         yield from (("", "tree", node) for node in _nodes(tree))
     yield from _files(document)
-    yield from (("tags", kind, one) for kind, one in tags(document))
+    yield from (("tags", kind, tag) for kind, tag in tags(document))
 
 
 def _pages(document: pikepdf.Pdf) -> Iterator[tuple[str, str, Any]]:
@@ -161,13 +161,13 @@ def tags(document: pikepdf.Pdf) -> Iterator[tuple[str, Any]]:
     for _ in range(LIMIT):
         if not pending:
             return
-        one = pending.pop()
-        if not isinstance(one, pikepdf.Dictionary):
+        item = pending.pop()
+        if not isinstance(item, pikepdf.Dictionary):
             continue  # the number of a piece of a page
-        kind = "tag" if "/S" in one else "tagged content"
-        yield kind, one
-        yield from (("attributes of a tag", facts) for facts in _listed(one.get("/A")))
-        pending += _listed(one.get("/K"))[::-1]
+        kind = "tag" if "/S" in item else "tagged content"
+        yield kind, item
+        yield from (("attributes of a tag", facts) for facts in _listed(item.get("/A")))
+        pending += _listed(item.get("/K"))[::-1]
     raise Refused("its tags have no end")
 
 
@@ -184,7 +184,7 @@ def parts(document: pikepdf.Pdf) -> dict[str, str]:
     """Part -> digest of what it says, for those that a reader meets beside the pages."""
     walk, root = Walk(document), document.Root
     settings = ("/Lang", "/MarkInfo", "/ViewerPreferences")
-    found: dict[str, list[str]] = {
+    contents: dict[str, list[str]] = {
         "outline": [
             f"{depth} {walk.digest(item.get('/Title'))} {walk.digest(item.get('/Dest'))}"
             for depth, item in container.outline(document)
@@ -199,7 +199,8 @@ def parts(document: pikepdf.Pdf) -> dict[str, str]:
         ],
     }
     return {
-        name: hashlib.sha256("\n".join(lines).encode()).hexdigest() for name, lines in found.items()
+        name: hashlib.sha256("\n".join(lines).encode()).hexdigest()
+        for name, lines in contents.items()
     }
 
 
@@ -214,12 +215,12 @@ def metadata(document: pikepdf.Pdf) -> dict[str, list[str]]:
         Refused: the metadata are no XML, or define entities.
     """
     info: Any = document.trailer.get("/Info", pikepdf.Dictionary())
-    found = {str(key)[1:]: [str(info[key])] for key in sorted(info.keys())}
+    facts = {str(key)[1:]: [str(info[key])] for key in sorted(info.keys())}
     stream = document.Root.get("/Metadata")
     if stream is not None:
         for key, value in _xmp(bytes(stream.read_bytes())):
-            found.setdefault(f"XMP {key}", []).append(value)
-    return {key: values for key, values in found.items() if key not in _PASSING}
+            facts.setdefault(f"XMP {key}", []).append(value)
+    return {key: values for key, values in facts.items() if key not in _PASSING}
 
 
 def _xmp(content: bytes) -> Iterator[tuple[str, str]]:

@@ -56,7 +56,7 @@ FORMAT = 3
 READABLE = (2, 3)
 """Formats of a record that `verify` reads; what 2 lacks is told by `research.provenance.former`."""
 
-TOLD = "Where each number and figure of this paper comes from"
+DESCRIPTION = "Where each number and figure of this paper comes from"
 """What the PDF says of its record."""
 
 LIMIT = 4_000_000
@@ -134,8 +134,8 @@ class Ledger:
             "stale": "; ".join(self.stale),
         }
         others = {
-            one.run.id: {"apart": ", ".join(differing(run, one.run))}
-            for one in self.others.values()
+            other.run.id: {"apart": ", ".join(differing(run, other.run))}
+            for other in self.others.values()
         }
         return {**others, run.id: own}
 
@@ -276,10 +276,10 @@ def trail(
     """The provenance of a laid-out write-up as plain data, without paths of this machine."""
     attached = set(ledger.attached())
     own = [
-        PrintedPicture(name=one.name, sha256=one.sha256, **_place(one.id, places))
-        for one in ledger.pictures
+        PrintedPicture(name=picture.name, sha256=picture.sha256, **_place(picture.id, places))
+        for picture in ledger.pictures
     ]
-    return ({"pictures": [dataclasses.asdict(one) for one in own]} if own else {}) | {
+    return ({"pictures": [dataclasses.asdict(printed) for printed in own]} if own else {}) | {
         "format": FORMAT,
         "title": title,
         "author": dict(author),
@@ -290,31 +290,31 @@ def trail(
         "sources": dict(sources),
         "numbers": [_carried(entry) | _place(entry["id"], places) for entry in ledger.numbers],
         "surroundings": ledger.surroundings,
-        "figures": [_exhibit(one, places, attached) for one in ledger.figures],
-        "tables": [_exhibit(one, places, attached) for one in ledger.tables],
+        "figures": [_exhibit(figure, places, attached) for figure in ledger.figures],
+        "tables": [_exhibit(table, places, attached) for table in ledger.tables],
         "claims": [
             dataclasses.asdict(Claimed(**entry, **_place_if(entry["id"], places)))
             for entry in ledger.claims
         ],
-        "comparisons": [dataclasses.asdict(one) for one in ledger.comparisons],
+        "comparisons": [dataclasses.asdict(comparison) for comparison in ledger.comparisons],
         "files": [dataclasses.asdict(file) for file, _ in measured_of(ledger)],
     }
 
 
-def _exhibit(one: Exhibit, places: Mapping[str, Place], attached: set[File]) -> dict[str, Any]:
+def _exhibit(exhibit: Exhibit, places: Mapping[str, Place], attached: set[File]) -> dict[str, Any]:
     data = (
         DataFile(path=f.path, sha256=f.sha256, attachment=f.attachment if f in attached else None)
-        for f in one.data
+        for f in exhibit.data
     )
     exhibited = Exhibited(
-        name=one.name,
-        artifact=one.artifact.path,
-        sha256=one.artifact.sha256,
-        **_place(one.id, places),
+        name=exhibit.name,
+        artifact=exhibit.artifact.path,
+        sha256=exhibit.artifact.sha256,
+        **_place(exhibit.id, places),
         data=tuple(data),
     )
-    told = dataclasses.asdict(exhibited)
-    return told | {"data": list(told["data"])}
+    fields = dataclasses.asdict(exhibited)
+    return fields | {"data": list(fields["data"])}
 
 
 def _carried(entry: dict[str, Any]) -> dict[str, Any]:
@@ -325,8 +325,8 @@ def _carried(entry: dict[str, Any]) -> dict[str, Any]:
 def unplaced(ledger: Ledger, places: Mapping[str, Place]) -> list[str]:
     """What was printed and yet stands on no page, one line each."""
     values = {entry["id"]: f"{entry['kind']} '{entry['name']}'" for entry in ledger.numbers}
-    shown = {one.id: f"figure '{one.name}'" for one in ledger.figures}
-    shown |= {one.id: f"table '{one.name}'" for one in ledger.tables}
+    shown = {figure.id: f"figure '{figure.name}'" for figure in ledger.figures}
+    shown |= {table.id: f"table '{table.name}'" for table in ledger.tables}
     return [what for name, what in (values | shown).items() if name not in places]
 
 

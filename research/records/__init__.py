@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from research.passwords import hidden
+from research.errors import hidden
 from research.records import damage, family
 from research.records.measured import Claim as Claim
 from research.records.measured import Number as Number
@@ -222,8 +222,8 @@ def write_numbers(folder: Path, numbers: Mapping[str, Number]) -> None:
 
 def read_numbers(folder: Path) -> dict[str, Number]:
     path = folder / "numbers.json"
-    found: dict[str, Number] = damage.read_json(path, dict[str, Number]) if path.exists() else {}
-    return found
+    numbers: dict[str, Number] = damage.read_json(path, dict[str, Number]) if path.exists() else {}
+    return numbers
 
 
 def write_claims(folder: Path, claims: Mapping[str, Claim]) -> None:
@@ -236,8 +236,8 @@ def write_claims(folder: Path, claims: Mapping[str, Claim]) -> None:
 def read_claims(folder: Path) -> dict[str, Claim]:
     """Adjusted together, also where the record is of a version that did not."""
     path = folder / "claims.json"
-    found: dict[str, Claim] = damage.read_json(path, dict[str, Claim]) if path.exists() else {}
-    return family.adjusted(found)
+    claims: dict[str, Claim] = damage.read_json(path, dict[str, Claim]) if path.exists() else {}
+    return family.adjusted(claims)
 
 
 def write_origins(folder: Path, origins: Mapping[str, str]) -> None:

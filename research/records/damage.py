@@ -25,8 +25,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 
-from research.errors import UserError
-from research.passwords import hidden
+from research.errors import UserError, hidden
 
 _FORMLESS = (
     ValueError, KeyError, TypeError, AttributeError, IndexError, EOFError, RuntimeError,
@@ -154,10 +153,10 @@ def shaped(kind: Any, value: Any, where: str = "") -> Any:
         return value
     if origin is tuple:
         _demand(list, value, where)
-        return tuple(shaped(inner[0], one, f"{where}[{n}]") for n, one in enumerate(value))
+        return tuple(shaped(inner[0], item, f"{where}[{n}]") for n, item in enumerate(value))
     if origin is dict:
         _demand(dict, value, where)
-        return {key: shaped(inner[1], one, f"{where}.{key}") for key, one in value.items()}
+        return {key: shaped(inner[1], item, f"{where}.{key}") for key, item in value.items()}
     return _plain(kind, value, where)
 
 
@@ -171,7 +170,7 @@ def _object(kind: Any, value: Any, where: str) -> Any:
         if name not in value and bare == (dataclasses.MISSING, dataclasses.MISSING):
             raise TypeError(f"{_at(where)} has no '{name}'")
     hints = _hints(kind)
-    return kind(**{n: shaped(hints[n], one, f"{where}.{n}") for n, one in value.items()})
+    return kind(**{n: shaped(hints[n], item, f"{where}.{n}") for n, item in value.items()})
 
 
 @cache
@@ -204,8 +203,8 @@ def _demand(kind: type, value: Any, where: str) -> None:
         _refuse("a list" if kind is list else "an object", value, where)
 
 
-def _refuse(wanted: str, value: Any, where: str) -> typing.NoReturn:
-    raise TypeError(f"{_at(where)} must be {wanted}, got {json.dumps(value)[:40]}")
+def _refuse(required: str, value: Any, where: str) -> typing.NoReturn:
+    raise TypeError(f"{_at(where)} must be {required}, got {json.dumps(value)[:40]}")
 
 
 def _at(where: str) -> str:

@@ -47,25 +47,25 @@ def adjusted(claims: Mapping[str, Claim]) -> dict[str, Claim]:
 
 def numbers(claims: Mapping[str, Claim]) -> dict[str, Number]:
     """What a claim rests on, as numbers: `NAME.effect`, `NAME.p` and `NAME.adjusted`."""
-    found: dict[str, Number] = {}
+    effects: dict[str, Number] = {}
     for name, claim in claims.items():
-        found[f"{name}.effect"] = claim.effect
+        effects[f"{name}.effect"] = claim.effect
         if claim.p is not None:
-            found[f"{name}.p"] = Number(claim.p)
+            effects[f"{name}.p"] = Number(claim.p)
         if claim.adjusted is not None:
-            found[f"{name}.adjusted"] = Number(claim.adjusted)
-    return found
+            effects[f"{name}.adjusted"] = Number(claim.adjusted)
+    return effects
 
 
 def rows(claims: Mapping[str, Claim]) -> list[tuple[str | int | float | None, ...]]:
     """One row of `COLUMNS` for each claim; what has no value is None."""
-    found: list[tuple[str | int | float | None, ...]] = []
+    lines: list[tuple[str | int | float | None, ...]] = []
     for name, claim in claims.items():
         low, high = claim.effect.bounds or (None, None)
         effect = (name, claim.effect.value, low, high, claim.effect.unit)
         test = (claim.direction, claim.threshold, claim.n, claim.test)
-        found.append((*effect, *test, claim.p, claim.adjusted, claim.outcome))
-    return found
+        lines.append((*effect, *test, claim.p, claim.adjusted, claim.outcome))
+    return lines
 
 
 def as_csv(claims: Mapping[str, Claim]) -> str:

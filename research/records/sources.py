@@ -49,11 +49,13 @@ class Source:
 
 
 def write(folder: Path, sources: Sequence[Source]) -> None:
-    damage.write(folder / NAME, damage.as_bytes([dataclasses.asdict(one) for one in sources]))
+    damage.write(folder / NAME, damage.as_bytes([dataclasses.asdict(source) for source in sources]))
 
 
 def read(folder: Path) -> tuple[Source, ...]:
     """Empty where the record is of an older version, or of another program."""
     path = folder / NAME
-    found: tuple[Source, ...] = damage.read_json(path, tuple[Source, ...]) if path.exists() else ()
-    return found
+    sources: tuple[Source, ...] = (
+        damage.read_json(path, tuple[Source, ...]) if path.exists() else ()
+    )
+    return sources

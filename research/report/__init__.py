@@ -24,7 +24,7 @@ from research.provenance.attachment import Attached
 from research.provenance.cohort import History, Past
 from research.records import Results, damage
 from research.report import anonymous as hidden
-from research.report import authors, limits, pdf, pictures, render
+from research.report import authors, composition, limits, pdf, pictures, render
 from research.report import source as texts
 from research.report.citations import style_beside
 from research.report.layout import LOOKS, Plan
@@ -97,23 +97,23 @@ def build(
         history: the runs around this one, for what the foot says of cohort and selection.
         draft: prints a box where the write-up names what is not there, instead of raising.
         anonymous: names no author, commit, folder, user or machine.
-        stale: what has changed since the run, for the foot; see `research.tracking.staleness.told`.
+        stale: what has changed since the run, for the foot, see `tracking.staleness.phrases`.
 
     Raises:
         UserError: anything in the sources, the record or the layout that is not fit to print.
     """
     with _uncollected(), limits.within():
-        text, told = texts.read(source), authors.read(author)
+        text, whole = texts.read(source), authors.read(author)
         beside = _beside(text, others)
         if anonymous:
             beside = {study: hidden.cleaned(other) for study, other in beside.items()}
             results = hidden.cleaned(results)
         ledger = provenance.Ledger(results, beside, history, stale=tuple(stale))
-        signed = authors.Authors((authors.Person(hidden.NAME),)) if anonymous else told
+        signed = authors.Authors((authors.Person(hidden.NAME),)) if anonymous else whole
         sources = _sources(source, author, templates)
         # a digest of the author's file would tell who is meant to whoever guesses
         sources = [path for path in sources if not (anonymous and path == author)]
-        checked = hidden.secrets(told.single()) if anonymous else {}
+        checked = hidden.secrets(whole.single()) if anonymous else {}
         return _build(ledger, text, out, signed, templates, sources, checked, draft=draft)
 
 
@@ -133,11 +133,11 @@ def _build(
     with clock.part("text"):
         env = render.environment(templates)
         words = Words.over(ledger, text, templates, sheet, draft=draft)
-        paper = render.paper(env, text, words, signed)
+        paper = composition.paper(env, text, words, signed)
     with clock.part("layout"):
 
         def arrange(plan: Plan | None) -> str:
-            return render.arrange(env, paper, sheet, "print" if plan else "galley", plan)
+            return composition.arrange(env, paper, sheet, "print" if plan else "galley", plan)
 
         memory = results.folder / "report/galley.json"
         laid = pdf.typeset(arrange, paper.blocks, sheet, memory, draft=draft)
@@ -155,10 +155,10 @@ def _build(
         written = pdf.write(laid.document, _attached(ledger), ended)
         page_text.note_reordered(bare["numbers"], written)
         trail = provenance.sealed(bare, page_text.shown(written))
-        page = render.arrange(env, paper, sheet, "screen", trail=_script(trail))
+        page = composition.arrange(env, paper, sheet, "screen", trail=_script(trail))
         content = attachment.attach(written, _record(trail), ended)
-        if told := hidden.found(content, page.encode(), secrets) if secrets else []:
-            raise UserError(f"the paper is not anonymous: {'; '.join(told[:5])}")
+        if hits := hidden.occurrences(content, page.encode(), secrets) if secrets else []:
+            raise UserError(f"the paper is not anonymous: {'; '.join(hits[:5])}")
         _replace({out.with_suffix(".html"): page.encode(), out: content})
     html, pages = out.with_suffix(".html"), len(laid.document.pages)
     return Built(out, html, pages, clock.seconds, trail, gaps, laid.remarks)
@@ -185,8 +185,8 @@ def shown(
         ledger = provenance.Ledger(results, beside, history, stale=tuple(stale))
         env = render.environment(templates)
         words = Words.over(ledger, text, templates, sheet, draft=True)
-        paper = render.paper(env, text, words, signed)
-        return render.arrange(env, paper, sheet, "screen", trail="{}")
+        paper = composition.paper(env, text, words, signed)
+        return composition.arrange(env, paper, sheet, "screen", trail="{}")
 
 
 def moved(built: Built, out: Path) -> Built:
@@ -258,16 +258,16 @@ def _files_beside(source: Path) -> list[Path]:
         read = texts.read(source)
     except UserError:
         return []
-    found = {
+    used = {
         path for name in pictures.in_text(read.text) if (path := source.parent / name).is_file()
     }
     if read.bibliography and (own := source.parent / read.bibliography).is_file():
-        found |= {own, *style_beside(own, read.style)}
-    return sorted(found)
+        used |= {own, *style_beside(own, read.style)}
+    return sorted(used)
 
 
 def _record(trail: dict[str, Any]) -> Attached:
-    return Attached(attachment.NAME, provenance.TOLD, provenance.as_json(trail).encode())
+    return Attached(attachment.NAME, provenance.DESCRIPTION, provenance.as_json(trail).encode())
 
 
 def _attached(ledger: provenance.Ledger) -> list[Attached]:
@@ -277,7 +277,7 @@ def _attached(ledger: provenance.Ledger) -> list[Attached]:
         Attached(file.attachment, f"{file.path} of run {file.run[:8]}", content)
         for file, content in provenance.measured_of(ledger)
     ]
-    names = {one.name for one in numbers}  # a figure may be drawn from the run's numbers
+    names = {number.name for number in numbers}  # a figure may be drawn from the run's numbers
     data = [
         Attached(file.attachment, f"{file.path} of the run", (folder / file.path).read_bytes())
         for file in ledger.attached()

@@ -84,7 +84,7 @@ def cleaned_run(run: Run) -> Run:
 def secrets(author: Mapping[str, str], root: Path = ROOT) -> dict[str, str]:
     """What must not be found -> what it is."""
     host = socket.gethostname()
-    told = {
+    texts = {
         "the user": _quietly(getpass.getuser),
         "the host": host,
         "the home folder": str(Path.home()),
@@ -93,21 +93,21 @@ def secrets(author: Mapping[str, str], root: Path = ROOT) -> dict[str, str]:
         "git's user.email": _git(root, "config", "user.email"),
         **{f"author.toml's {key}": value for key, value in author.items()},
     }
-    told |= {f"the author's {what}": value for what, value in _alone(author)}
+    texts |= {f"the author's {what}": value for what, value in _alone(author)}
     remotes = {line.split()[1] for line in _git(root, "remote", "-v").splitlines() if line.split()}
-    told |= {f"git's remote {number}": url for number, url in enumerate(sorted(remotes), 1)}
-    known = {value: what for what, value in reversed(told.items())}
+    texts |= {f"git's remote {number}": url for number, url in enumerate(sorted(remotes), 1)}
+    known = {value: what for what, value in reversed(texts.items())}
     return {value: what for value, what in known.items() if _is_telling(value)}
 
 
-def found(pdf: bytes, page: bytes, wanted: Mapping[str, str]) -> list[str]:
+def occurrences(pdf: bytes, page: bytes, names: Mapping[str, str]) -> list[str]:
     """One line for each thing that a file tells and must not, with its place."""
-    return _search((*_of_pdf(pdf), *_of_html(page)), wanted)
+    return _search((*_of_pdf(pdf), *_of_html(page)), names)
 
 
-def found_in(files: Mapping[str, bytes], wanted: Mapping[str, str]) -> list[str]:
+def occurrences_in(files: Mapping[str, bytes], names: Mapping[str, str]) -> list[str]:
     """The same for files of any kind by their names, which are searched too."""
-    return _search((piece for name in files for piece in _opened(name, files[name])), wanted)
+    return _search((piece for name in files for piece in _opened(name, files[name])), names)
 
 
 def _opened(name: str, content: bytes) -> Iterator[tuple[str, bytes]]:
@@ -119,18 +119,18 @@ def _opened(name: str, content: bytes) -> Iterator[tuple[str, bytes]]:
         yield from ((f"{name}, {place}", inner) for place, inner in _pictures_of(content))
 
 
-def _search(pieces: Iterable[tuple[str, bytes]], wanted: Mapping[str, str]) -> list[str]:
+def _search(pieces: Iterable[tuple[str, bytes]], names: Mapping[str, str]) -> list[str]:
     lines: dict[str, None] = {}
-    patterns = {value: _pattern(value) for value in wanted}
+    patterns = {value: _pattern(value) for value in names}
     for place, content in pieces:
         text = _text_of(content)
         here = [
-            value for value in wanted
+            value for value in names
             if _holds(content, value) or (text and patterns[value].search(text))
         ]  # fmt: skip
         for value in here:  # a surname within a name that is told says nothing more
             if not any(value != other and value in other for other in here):
-                lines[f"{wanted[value]} ('{value}') is in {place}"] = None
+                lines[f"{names[value]} ('{value}') is in {place}"] = None
     return list(lines)
 
 
@@ -221,7 +221,9 @@ def _holds(content: bytes, value: str) -> bool:
     if any(needle in content for needle in wide):
         return True
     # a short word may stand in a digest by chance
-    hexed = [one.hex().encode() for one in (value.encode(), wide[0])] if len(value) > 5 else []
+    hexed = (
+        [encoded.hex().encode() for encoded in (value.encode(), wide[0])] if len(value) > 5 else []
+    )
     return any(needle in content or needle.upper() in content for needle in hexed)
 
 
@@ -235,11 +237,11 @@ def _of_pdf(content: bytes) -> Iterator[tuple[str, bytes]]:
     with pikepdf.open(io.BytesIO(content)) as document:
         for name, spec in document.attachments.items():
             yield from _of_file(f"the attachment {name}", spec.get_file().read_bytes())
-        for number, one in enumerate(document.objects, 1):
-            for value in _strings(one, pikepdf):
+        for number, item in enumerate(document.objects, 1):
+            for value in _strings(item, pikepdf):
                 yield f"a string of the PDF's object {number}", value.encode()
-            if isinstance(one, pikepdf.Stream):
-                yield from _of_file(f"the PDF's object {number}", _read(one, pikepdf))
+            if isinstance(item, pikepdf.Stream):
+                yield from _of_file(f"the PDF's object {number}", _read(item, pikepdf))
     for number, text in enumerate(_pages(content), 1):
         yield f"the text of page {number}", " ".join(text.split()).encode()
 
@@ -250,19 +252,19 @@ def _pages(content: bytes) -> Iterable[str]:
     return (page.extract_text() for page in PdfReader(io.BytesIO(content)).pages)
 
 
-def _strings(one: Any, pikepdf: Any) -> Iterator[str]:
+def _strings(item: Any, pikepdf: Any) -> Iterator[str]:
     """The strings of an object that stands on its own, decoded; what it refers to comes later."""
-    if isinstance(one, pikepdf.String):
-        yield str(one)
-    elif isinstance(one, pikepdf.Array):
-        for inner in one:
+    if isinstance(item, pikepdf.String):
+        yield str(item)
+    elif isinstance(item, pikepdf.Array):
+        for inner in item:
             if not getattr(inner, "is_indirect", False):
                 yield from _strings(inner, pikepdf)
-    elif isinstance(one, pikepdf.Dictionary | pikepdf.Stream):
-        for key in one.keys():  # noqa: SIM118 - not a mapping of Python's
+    elif isinstance(item, pikepdf.Dictionary | pikepdf.Stream):
+        for key in item.keys():  # noqa: SIM118 - not a mapping of Python's
             yield str(key)
-            if not getattr(one[key], "is_indirect", False):
-                yield from _strings(one[key], pikepdf)
+            if not getattr(item[key], "is_indirect", False):
+                yield from _strings(item[key], pikepdf)
 
 
 def _read(stream: Any, pikepdf: Any) -> bytes:

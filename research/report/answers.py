@@ -30,8 +30,8 @@ class Answers:
     @classmethod
     def of(cls, results: Results, more: Mapping[str, str] = {}) -> "Answers":
         run = results.run
-        told = {**facts(run), **claim_facts(results.claims), **more}
-        return cls(run.id, results.printable, told, run.config, results.claims)
+        known = {**facts(run), **claim_facts(results.claims), **more}
+        return cls(run.id, results.printable, known, run.config, results.claims)
 
     def spelt(self) -> list[str]:
         """All names that the run answers to, as write-ups call them."""

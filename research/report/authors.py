@@ -76,7 +76,11 @@ class Authors:
     @property
     def affiliations(self) -> list[str]:
         """Each once, in the order in which the byline marks them."""
-        return list(dict.fromkeys(one for person in self.people for one in person.affiliations))
+        return list(
+            dict.fromkeys(
+                affiliation for person in self.people for affiliation in person.affiliations
+            )
+        )
 
     def byline(self, raised: str = "{}", between: str = ", ") -> tuple[str, str]:
         """The names and the affiliations as two lines.
@@ -88,7 +92,8 @@ class Authors:
         if len(places) < 2:
             return between.join(person.name for person in self.people), "".join(places)
         names = between.join(
-            person.name + raised.format(",".join(places[one] for one in person.affiliations))
+            person.name
+            + raised.format(",".join(places[affiliation] for affiliation in person.affiliations))
             for person in self.people
         )
         return names, between.join(raised.format(mark) + name for name, mark in places.items())
@@ -157,19 +162,19 @@ def read(path: Path) -> Authors:
             f'no {path.name}: write a file with name = "…" and affiliation, email, course'
         )
     try:
-        told = tomllib.loads(text_of(path).removeprefix("\ufeff"))
+        given = tomllib.loads(text_of(path).removeprefix("\ufeff"))
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"{path.name} is not TOML: {error}") from None
-    for key in told:
+    for key in given:
         if key not in (*KEYS, *_LISTED):
             raise miss(f"{path.name} has no key", key, KEYS)
-    tables = [one for key in _LISTED for one in _as_list(told.get(key, []))]
-    if tables and all(isinstance(one, str) for one in tables):  # author = ["A", "B"]
-        told["name"], tables = [*_as_list(told.get("name", [])), *tables], []
-    people = [*_columns(told, path.name), *(_person(one, path.name) for one in tables)]
+    tables = [item for key in _LISTED for item in _as_list(given.get(key, []))]
+    if tables and all(isinstance(table, str) for table in tables):  # author = ["A", "B"]
+        given["name"], tables = [*_as_list(given.get("name", [])), *tables], []
+    people = [*_columns(given, path.name), *(_person(table, path.name) for table in tables)]
     if not people:
         raise UserError(f"{path.name} needs a line: {_FORM}")
-    texts = {key: _text(told.get(key, ""), key, path.name) for key in KEYS[len(OF_ONE) :]}
+    texts = {key: _text(given.get(key, ""), key, path.name) for key in KEYS[len(OF_ONE) :]}
     if texts["licence"] and not _SPDX.fullmatch(texts["licence"]):
         raise UserError(
             f"{path.name}: 'licence' must be a short name of SPDX's list, as CC-BY-4.0, "
@@ -178,9 +183,9 @@ def read(path: Path) -> Authors:
     return Authors(tuple(people), **texts)
 
 
-def _columns(told: Mapping[str, Any], file: str) -> list[Person]:
+def _columns(columns: Mapping[str, Any], file: str) -> list[Person]:
     """The authors of `name`, `affiliation` and so on, which are texts or lists of them."""
-    names, places, emails, orcids = (_texts(told.get(key, []), key, file) for key in OF_ONE)
+    names, places, emails, orcids = (_texts(columns.get(key, []), key, file) for key in OF_ONE)
     if not names:
         return []
     for key, given in {"affiliation": places, "email": emails, "orcid": orcids}.items():
@@ -194,8 +199,8 @@ def _columns(told: Mapping[str, Any], file: str) -> list[Person]:
     own = len(places) == len(names) > 1
     each = [(place,) for place in places] if own else [tuple(places)] * len(names)
     emails += [""] * (len(names) - len(emails))  # one for all is written once
-    orcids = [_orcid(one, file) for one in orcids] or [""] * len(names)
-    return [Person(*one) for one in zip(names, each, emails, orcids, strict=True)]
+    orcids = [_orcid(orcid, file) for orcid in orcids] or [""] * len(names)
+    return [Person(*person) for person in zip(names, each, emails, orcids, strict=True)]
 
 
 def _person(table: Any, file: str) -> Person:
@@ -220,16 +225,16 @@ def _orcid(given: str, file: str) -> str:
     References:
         ISO 7064, MOD 11-2, as ORCID's "Structure of the ORCID Identifier" uses it.
     """
-    found = _ORCID.fullmatch(given)
+    match = _ORCID.fullmatch(given)
     rest = 0
-    for digit in found[1].replace("-", "") if found else "":
+    for digit in match[1].replace("-", "") if match else "":
         rest = (2 * rest + (10 if digit == "X" else int(digit))) % 11
-    if not found or rest != 1:
+    if not match or rest != 1:
         raise UserError(
             f"{file}: 'orcid' must be like 0000-0002-1825-0097, whose last digit checks the "
             f"others, got {given!r}; copy it from orcid.org"
         )
-    return found[1]
+    return match[1]
 
 
 def _as_list(given: Any) -> Sequence[Any]:
@@ -237,7 +242,7 @@ def _as_list(given: Any) -> Sequence[Any]:
 
 
 def _texts(given: Any, key: str, file: str) -> list[str]:
-    return [text for one in _as_list(given) if (text := _text(one, key, file))]
+    return [text for item in _as_list(given) if (text := _text(item, key, file))]
 
 
 def _text(given: Any, key: str, file: str) -> str:

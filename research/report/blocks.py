@@ -29,6 +29,7 @@ class Blocks:
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
         self._words = reader.words
+        self._parts = reader.words.parts
         self._section = "before the first heading"
         self._counts = [0, 0]
         self._line = 0
@@ -36,7 +37,7 @@ class Blocks:
         self.sections: dict[str, str] = {}
 
     def of(self, tree: Sequence[Node]) -> list[Block]:
-        return [made for node in tree for made in self._top(node)]
+        return [block for node in tree for block in self._top(node)]
 
     def _top(self, node: Node) -> Iterator[Block]:
         kind: str = node["t"]
@@ -53,17 +54,17 @@ class Blocks:
             yield from self._paragraph(content or [])
         else:
             place = self._reader.find(_first_word(node))
-            made = self._reader.said(place, lambda: self._html(node))
-            yield Block(made, "text", self._section)
+            written = self._reader.said(place, lambda: self._html(node))
+            yield Block(written, "text", self._section)
 
     def _paragraph(self, inlines: Sequence[Node]) -> Iterator[Block]:
         """A paragraph, in which formulas may stand on lines of their own."""
         for display, part in _displayed(inlines):
-            made = self._written(part)
+            written = self._written(part)
             if display:
-                yield Block(made, "formula", self._section)
-            elif made.strip():
-                yield Block(f"<p>{made.strip()}</p>", "text", self._section)
+                yield Block(written, "formula", self._section)
+            elif written.strip():
+                yield Block(self._parts("paragraph", text=written.strip()), "text", self._section)
 
     def _written(self, inlines: Sequence[Node]) -> str:
         place = self._reader.find(*_needles(inlines))
@@ -76,14 +77,14 @@ class Blocks:
         text = self._words.slots.plain(pandoc.plain(inlines))
         place = self._place_of(f"{'#' * level} {text}")
         self._section = text
-        made: list[str] = []
+        headings: list[str] = []
 
         def make() -> str:
-            made.append(self._numbered(level, name, "unnumbered" in classes, text, inlines))
+            headings.append(self._numbered(level, name, "unnumbered" in classes, text, inlines))
             return ""
 
         self._reader.said(place, make)
-        yield from (Block(one, "heading", text) for one in made)
+        yield from (Block(heading, "heading", text) for heading in headings)
 
     def _place_of(self, heading: str) -> tuple[int | None, int | None]:
         """Where a heading stands; two of one text are found one after the other."""
@@ -109,8 +110,8 @@ class Blocks:
         label = "" if bare or text == "Abstract" else self._count(level)
         if not bare:
             self.sections[anchor] = label
-        number = f'<span class="auto">{label}</span> ' if label else ""
-        return f'<h{level} id="{anchor}">{number}{self._written(inlines)}</h{level}>'
+        written = self._written(inlines)
+        return self._parts("heading", level=level, anchor=anchor, label=label, text=written)
 
     def _count(self, level: int) -> str:
         if level == 2:
@@ -127,8 +128,8 @@ class Blocks:
         (_, classes, pairs), alternative, (target, title) = image["c"]
         path = unquote(self._reader.restored(target))  # pandoc writes a space as %20
         given = {key: self._reader.restored(value) for key, value in pairs}
-        told = title or pandoc.plain(alternative)
-        alt = self._reader.filled(told) if told else None
+        description = title or pandoc.plain(alternative)
+        alt = self._reader.filled(description) if description else None
         wide = "wide" in classes
 
         def make() -> str:
@@ -149,8 +150,8 @@ class Blocks:
             draft = self._words.draft
             return draft.block(gap, name, wide) if draft else ""
 
-        made = self._reader.said(self._reader.find(needle, name), make, boxed)
-        return Block(made, kind, self._section)  # type: ignore[arg-type]
+        written = self._reader.said(self._reader.find(needle, name), make, boxed)
+        return Block(written, kind, self._section)  # type: ignore[arg-type]
 
     # --- tables ----------------------------------------------------------------------------------
 
@@ -164,9 +165,9 @@ class Blocks:
             if not name:
                 raise UserError("a table names one of the run: ::: {.table name=errors}")
             caption, plan = _table_parts(inner, name)
-            columns = dict(self._column(name, one) for one in _plan(plan, name))
+            columns = dict(self._column(name, cells) for cells in _plan(plan, name))
             if "means" in classes:
-                columns = {key: replace(one, spread=False) for key, one in columns.items()}
+                columns = {key: replace(column, spread=False) for key, column in columns.items()}
             return self._words.table(
                 name, caption=self._written(_line(caption)), columns=columns,
                 rows=_rows(given.get("rows", ""), name), wide=wide,
@@ -176,26 +177,26 @@ class Blocks:
         return self._float(f"name={name}" if name else "{.table", name, wide, make)
 
     def _column(self, table: str, cells: Mapping[str, Sequence[Node]]) -> tuple[str, Column]:
-        told = {key: pandoc.plain(cell).strip() for key, cell in cells.items()}
-        name = self._reader.restored(told["column"])
+        plain = {key: pandoc.plain(cell).strip() for key, cell in cells.items()}
+        name = self._reader.restored(plain["column"])
         formats = self._reader.source.formats
-        spec = told.get("format") or sayings.matching(formats, f"{table}.{name}", name)
+        spec = plain.get("format") or sayings.matching(formats, f"{table}.{name}", name)
         heading = self._written(cells.get("heading", [])) or html.escape(name)
-        if told.get("best", "") not in ("", "min", "max"):
-            raise UserError(f"a column's best is min or max, got '{told['best']}'")
+        if plain.get("best", "") not in ("", "min", "max"):
+            raise UserError(f"a column's best is min or max, got '{plain['best']}'")
         return name, Column(
-            heading, sayings.floating(spec) or None, told.get("best") or None,  # type: ignore[arg-type]
-            self._labels(table, name), told.get("interval") != "no",
+            heading, sayings.floating(spec) or None, plain.get("best") or None,  # type: ignore[arg-type]
+            self._labels(table, name), plain.get("interval") != "no",
         )  # fmt: skip
 
     def _labels(self, table: str, column: str) -> dict[str, str]:
         """What raw words are called in a column."""
         names = self._reader.source.names
-        found = {word: name for word, name in names.items() if isinstance(name, str)}
+        labels = {word: name for word, name in names.items() if isinstance(name, str)}
         for key in (table, f"{table}.{column}"):
             own = names.get(key)
-            found |= {} if own is None or isinstance(own, str) else dict(own)
-        return {word: self._reader.braces.label(name) for word, name in found.items()}
+            labels |= {} if own is None or isinstance(own, str) else dict(own)
+        return {word: self._reader.braces.label(name) for word, name in labels.items()}
 
     def _captioned(self, content: Any) -> Block:
         """A table that the author wrote, numbered by its caption: `: Caption. {#tab:name}`."""
@@ -226,52 +227,48 @@ class Blocks:
         if kind == "Plain":
             return self._written(content or [])
         if kind == "Para":
-            return f"<p>{self._written(content or [])}</p>"
+            return self._parts("paragraph", text=self._written(content or []))
         if kind == "CodeBlock":
-            return f"<pre><code>{html.escape(content[1])}</code></pre>"
+            return self._parts("code", text=content[1])
         if kind == "HorizontalRule":
-            return "<hr>"
+            return self._parts("rule")
         if kind == "LineBlock":
-            return f"<p>{'<br>'.join(map(self._written, content or []))}</p>"
+            return self._parts("lines", texts=[*map(self._written, content or [])])
         if kind == "Table":
-            return self._words_table(content)
+            return self._parts("bare", content=self._words_table(content))
         return self._listed(kind, content, depth + 1)
 
     def _listed(self, kind: str, content: Any, depth: int) -> str:
         if kind == "BlockQuote":
-            return f"<blockquote>{self._all(content, depth)}</blockquote>"
+            return self._parts("quotation", text=self._all(content, depth))
         if kind == "BulletList":
-            return f"<ul>{''.join(f'<li>{self._all(one, depth)}</li>' for one in content)}</ul>"
+            return self._parts("bullets", items=[self._all(item, depth) for item in content])
         if kind == "OrderedList":
-            items = "".join(f"<li>{self._all(one, depth)}</li>" for one in content[1])
-            return f'<ol start="{content[0][0]}">{items}</ol>'
+            items = [self._all(item, depth) for item in content[1]]
+            return self._parts("numbered", start=content[0][0], items=items)
         if kind == "DefinitionList":
-            return f"<dl>{''.join(self._defined(term, told, depth) for term, told in content)}</dl>"
+            pairs = [
+                (self._written(term), [self._all(meaning, depth) for meaning in meanings])
+                for term, meanings in content
+            ]
+            return self._parts("definitions", pairs=pairs)
         what = "a figure" if kind == "Figure" else "a table or block" if kind == "Div" else kind
         raise UserError(f"{what} stands in the text, not within a list or quotation")
 
-    def _defined(self, term: Sequence[Node], told: Sequence[Any], depth: int) -> str:
-        meanings = "".join(f"<dd>{self._all(one, depth)}</dd>" for one in told)
-        return f"<dt>{self._written(term)}</dt>{meanings}"
-
     def _all(self, blocks: Sequence[Node], depth: int) -> str:
-        return "".join(self._html(one, depth) for one in blocks)
+        return "".join(self._html(block, depth) for block in blocks)
 
     def _words_table(self, content: Any) -> str:
-        """A table that the author wrote, of words."""
+        """The rows of a table that the author wrote, of words."""
         head, bodies = content[3][1], [row for body in content[4] for row in body[3]]
         right = [spec[0]["t"] == "AlignRight" for spec in content[2]]
-        top = "".join(self._row(row, "th", right) for row in head)
-        rows = "".join(self._row(row, "td", right) for row in bodies)
-        return f"<table><thead>{top}</thead><tbody>{rows}</tbody></table>"
+        heads, rows = ([self._row(row, right) for row in part] for part in (head, bodies))
+        return self._parts("written", heads=heads, rows=rows)
 
-    def _row(self, row: Any, tag: str, right: Sequence[bool]) -> str:
-        kinds = (' class="number"' if number else "" for number in right)
-        cells = (
-            f"<{tag}{kind}>{self._all(cell[4], 0)}</{tag}>"
-            for cell, kind in zip(row[1], kinds, strict=False)
-        )
-        return f"<tr>{''.join(cells)}</tr>"
+    def _row(self, row: Any, right: Sequence[bool]) -> list[tuple[str, bool]]:
+        return [
+            (self._all(cell[4], 0), aligned) for cell, aligned in zip(row[1], right, strict=False)
+        ]
 
 
 # --- parts of the tree ---------------------------------------------------------------------------
@@ -280,18 +277,18 @@ class Blocks:
 def _displayed(inlines: Sequence[Node]) -> list[tuple[bool, list[Node]]]:
     """Inlines, parted at the formulas on lines of their own."""
     parts: list[tuple[bool, list[Node]]] = [(False, [])]
-    for one in inlines:
-        if one["t"] == "Math" and one["c"][0]["t"] == "DisplayMath":
-            parts += [(True, [one]), (False, [])]
+    for inline in inlines:
+        if inline["t"] == "Math" and inline["c"][0]["t"] == "DisplayMath":
+            parts += [(True, [inline]), (False, [])]
         else:
-            parts[-1][1].append(one)
+            parts[-1][1].append(inline)
     return parts
 
 
 def _needles(inlines: Sequence[Node]) -> list[str]:
     """What may be searched for, to find the place of inlines: their formulas, then their words."""
-    tex = [one["c"][1] for one in inlines if one["t"] == "Math"]
-    words = [one["c"] for one in inlines if one["t"] == "Str" and len(one["c"]) > 3]
+    tex = [inline["c"][1] for inline in inlines if inline["t"] == "Math"]
+    words = [inline["c"] for inline in inlines if inline["t"] == "Str" and len(inline["c"]) > 3]
     return [*tex, *words[:1]]
 
 
@@ -301,16 +298,16 @@ def _first_word(content: Any) -> str:
         word = content.get("c") if content["t"] == "Str" else None
         return word if isinstance(word, str) and len(word) > 1 else _first_word(content.get("c"))
     inner = content if isinstance(content, list) else []
-    return next((word for one in inner if (word := _first_word(one))), "")
+    return next((word for part in inner if (word := _first_word(part))), "")
 
 
 def _line(blocks: Sequence[Node]) -> list[Node]:
     """The inlines of a caption, which is one paragraph."""
-    return [one for block in blocks if block["t"] in ("Plain", "Para") for one in block["c"]]
+    return [inline for block in blocks if block["t"] in ("Plain", "Para") for inline in block["c"]]
 
 
 def _image(blocks: Sequence[Node]) -> Node:
-    return next(one for block in blocks for one in block["c"] if one["t"] == "Image")
+    return next(inline for block in blocks for inline in block["c"] if inline["t"] == "Image")
 
 
 def _check_known(
@@ -318,9 +315,9 @@ def _check_known(
     classes: Sequence[str], known: Sequence[str],
 ) -> None:  # fmt: skip
     odd = [f"{key}=…" for key in given if key not in keys]
-    odd += [f".{one}" for one in classes if one not in known]
+    odd += [f".{name}" for name in classes if name not in known]
     if odd:
-        fit = ", ".join([*(f".{one}" for one in known), *(f"{key}=…" for key in keys)])
+        fit = ", ".join([*(f".{name}" for name in known), *(f"{key}=…" for key in keys)])
         raise UserError(f"{what} takes {fit}, got '{odd[0]}'")
 
 
@@ -356,8 +353,8 @@ def _most(most: str | None, name: str) -> int:
 
 def _table_parts(blocks: Sequence[Node], name: str) -> tuple[list[Node], Any]:
     """The caption and the plan of a table."""
-    caption = [one for one in blocks if one["t"] in ("Para", "Plain")]
-    plans = [one["c"] for one in blocks if one["t"] == "Table"]
+    caption = [block for block in blocks if block["t"] in ("Para", "Plain")]
+    plans = [block["c"] for block in blocks if block["t"] == "Table"]
     if len(caption) != 1 or len(plans) != 1:
         raise UserError(
             f"table '{name}' needs one paragraph, its caption, and one table with the heads "
@@ -383,11 +380,11 @@ def _plan(content: Any, name: str) -> list[dict[str, list[Node]]]:
 
 def _rows(given: str, name: str) -> dict[str, list[Any]]:
     """`arm=a|b; size=3` as column -> the cells that are printed."""
-    found: dict[str, list[Any]] = {}
-    for one in filter(None, (part.strip() for part in given.split(";"))):
-        column, told, words = one.partition("=")
-        if not told:
-            raise UserError(f"rows of table '{name}' are chosen as rows=\"arm=a|b\", got '{one}'")
+    chosen: dict[str, list[Any]] = {}
+    for rule in filter(None, (part.strip() for part in given.split(";"))):
+        column, sign, words = rule.partition("=")
+        if not sign:
+            raise UserError(f"rows of table '{name}' are chosen as rows=\"arm=a|b\", got '{rule}'")
         cells = [word.strip() for word in words.split("|")]
-        found[column.strip()] = [*cells, *(float(word) for word in cells if _is_number(word))]
-    return found
+        chosen[column.strip()] = [*cells, *(float(word) for word in cells if _is_number(word))]
+    return chosen

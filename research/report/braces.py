@@ -27,47 +27,47 @@ class Braces:
             GapError: the run has nothing of that name.
             UserError: what stands behind the name is not understood.
         """
-        wanted = sayings.value(text, self._source.reads)
-        told, own = self._words.of(wanted.name)
-        kind, key = self._kind(told, own)
+        brace = sayings.value(text, self._source.reads)
+        answers, own = self._words.of(brace.name)
+        kind, key = self._kind(answers, own)
         if kind is None:
-            raise miss(f"run {told.id[:8]} has nothing called", own, told.spelt())
-        study = wanted.name.removesuffix(own)
-        spec = wanted.spec or sayings.matching(self._source.formats, wanted.name, own)
+            raise miss(f"run {answers.id[:8]} has nothing called", own, answers.spelt())
+        study = brace.name.removesuffix(own)
+        spec = brace.spec or sayings.matching(self._source.formats, brace.name, own)
         if kind == "number":
-            made = self._words.number(
-                study + key, sayings.floating(spec or ".3g"), spread=wanted.spread, unit=wanted.unit
+            number = self._words.number(
+                study + key, sayings.floating(spec or ".3g"), spread=brace.spread, unit=brace.unit
             )
-            return made + self._noun(wanted, told.numbers.get(key))
-        values = told.facts if kind == "fact" else told.config
+            return number + self._noun(brace, answers.numbers.get(key))
+        values = answers.facts if kind == "fact" else answers.config
         value = values.get(key)
         name = self._source.names.get(value) if isinstance(value, str) else None
         if isinstance(name, str):
             return self.label(name)
-        if isinstance(value, int) and not wanted.spec and "." in spec:
+        if isinstance(value, int) and not brace.spec and "." in spec:
             spec = ""  # a pattern for measured values makes no decimals of a count
         spec = sayings.floating(spec) if isinstance(value, float) else spec
         say = self._words.fact if kind == "fact" else self._words.setting
-        return say(study + key, spec or None) + self._noun(wanted, value)
+        return say(study + key, spec or None) + self._noun(brace, value)
 
-    def _noun(self, wanted: sayings.Value, value: Any) -> str:
-        one, several = wanted.noun
+    def _noun(self, brace: sayings.Value, value: Any) -> str:
+        single, several = brace.noun
         number = getattr(value, "value", value)
-        return f"\u00a0{one if number == 1 else several}" if one else ""
+        return f"\u00a0{single if number == 1 else several}" if single else ""
 
     def label(self, name: str) -> str:
         """What a raw word is called, with its formulas drawn."""
         return str(formulas.set_aside(name, self._words.formula))
 
-    def _kind(self, told: Answers, own: str) -> tuple[str | None, str]:
+    def _kind(self, answers: Answers, own: str) -> tuple[str | None, str]:
         """Whether a name is of a number, a fact or a setting, and what it is called there."""
         if own.startswith("config."):
             key = own.removeprefix("config.")
-            return ("setting" if key in told.config or self._words.anything else None), key
-        if own in told.numbers:
+            return ("setting" if key in answers.config or self._words.anything else None), key
+        if own in answers.numbers:
             return "number", own
         key = own.removeprefix("run.")
-        if key in told.facts and (key == own) == ("." in key or key in BARE):
+        if key in answers.facts and (key == own) == ("." in key or key in BARE):
             return "fact", key
         if not self._words.anything:
             return None, own
@@ -75,14 +75,14 @@ class Braces:
 
     def asked(self, name: str) -> tuple[Any, str]:
         """The value of what a condition names, and as it would be printed."""
-        told, own = self._words.of(name)
-        kind, key = self._kind(told, own)
-        if own in told.claims:
-            return told.claims[own].outcome, ""
+        answers, own = self._words.of(name)
+        kind, key = self._kind(answers, own)
+        if own in answers.claims:
+            return answers.claims[own].outcome, ""
         if kind == "number":
-            return told.numbers[key].value, ""
+            return answers.numbers[key].value, ""
         if kind == "fact":
-            return told.facts[key], plain(told.facts[key])
+            return answers.facts[key], plain(answers.facts[key])
         if kind == "setting":
-            return told.config[key], plain(portable(told.config[key]))
+            return answers.config[key], plain(portable(answers.config[key]))
         return None, ""

@@ -71,7 +71,7 @@ class Citations:
             if name == "date" and not _DATES.fullmatch(value):
                 message = f"its date must be like 2020, 2020-05 or 2020-05-17, got '{value}'"
                 raise at(self._path, self._lines[key], f"entry '{key}': {message}")
-            others = [one.strip() for one in value.split(",")] if name != "date" else []
+            others = [named.strip() for named in value.split(",")] if name != "date" else []
             for other in others:
                 if other not in self._lines:
                     message = f"entry '{key}': its {name} names no entry"
@@ -94,15 +94,19 @@ class Citations:
         for key in self._keys:
             self._check(key)
         whole = pandoc.with_blocks(document, blocks, **{"link-citations": True})
-        made: list[Node] = self._processed(whole)["blocks"]
-        self._entries = [one for one in made if one["t"] == "Div" and one["c"][0][0] == "refs"]
-        return [one for one in made if one not in self._entries]
+        processed: list[Node] = self._processed(whole)["blocks"]
+        self._entries = [
+            block for block in processed if block["t"] == "Div" and block["c"][0][0] == "refs"
+        ]
+        return [block for block in processed if block not in self._entries]
 
     def listed(self, formula: Formula) -> list[tuple[str, str, str]]:
         """(label, key, HTML) of each cited work of `cited`; the label is empty without numbers."""
         written, listed = _Inlines(formula, self._text), []
         for key, inlines in _entries({"blocks": self._entries}):
-            label = "".join(pandoc.plain(one["c"][1]).strip() for one in inlines if _is_margin(one))
+            label = "".join(
+                pandoc.plain(inline["c"][1]).strip() for inline in inlines if _is_margin(inline)
+            )
             listed.append((label, key, self._written(written, key, inlines)))
         return listed
 
@@ -227,7 +231,7 @@ def _entries(document: dict[str, Any]) -> Iterator[tuple[str, list[Any]]]:
             for entry in block["c"][1]:
                 parts: list[dict[str, Any]] = entry["c"][1]
                 name: str = entry["c"][0][0]
-                yield name.removeprefix("ref-"), [one for part in parts for one in part["c"]]
+                yield name.removeprefix("ref-"), [inline for part in parts for inline in part["c"]]
 
 
 class _Inlines(Written):
@@ -243,17 +247,17 @@ class _Inlines(Written):
         self._source = source
 
     def html(self, inlines: Sequence[dict[str, Any]]) -> str:
-        made = []
+        texts = []
         before = abbreviation = ""
-        for one in inlines:
+        for inline in inlines:
             # an initial stays on the line of its name
-            sticks = one["t"] == "Space" and _INITIAL.fullmatch(before)
-            if one["t"] == "Str" and abbreviation:
-                one = {"t": "Str", "c": self._small(abbreviation, one["c"])}
-            made.append("\u00a0" if sticks else self.one(one["t"], one.get("c")))
-            abbreviation = before if one["t"] == "Space" and before.endswith(".") else ""
-            before = one["c"] if one["t"] == "Str" else ""
-        return "".join(made)
+            sticks = inline["t"] == "Space" and _INITIAL.fullmatch(before)
+            if inline["t"] == "Str" and abbreviation:
+                inline = {"t": "Str", "c": self._small(abbreviation, inline["c"])}
+            texts.append("\u00a0" if sticks else self.inline(inline["t"], inline.get("c")))
+            abbreviation = before if inline["t"] == "Space" and before.endswith(".") else ""
+            before = inline["c"] if inline["t"] == "Str" else ""
+        return "".join(texts)
 
     def _small(self, before: str, word: str) -> str:
         small = word[:1].lower() + word[1:]

@@ -92,7 +92,7 @@ def image(tex: str, display: bool, room: float) -> str:
     return f'<p class="display">{picture}</p>' if display else picture
 
 
-def spoken(tex: str) -> str:
+def as_text(tex: str) -> str:
     """The letters and signs of a formula one after the other, for where nothing can be drawn."""
     return "".join(text for _, text in _tokens(tex, display=False))
 

@@ -1,6 +1,5 @@
 """Drafts: what a write-up names and the run lacks stands in a box instead of stopping the build."""
 
-import html
 import math
 from collections import Counter
 from collections.abc import Callable
@@ -8,6 +7,7 @@ from functools import wraps
 from typing import Any
 
 from research.errors import GapError
+from research.report.render import Parts
 from research.report.slots import Slots
 
 _SILENT: dict[str, Any] = {"value": math.nan}
@@ -23,9 +23,10 @@ class Draft:
         gaps: one line each.
     """
 
-    def __init__(self, slots: Slots) -> None:
+    def __init__(self, slots: Slots, parts: Parts) -> None:
         self.gaps: list[str] = []
         self._slots = slots
+        self._parts = parts
         self._anchors = Counter[str]()
 
     def forgiving(self, words: Words) -> Words:
@@ -42,17 +43,20 @@ class Draft:
 
     def block(self, gap: GapError, name: str, wide: bool) -> str:
         """A slot for the box in the place of a figure or table."""
-        anchor = f"gap-{html.escape(name)}"
+        anchor = f"gap-{name}"
         self._anchors[anchor] += 1
         if (times := self._anchors[anchor]) > 1:  # the same may be missing in several places
             anchor = f"{anchor}-{times}"
-        opened = f'<figure class="{"wide" if wide else "float"}" id="{anchor}">'
-        return self._slots.put(lambda: f"{opened}<p>{self.boxed(gap)}</p></figure>")
+
+        def html() -> str:
+            return self._parts("missing_float", anchor=anchor, wide=wide, box=self.boxed(gap))
+
+        return self._slots.put(html)
 
     def boxed(self, gap: GapError) -> str:
         """The box within a line, as HTML."""
         self.note(gap)
-        return f'<strong class="auto missing">MISSING: {html.escape(str(gap))}</strong>'
+        return self._parts("missing", gap=str(gap))
 
     def _forgiving(self, name: str, word: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(word)

@@ -40,9 +40,9 @@ class Inlines(Written):
         self._words = words
         self._rests = rests
 
-    def one(self, kind: str, content: Any) -> str:
-        made = super().one(kind, content)
-        return made.translate(_BACK) if kind == "Str" else made
+    def inline(self, kind: str, content: Any) -> str:
+        html = super().inline(kind, content)
+        return html.translate(_BACK) if kind == "Str" else html
 
     def special(self, kind: str, content: Any) -> str:
         if kind == "LineBreak":

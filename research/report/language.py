@@ -75,9 +75,9 @@ class Reader:
             self.fault(self._warned(warning, heads.count("\n")))
         blocks = self._blocks(document["blocks"])
         cited = self._citations.cited(document, blocks)
-        parts = [one for one in cited if part_of(one)]
+        parts = [work for work in cited if part_of(work)]
         self._read_heads(parts)
-        return [one for one in cited if one not in parts]
+        return [work for work in cited if work not in parts]
 
     # --- places and mistakes ---------------------------------------------------------------------
 
@@ -92,8 +92,8 @@ class Reader:
     def find(self, *needles: str) -> Place:
         """Where the first of these stands that the text holds."""
         whole = self.source.text
-        found = (place_of(whole, one) for one in needles if one and one in whole)
-        return next(found, (None, None))
+        places = (place_of(whole, needle) for needle in needles if needle and needle in whole)
+        return next(places, (None, None))
 
     def _near(self, needle: str, make: Callable[[], str]) -> str:
         """What `make` returns; a mistake has the place where the needle stands."""
@@ -110,8 +110,8 @@ class Reader:
             if draft is None:
                 self.fault(self.at(place, str(gap)))
                 return ""
-            told = GapError(str(self.at(place, str(gap))))
-            return boxed(told) if boxed else draft.in_line(told)
+            placed = GapError(str(self.at(place, str(gap))))
+            return boxed(placed) if boxed else draft.in_line(placed)
         except Placed as error:
             self.fault(error)
         except (UserError, ValueError, ArithmeticError) as error:
@@ -133,7 +133,7 @@ class Reader:
         return "".join(f"::: {{part={name}}}\n{word}\n:::\n\n" for name, word in taken.items())
 
     def _read_heads(self, parts: Sequence[Node]) -> None:
-        found: dict[str, Head] = {}
+        heads: dict[str, Head] = {}
         for part in parts:
             blocks: list[Node] = part["c"][1]
             line = blocks[0]["c"] if blocks and blocks[0]["t"] in ("Para", "Plain") else None
@@ -142,9 +142,9 @@ class Reader:
                 self.fault(at(self.source.path, 1, message))
                 continue
             written = self.said((1, None), lambda line=line: self.inlines.html(line))  # type: ignore[misc]
-            found[part_of(part)] = Head(written, self.words.slots.plain(spoken(line)))
-        self.title = found.pop("title", self.title)
-        self.keywords = list(found.values())
+            heads[part_of(part)] = Head(written, self.words.slots.plain(spoken(line)))
+        self.title = heads.pop("title", self.title)
+        self.keywords = list(heads.values())
 
     # --- blocks ----------------------------------------------------------------------------------
 
@@ -170,22 +170,22 @@ class Reader:
     def _figure(self, content: Any) -> Node:
         """A figure, whose alternative text is empty where pandoc took the caption for it."""
         attributes, caption, image = content
-        written = [one for block in caption[1] for one in block["c"]]
+        written = [inline for block in caption[1] for inline in block["c"]]
         for block in image:
-            for one in block["c"]:
-                if one["t"] == "Image" and one["c"][1] == written:
-                    one["c"][1] = []
+            for inline in block["c"]:
+                if inline["t"] == "Image" and inline["c"][1] == written:
+                    inline["c"][1] = []
         return node("Figure", [attributes, [caption[0], self._blocks(caption[1])], image])
 
     def _within(self, content: Any) -> Any:
         """The content of another kind of block, in which blocks or inlines lie at some depth."""
         if isinstance(content, list):
-            if content and all(isinstance(one, dict) and "t" in one for one in content):
+            if content and all(isinstance(item, dict) and "t" in item for item in content):
                 first = content[0]["t"]
                 if first in BLOCKS:
                     return self._blocks(content)
                 return self._inlines(content) if first in INLINES else content
-            return [self._within(one) for one in content]
+            return [self._within(item) for item in content]
         return content
 
     def _div(self, content: Any) -> list[Node]:
@@ -200,22 +200,22 @@ class Reader:
                 return self._blocks(inner)
             met = all(self._is_met(key, value) for key, value in given.items())
             return self._blocks(inner) if met == ("only" in classes) else []
-        shown = " ".join(f".{one}" for one in classes) or " ".join(given)
+        shown = " ".join(f".{name}" for name in classes) or " ".join(given)
         place = self.find(f"{{{shown}", f"::: {shown.removeprefix('.')}", shown)
         self.fault(self.at(place, f"a block ':::' is {_FENCES}, got '{shown}'"))
         return []
 
-    def _is_met(self, key: str, wanted: str) -> bool:
-        place = self.find(f"{key}={wanted}", f'{key}="{wanted}"', key)
-        found: list[bool] = []
+    def _is_met(self, key: str, condition: str) -> bool:
+        place = self.find(f"{key}={condition}", f'{key}="{condition}"', key)
+        answers: list[bool] = []
 
         def ask() -> str:
             value, shown = self.braces.asked(key)
-            found.append(sayings.met(wanted, value, shown))
+            answers.append(sayings.met(condition, value, shown))
             return ""
 
         self.said(place, ask)
-        return found == [True]
+        return answers == [True]
 
     def _check_raw(self, content: Sequence[str]) -> None:
         """Comments are not printed; nothing else is written in another language."""
@@ -228,11 +228,11 @@ class Reader:
     # --- inlines ---------------------------------------------------------------------------------
 
     def _inlines(self, inlines: Sequence[Node]) -> list[Node]:
-        return [new for one in inlines for new in self._inline(one)]
+        return [new for inline in inlines for new in self._inline(inline)]
 
-    def _inline(self, one: Node) -> list[Node]:
-        kind: str = one["t"]
-        content: Any = one.get("c")
+    def _inline(self, inline: Node) -> list[Node]:
+        kind: str = inline["t"]
+        content: Any = inline.get("c")
         if kind == "Str":
             return [node("Str", self._text(str(content)))]
         if kind in ("Code", "Math"):
@@ -250,8 +250,8 @@ class Reader:
         if kind == "Link":
             return [self._link(content)]
         if kind in NESTED:
-            return [nested(one, self._inlines)]
-        return [one]
+            return [nested(inline, self._inlines)]
+        return [inline]
 
     def _misplaced(self, kind: str, content: Any) -> UserError:
         if kind == "Note":
@@ -303,14 +303,14 @@ class Reader:
 
     def _span(self, mark: Mark, inner: Sequence[Node]) -> list[Node]:
         place = (mark.line, mark.column)
-        found: list[Node] = []
+        kept: list[Node] = []
 
         def read() -> str:
-            found.extend(self._based(mark, sayings.basis(mark.text), inner))
+            kept.extend(self._based(mark, sayings.basis(mark.text), inner))
             return ""
 
         text = self.said(place, read)
-        return found or ([node("Str", text)] if text else [])
+        return kept or ([node("Str", text)] if text else [])
 
     def _based(self, mark: Mark, basis: sayings.Basis, inner: Sequence[Node]) -> Iterator[Node]:
         if isinstance(basis, sayings.Quoted):
@@ -320,7 +320,7 @@ class Reader:
         elif isinstance(basis, sayings.Stated):
             yield node("Str", self.words.stated(pandoc.plain(inner), basis.reason))
         else:
-            branches = [self._inlines(one) for one in parted(inner)]
+            branches = [self._inlines(branch) for branch in parted(inner)]
             chosen, known = self._chosen(basis, branches)
             self._rests.append((mark, known))
             yield node("Span", [["", [], [[RESTS, str(len(self._rests) - 1)]]], chosen])
@@ -337,7 +337,7 @@ class Reader:
         if said is not None:
             return branches[0], basis
         if self.words.anything:
-            return [one for branch in branches for one in branch], basis
+            return [inline for branch in branches for inline in branch], basis
         if isinstance(basis, sayings.Claimed):
             outcome = self.words.outcome(basis.name)
             place = ("holds", "fails", "undecided").index(outcome)
@@ -361,16 +361,17 @@ class Reader:
 
     def _cite(self, content: Any) -> list[Node]:
         cited, written = content
-        keys = [one["citationId"] for one in cited]
+        keys = [work["citationId"] for work in cited]
         if all(map(REFERENCE.fullmatch, keys)):
-            made = [node("Str", self._reference(key)) for key in keys]
-            return [new for one in made for new in (node("Str", " and "), one)][1:]
+            pairs = ([node("Str", " and "), node("Str", self._reference(key))] for key in keys)
+            return [part for pair in pairs for part in pair][1:]
         boxes = [node("Str", box) for key in dict.fromkeys(keys) if (box := self._unknown(key))]
         parts = [
-            one | {part: self._inlines(one[part]) for part in ("citationPrefix", "citationSuffix")}
-            for one in cited
+            work
+            | {part: self._inlines(work[part]) for part in ("citationPrefix", "citationSuffix")}
+            for work in cited
         ]
-        known = [one for one in parts if self._citations.knows(one["citationId"])]
+        known = [work for work in parts if self._citations.knows(work["citationId"])]
         return [*([node("Cite", [known, written])] if known else []), *boxes]
 
     def _unknown(self, key: str) -> str:

@@ -136,36 +136,38 @@ class Plan:
 
 def plan(pieces: Sequence[Piece], sheet: Sheet, head: float) -> Plan:
     """Plans the pages; `head` is the height in mm of the title block that opens the first one."""
-    made = Plan([])
+    pages = Plan([])
     for piece in pieces:
         if piece.kind == "wide":
-            made.wides.append(_place(piece, pieces, sheet, head, made))
-    starts = fill(pieces, sheet, head, made)
-    made.order = [name for name, _ in starts if not _is_wide(name, pieces)]
-    made.turn = _turn(
-        [piece for name in made.order for piece in pieces if piece.id == name], sheet, head, made
+            pages.wides.append(_place(piece, pieces, sheet, head, pages))
+    starts = fill(pieces, sheet, head, pages)
+    pages.order = [name for name, _ in starts if not _is_wide(name, pieces)]
+    pages.turn = _turn(
+        [piece for name in pages.order for piece in pieces if piece.id == name], sheet, head, pages
     )
-    for wide in made.wides:
-        anchor(made, wide, dict(starts))
-    return made
+    for wide in pages.wides:
+        anchor(pages, wide, dict(starts))
+    return pages
 
 
-def anchor(made: Plan, wide: Wide, pages: dict[str, int]) -> None:
+def anchor(planned: Plan, wide: Wide, pages: dict[str, int]) -> None:
     """Moves a page-wide piece in the order to the middle of the pieces that start on its page.
 
     Placed absolutely, it takes no room there; it only has to be met while that page is laid out.
     """
-    made.order = [name for name in made.order if name != wide.id]
-    wides = {other.id for other in made.wides}
-    here = [n for n in made.order if pages.get(n) == wide.page and n not in wides]
-    later = [n for n in made.order if pages.get(n, 0) > wide.page and n not in wides]
+    planned.order = [name for name in planned.order if name != wide.id]
+    wides = {other.id for other in planned.wides}
+    here = [n for n in planned.order if pages.get(n) == wide.page and n not in wides]
+    later = [n for n in planned.order if pages.get(n, 0) > wide.page and n not in wides]
     before = here[len(here) // 2] if here else next(iter(later), None)
-    made.order.insert(made.order.index(before) if before else len(made.order), wide.id)
+    planned.order.insert(planned.order.index(before) if before else len(planned.order), wide.id)
 
 
-def fill(pieces: Sequence[Piece], sheet: Sheet, head: float, made: Plan) -> list[tuple[str, int]]:
+def fill(
+    pieces: Sequence[Piece], sheet: Sheet, head: float, planned: Plan
+) -> list[tuple[str, int]]:
     """Fills the columns in turn. Returns (piece, page where it starts) in their order there."""
-    columns = _Columns(sheet, head, made)
+    columns = _Columns(sheet, head, planned)
     waiting: list[Piece] = []
     references = [piece for piece in pieces if piece.kind == "heading"][-1:]
     for piece in pieces:
@@ -183,14 +185,14 @@ def fill(pieces: Sequence[Piece], sheet: Sheet, head: float, made: Plan) -> list
     return columns.placed
 
 
-def _turn(ordered: Sequence[Piece], sheet: Sheet, head: float, made: Plan) -> str | None:
+def _turn(ordered: Sequence[Piece], sheet: Sheet, head: float, planned: Plan) -> str | None:
     """The piece that begins the last page's second column at the least height that holds all."""
     if sheet.columns == 1:
         return None
-    whole = _filled(ordered, sheet, head, made, {})
+    whole = _filled(ordered, sheet, head, planned, {})
     height, room = sheet.line, whole.room(whole.page)
     while height < room - 2 * sheet.line:
-        columns = _filled(ordered, sheet, head, made, {whole.page: height})
+        columns = _filled(ordered, sheet, head, planned, {whole.page: height})
         if columns.page == whole.page:
             return columns.first_of.get(2 * whole.page - 1)
         height += sheet.line
@@ -198,9 +200,13 @@ def _turn(ordered: Sequence[Piece], sheet: Sheet, head: float, made: Plan) -> st
 
 
 def _filled(
-    ordered: Sequence[Piece], sheet: Sheet, head: float, made: Plan, limits: Mapping[int, float]
+    ordered: Sequence[Piece],
+    sheet: Sheet,
+    head: float,
+    planned: Plan,
+    limits: Mapping[int, float],
 ) -> "_Columns":
-    columns = _Columns(sheet, head, made, limits)
+    columns = _Columns(sheet, head, planned, limits)
     for piece in ordered:
         columns.put(piece)
     return columns
@@ -215,12 +221,12 @@ class _Columns:
     """
 
     def __init__(
-        self, sheet: Sheet, head: float, made: Plan, limits: Mapping[int, float] = {}
+        self, sheet: Sheet, head: float, planned: Plan, limits: Mapping[int, float] = {}
     ) -> None:
         self.placed: list[tuple[str, int]] = []
         self.first_of: dict[int, str] = {}
         self._limits = limits
-        self._sheet, self._head, self._plan = sheet, head, made
+        self._sheet, self._head, self._plan = sheet, head, planned
         self._column, self._used = 0, 0.0
 
     @property
@@ -262,13 +268,13 @@ class _Columns:
         self._column, self._used = self._column + 1, 0.0
 
 
-def _place(piece: Piece, pieces: Sequence[Piece], sheet: Sheet, head: float, made: Plan) -> Wide:
+def _place(piece: Piece, pieces: Sequence[Piece], sheet: Sheet, head: float, planned: Plan) -> Wide:
     """The first free edge on the page of the piece's own place in the text, or on a later page."""
-    page = max([_page(piece, pieces, sheet, head, made)] + [wide.page for wide in made.wides])
+    page = max([_page(piece, pieces, sheet, head, planned)] + [wide.page for wide in planned.wides])
     while True:
         for edge in _edges(page):
-            trial = Plan([], [*made.wides, Wide(piece.id, page, edge, piece.height)])
-            free = made.reserved(page, edge) == 0 and _fits(trial, page, sheet, head)
+            trial = Plan([], [*planned.wides, Wide(piece.id, page, edge, piece.height)])
+            free = planned.reserved(page, edge) == 0 and _fits(trial, page, sheet, head)
             if free and _page(piece, pieces, sheet, head, trial) <= page:
                 return trial.wides[-1]
         page += 1
@@ -278,15 +284,19 @@ def _edges(page: int) -> tuple[Literal["top", "bottom"], ...]:
     return ("bottom",) if page == 1 else ("top", "bottom")
 
 
-def _fits(made: Plan, page: int, sheet: Sheet, head: float) -> bool:
+def _fits(planned: Plan, page: int, sheet: Sheet, head: float) -> bool:
     """Whether a fifth of the page is left to the text; alone on a later page, it always fits."""
-    used = made.reserved(page, "top") + made.reserved(page, "bottom") + (head if page == 1 else 0)
-    alone = page > 1 and sum(wide.page == page for wide in made.wides) == 1
+    used = (
+        planned.reserved(page, "top")
+        + planned.reserved(page, "bottom")
+        + (head if page == 1 else 0)
+    )
+    alone = page > 1 and sum(wide.page == page for wide in planned.wides) == 1
     return alone or used <= 0.8 * sheet.depth
 
 
-def _page(piece: Piece, pieces: Sequence[Piece], sheet: Sheet, head: float, made: Plan) -> int:
-    return dict(fill(pieces, sheet, head, made))[piece.id]
+def _page(piece: Piece, pieces: Sequence[Piece], sheet: Sheet, head: float, planned: Plan) -> int:
+    return dict(fill(pieces, sheet, head, planned))[piece.id]
 
 
 def _is_wide(name: str, pieces: Sequence[Piece]) -> bool:

@@ -58,16 +58,16 @@ class Marks:
             down = before.count("\n")
             across = len(before) - before.rfind("\n") - 1
             place = (line + down, across + (1 if down else column))
-            kind = next(name for name, found in match.groupdict().items() if found)
+            kind = next(name for name, part in match.groupdict().items() if part)
             self._marks.append(Mark(kind, match[kind], match[0], *place))  # type: ignore[arg-type]
             number = f"{len(self._marks) - 1}{_CLOSE}"
             return f'{{mark="{number}"}}' if kind == "span" else f"{_OPEN}{number}"
 
         return _MARK.sub(replace, text)
 
-    def replace(self, text: str, made: Callable[[Mark], str]) -> str:
+    def replace(self, text: str, replaced: Callable[[Mark], str]) -> str:
         """Puts what is made of each mark in the place of its sign."""
-        return _SIGN.sub(lambda match: made(self._marks[int(match[1] or match[2])]), text)
+        return _SIGN.sub(lambda match: replaced(self._marks[int(match[1] or match[2])]), text)
 
     def restored(self, text: str) -> str:
         """The text as it was written."""

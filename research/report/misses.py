@@ -14,7 +14,7 @@ def miss(complaint: str, name: str, known: Iterable[str]) -> GapError:
     near = difflib.get_close_matches(name, known, n=1)
     if near:
         return GapError(f"{complaint} '{name}'. Did you mean '{near[0]}'?")
-    listed = ", ".join(f"'{one}'" for one in known[:12]) or "none"
+    listed = ", ".join(f"'{entry}'" for entry in known[:12]) or "none"
     return GapError(f"{complaint} '{name}'. There are: {listed}.")
 
 
@@ -39,9 +39,9 @@ class Placed(UserError):  # noqa: N818 - a user's mistake, told like any other
 def at(path: Path, line: int | None, message: str, column: int | None = None) -> UserError:
     """The message with the place in the write-up in front, where one is known."""
     place = f"{path.name}:{line}" if line else path.name
-    told = Placed(f"{place}:{column}: {message}" if line and column else f"{place}: {message}")
-    told.line = line
-    return told
+    placed = Placed(f"{place}:{column}: {message}" if line and column else f"{place}: {message}")
+    placed.line = line
+    return placed
 
 
 def place_of(text: str, needle: str) -> tuple[int | None, int | None]:

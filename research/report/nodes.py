@@ -46,8 +46,8 @@ def citation(key: str) -> Node:
 def parted(inlines: Sequence[Node]) -> list[list[Node]]:
     """Inlines between the signs | of a choice."""
     parts: list[list[Node]] = [[]]
-    for one in inlines:
-        words = one["c"].split("|") if one["t"] == "Str" else [one]
+    for inline in inlines:
+        words = inline["c"].split("|") if inline["t"] == "Str" else [inline]
         for number, word in enumerate(words):
             if number:
                 parts.append([])
@@ -59,6 +59,7 @@ def parted(inlines: Sequence[Node]) -> list[list[Node]]:
 def spoken(inlines: Sequence[Node]) -> str:
     """Inlines as plain text, formulas as they are read aloud."""
     said = [
-        node("Str", formulas.spoken(one["c"][1])) if one["t"] == "Math" else one for one in inlines
+        node("Str", formulas.as_text(inline["c"][1])) if inline["t"] == "Math" else inline
+        for inline in inlines
     ]
     return html.unescape(pandoc.plain(said))

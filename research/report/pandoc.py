@@ -49,14 +49,14 @@ def tree(markdown: str) -> tuple[Node, list[str]]:
     said = done.stderr.decode("utf-8", "replace")
     if done.returncode:
         raise UserError(f"pandoc cannot read the text: {' '.join(said.split())[-200:]}")
-    warnings = [" ".join(found.split()) for found in _WARNING.findall(said)]
+    warnings = [" ".join(warning.split()) for warning in _WARNING.findall(said)]
     return dict(json.loads(done.stdout)), warnings
 
 
 def with_blocks(document: Node, blocks: Sequence[Node], **meta: bool) -> str:
     """A tree with other blocks and such metadata, as JSON."""
-    told = {key: {"t": "MetaBool", "c": value} for key, value in meta.items()}
-    return json.dumps(document | {"blocks": list(blocks), "meta": told})
+    fields = {key: {"t": "MetaBool", "c": value} for key, value in meta.items()}
+    return json.dumps(document | {"blocks": list(blocks), "meta": fields})
 
 
 def plain(inlines: Sequence[Node]) -> str:

@@ -88,19 +88,19 @@ def typeset(
     galley_html = arrange(None)
     faces = _fallbacks(galley_html)
 
-    def dressed(made: Plan | None) -> str:
-        return arrange(made).replace("</style>", f"{faces}</style>", 1)
+    def dressed(pages: Plan | None) -> str:
+        return arrange(pages).replace("</style>", f"{faces}</style>", 1)
 
     pieces, head, complaints = _galley(dressed(None), images, blocks, sheet, memory)
-    made = plan(pieces, sheet, head)
-    document, places = _settle(dressed, made, images)
+    pages = plan(pieces, sheet, head)
+    document, places = _settle(dressed, pages, images)
     complaints += dict.fromkeys(_overfull(document, blocks))
-    excess = made.excess(pieces, sheet, head, sheet.pages[-1])
+    excess = pages.excess(pieces, sheet, head, sheet.pages[-1])
     complaints += _page_count(len(document.pages), sheet.pages, places, blocks, excess)
     if complaints and not draft:
         raise UserError("; ".join(complaints))
     remarks = fill.remarks(document, sheet.line * PX)
-    return Typeset(document, places, made, tuple(complaints), tuple(remarks))
+    return Typeset(document, places, pages, tuple(complaints), tuple(remarks))
 
 
 def write(document: Any, attached: Sequence[Attached], ended: str) -> bytes:
@@ -108,10 +108,10 @@ def write(document: Any, attached: Sequence[Attached], ended: str) -> bytes:
     date = datetime.fromisoformat(ended)
     document.metadata.attachments = [
         engine().Attachment(
-            file_obj=io.BytesIO(one.content), name=one.name, description=one.description,
+            file_obj=io.BytesIO(file.content), name=file.name, description=file.description,
             created=date, modified=date, relationship="Data",
         )
-        for one in attached
+        for file in attached
     ]  # fmt: skip
     with _strict(), _dated(date):
         return attachment.plain(bytes(document.write_pdf(pdf_variant="pdf/a-3a")))
@@ -185,23 +185,23 @@ def _remembered(memory: Path, key: str) -> tuple[list[Piece], float] | None:
 
 
 def _settle(
-    arrange: Callable[[Plan | None], str], made: Plan, images: dict[str, Any]
+    arrange: Callable[[Plan | None], str], pages: Plan, images: dict[str, Any]
 ) -> tuple[Any, dict[str, Place]]:
     """Lays out until each page-wide piece is met on the page that has kept room for it."""
     for _ in range(_ROUNDS):
-        document = _lay_out(arrange(made), images)
+        document = _lay_out(arrange(pages), images)
         places = _places(document)
-        if len(document.pages) == 1 and not made.lone:
-            made.lone = True  # what stands at the foot of the second page moves to the first
+        if len(document.pages) == 1 and not pages.lone:
+            pages.lone = True  # what stands at the foot of the second page moves to the first
             continue
-        strayed = [wide for wide in made.wides if places[wide.id].page != wide.page]
-        if made.turn and not _turned(document, places[made.turn]):
-            made.turn = None  # the heights were not quite right: the engine balances the columns
+        strayed = [wide for wide in pages.wides if places[wide.id].page != wide.page]
+        if pages.turn and not _turned(document, places[pages.turn]):
+            pages.turn = None  # the heights were not quite right: the engine balances the columns
         elif not strayed:
             return document, places
         for wide in strayed:
-            anchor(made, wide, {name: place.page for name, place in places.items()})
-    where = strayed[0] if strayed else made.wides[0]
+            anchor(pages, wide, {name: place.page for name, place in places.items()})
+    where = strayed[0] if strayed else pages.wides[0]
     raise UserError(
         f"no room found on page {where.page} for a page-wide figure or table: put it elsewhere"
     )
@@ -255,15 +255,15 @@ def _strict(html: str = "") -> Iterator[None]:
         logger.removeHandler(handler)
         logger.removeFilter(_unlike_the_cut_of_fonts)
     if heard:
-        told = (_EMBEDDED.sub(lambda match: _figure(match[0], html), line) for line in heard)
-        raise UserError(f"the PDF is not fit to print: {'; '.join(dict.fromkeys(told))[:400]}")
+        lines = (_EMBEDDED.sub(lambda match: _figure(match[0], html), line) for line in heard)
+        raise UserError(f"the PDF is not fit to print: {'; '.join(dict.fromkeys(lines))[:400]}")
 
 
 def _figure(source: str, html: str) -> str:
     """What an embedded picture is called in messages, which name it by all of its content."""
     place = html.find(source.strip("'"))
-    found = re.findall(r'<img id="i-([^"]+)"', html[:place]) if place >= 0 else []
-    return f"figure '{found[-1]}'" if found else "a picture"
+    names = re.findall(r'<img id="i-([^"]+)"', html[:place]) if place >= 0 else []
+    return f"figure '{names[-1]}'" if names else "a picture"
 
 
 def _unlike_the_cut_of_fonts(record: logging.LogRecord) -> bool:
@@ -273,14 +273,14 @@ def _unlike_the_cut_of_fonts(record: logging.LogRecord) -> bool:
 
 def _check_heights(measured: Mapping[str, Any], blocks: Mapping[str, Block], sheet: Sheet) -> None:
     """What is higher than a page has no place in any plan."""
-    found = []
+    faults = []
     for name, block in blocks.items():
         if block.kind in ("float", "wide"):
             height = (measured[name][3] - measured[name][1]) / PX - sheet.depth
             message = f"{_name(block.html)} is {height:.0f} mm higher than a page"
-            found += [_placed(message, block)] * (height > 0)
-    if found:
-        raise UserError("; ".join(found))
+            faults += [_placed(message, block)] * (height > 0)
+    if faults:
+        raise UserError("; ".join(faults))
 
 
 def _misfits(

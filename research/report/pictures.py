@@ -5,7 +5,6 @@ run is refused.
 """
 
 import base64
-import html
 import io
 import re
 from dataclasses import dataclass
@@ -54,15 +53,9 @@ class Picture:
         """By which the text refers to it."""
         return slug(Path(self.path).stem) or "picture"
 
-    def figure(self, width: float, wide: bool, told: str, caption: str) -> str:
-        """It as HTML, so many millimetres wide, with an alternative text and a caption in HTML."""
-        size = f"width:{width:.2f}mm;height:{width * self.height_mm / self.width_mm:.2f}mm"
-        described = html.escape(told or f"picture {self.name}")
-        return (
-            f'<figure class="{"wide" if wide else "float"}" id="fig-{self.name}">'
-            f'<img id="i-{self.name}" alt="{described}" src="{self.source}" style="{size}">'
-            f"<figcaption>{caption}</figcaption></figure>"
-        )
+    def size(self, width: float) -> str:
+        """Width and height as CSS has them, for a width in millimetres."""
+        return f"width:{width:.2f}mm;height:{width * self.height_mm / self.width_mm:.2f}mm"
 
 
 # --- in the write-up -----------------------------------------------------------------------------
@@ -183,15 +176,15 @@ def _size(root: ElementTree.Element, path: str) -> tuple[float, float]:
     """By its width and height, else by its viewBox in pixels."""
     sides = [_LENGTH.fullmatch(root.get(side, "")) for side in ("width", "height")]
     if all(sides):
-        found = [float(side[1]) * _UNITS[side[2]] for side in sides if side]
+        size = [float(side[1]) * _UNITS[side[2]] for side in sides if side]
     else:
         box = re.split(r"[\s,]+", root.get("viewBox", "").strip())
         try:
-            found = [float(side) * _UNITS["px"] for side in box[2:4]]
+            size = [float(side) * _UNITS["px"] for side in box[2:4]]
         except ValueError:
-            found = []
-    if len(found) != 2 or min(found) <= 0:
+            size = []
+    if len(size) != 2 or min(size) <= 0:
         raise UserError(
             f"the picture '{path}' has no size: give it a width and height or a viewBox"
         )
-    return found[0], found[1]
+    return size[0], size[1]

@@ -28,22 +28,22 @@ def mistakes(source: Path, *, author: Path, templates: Path, studies: Sequence[s
         one line for each mistake, with its place where that is known; none if the write-up is fit
         for a run that logs what it names.
     """
-    found = _Found()
-    with found.told():
+    collected = _Mistakes()
+    with collected.errors():
         signed = authors.read(author)
-        found.glyphs(author.name, *signed.single().values())
-    _check_templates(templates, found)
-    with found.told():
+        collected.glyphs(author.name, *signed.single().values())
+    _check_templates(templates, collected)
+    with collected.errors():
         text = texts.read(source)
-        with found.told():
+        with collected.errors():
             bibliography(text, templates, Citations)
-        _check_head(text, studies, found)
-        with found.told():
-            _rehearse(text, templates, found)
-    return found.lines
+        _check_head(text, studies, collected)
+        with collected.errors():
+            _rehearse(text, templates, collected)
+    return collected.lines
 
 
-class _Found:
+class _Mistakes:
     """The mistakes so far, each once, in the order of the text as far as it is known."""
 
     def __init__(self) -> None:
@@ -67,60 +67,60 @@ class _Found:
                 self.add(f"{name}: {error}")
 
     @contextmanager
-    def told(self) -> Iterator[None]:
+    def errors(self) -> Iterator[None]:
         try:
             yield
         except UserError as error:
             self.add(str(error))
 
 
-def _check_templates(templates: Path, found: _Found) -> None:
+def _check_templates(templates: Path, collected: _Mistakes) -> None:
     env = render.environment(templates)
-    for name in ("page.html.jinja", "page.css.jinja", *(f"{n}.html.jinja" for n in _FURNITURE)):
+    for name in ("page.html.jinja", "page.css.jinja", *(f"{n}.html.jinja" for n in _PIECES)):
         try:
             env.get_template(name)
         except render.FAULTS as error:
             line = getattr(error, "lineno", None)
             message = str(getattr(error, "message", error))
-            found.place(template(templates, name), line, f"this is no template: {message}")
+            collected.place(template(templates, name), line, f"this is no template: {message}")
 
 
-_FURNITURE = ("title", "foot", "compute")
+_PIECES = ("title", "foot", "compute", "parts")
 
 
-def _check_head(text: texts.Source, studies: Sequence[str], found: _Found) -> None:
+def _check_head(text: texts.Source, studies: Sequence[str], collected: _Mistakes) -> None:
     """The front matter: studies that are read, and letters in title and keywords."""
     whole = text_of(text.path)
     for study in text.reads:
         if study not in studies:
             line = line_of(whole, "reads")
-            found.place(text.path, line, str(miss("there is no study", study, studies)))
-    found.glyphs(text.path.name, text.title, *text.keywords)
+            collected.place(text.path, line, str(miss("there is no study", study, studies)))
+    collected.glyphs(text.path.name, text.title, *text.keywords)
 
 
-def _rehearse(text: texts.Source, templates: Path, found: _Found) -> None:
-    words = Rehearsed(text, bibliography(text, templates, Citations))
-    words.hear()
+def _rehearse(text: texts.Source, templates: Path, collected: _Mistakes) -> None:
+    words = Rehearsed(text, render.Parts(templates), bibliography(text, templates, Citations))
+    words.read_all()
     for mistake in words.mistakes:
-        found.add(str(mistake), getattr(mistake, "line", None))
+        collected.add(str(mistake), getattr(mistake, "line", None))
     for line, message in dict.fromkeys(words.faults):
-        found.place(text.path, line, message)
-    _check_targets(words, found)
-    _place_typed(words, found)
-    with found.told():
+        collected.place(text.path, line, message)
+    _check_targets(words, collected)
+    _place_typed(words, collected)
+    with collected.errors():
         words.listed()
 
 
-def _check_targets(words: Rehearsed, found: _Found) -> None:
-    labels = sorted({one.replace("-", ":", 1) for one in words.anchors if "-" in one})
+def _check_targets(words: Rehearsed, collected: _Mistakes) -> None:
+    labels = sorted({anchor.replace("-", ":", 1) for anchor in words.anchors if "-" in anchor})
     for line, target in dict.fromkeys(words.targets):
         if target.replace(":", "-", 1) not in words.anchors:
             message = str(miss("the text has nothing to refer to as", target, labels))
             column = place_of(words.source.text, f"@{target}")[1]
-            found.place(words.source.path, line, message, column)
+            collected.place(words.source.path, line, message, column)
 
 
-def _place_typed(words: Rehearsed, found: _Found) -> None:
+def _place_typed(words: Rehearsed, collected: _Mistakes) -> None:
     """The same number in another paragraph is taken to be that of the next line that holds it."""
     source, left = words.source, dict[str, list[int]]()
     for number, context in dict.fromkeys(words.typed):
@@ -132,4 +132,4 @@ def _place_typed(words: Rehearsed, found: _Found) -> None:
         else:
             continue
         column = typed.column_of(number, source, line)
-        found.place(source.path, line, typed.typed(number, context), column)
+        collected.place(source.path, line, typed.typed(number, context), column)

@@ -1,59 +1,21 @@
-"""Rendering: a write-up is read over a run, its blocks put into the page template."""
+"""Templates: the only module that knows the engine; what they arrange is made elsewhere."""
 
-import html
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from jinja2 import FileSystemLoader, StrictUndefined, TemplateError
 from jinja2.sandbox import SandboxedEnvironment
-from markupsafe import Markup
 
 from research.errors import UserError
 from research.paths import PACKAGED
-from research.provenance import literals
-from research.report.authors import Authors
-from research.report.blocks import Blocks
-from research.report.language import Head, Reader
-from research.report.layout import Plan, Sheet
-from research.report.misses import Placed, at
-from research.report.source import Block, Source
-from research.report.typed import column_of, lines_of, place_of_quoted, typed
-from research.report.words import Words
 
-Medium = Literal["galley", "print", "screen"]
-
-# WeasyPrint 70 breaks a line far too early where its last text just fills it and ends in a space
-# before an element; with the space in an element of its own it finds the right place.
-_BEFORE_ELEMENT = re.compile("([ \u00a0])(<[a-z])")
+Environment = SandboxedEnvironment
+PARTS = "parts.html.jinja"
 FAULTS = (TemplateError, RecursionError)
 """what a template raises for a mistake in it"""
 
 
-@dataclass(frozen=True)
-class Paper:
-    """A rendered write-up: everything that the page template arranges.
-
-    Attributes:
-        title: the head of the first page, up to the abstract, as HTML.
-        blocks: id -> block, in the author's order, the references last.
-        foot: the run's facts as HTML.
-        head: facts about the document for its metadata.
-        compute: what computing it took, as HTML; it stands at the foot of the second page.
-        gaps: what a draft prints boxes for, one line each.
-    """
-
-    title: str
-    blocks: dict[str, Block]
-    foot: str
-    head: dict[str, Any]
-    compute: str = ""
-    gaps: tuple[str, ...] = ()
-
-
-def environment(templates: Path, below: str = "") -> SandboxedEnvironment:
+def environment(templates: Path, below: str = "") -> Environment:
     """Templates of a project, or the package's where it has none; of their folder `below`."""
     return SandboxedEnvironment(
         loader=FileSystemLoader([templates / below, PACKAGED / below]),
@@ -77,163 +39,30 @@ def page(templates: Path, below: str, name: str, **facts: Any) -> str:
         raise UserError(f"{name} shows what is not there: {error}") from None
 
 
-def paper(
-    env: SandboxedEnvironment,
-    source: Source,
-    words: Words,
-    author: Authors,
-) -> Paper:
-    """Renders a write-up to blocks and checks that no number in it was typed by hand.
+class Parts:
+    """The HTML of a paper's parts, as the macros of `parts.html.jinja` write it.
 
     Raises:
-        UserError: a mistake in the text, no abstract, an untracked number, a reference to nothing.
+        UserError: the file is no template.
     """
-    try:
-        text = spoken(source, words)
-        abstract, body = parted(text.blocks)
-        fill = words.slots.fill
-        filled = [_filled(block, fill).html for block in abstract]
-        run = words.ledger.results.run
-        given = {
-            "source": source,
-            "title": Markup(fill(text.title.html)),
-            "keywords": Markup(", ".join(fill(one.html) for one in text.keywords)),
-            "author": author.block() | {"marked": [*map(Markup, author.marked())]},
-            "abstract": Markup("\n".join(filled)),
-            "run": run,
-            "reads": list(words.ledger.others),
-            "stale": words.ledger.stale,
-            "sheet": words.sheet,
-        }
-        title = words.vouch() + fill(_furniture(env, "title", words, given))
-        if words.sheet.abstract_within:
-            opening = fill(_furniture(env, "abstract", words, given))
-            body = [Block(opening, "text", "Abstract"), *body]
-        body += _thanks(author.acknowledgements, words)
-        named = {f"b-{n}": _placed(_filled(one, fill), words) for n, one in enumerate(body)}
-        given |= {"lone": words.ledger.lone}
-        foot, compute = (fill(_furniture(env, name, words, given)) for name in ("foot", "compute"))
-    except Placed:
-        raise
-    except UserError as error:
-        line, column = place_of_quoted(str(error), source)
-        raise at(source.path, line, str(error), column) from None
-    for piece in [title, *(block.html for block in named.values())]:
-        _check(piece, source)
-    named |= _references(text.references, len(named))
-    head = {
-        "title": text.title.plain,
-        "author": author.block()["name"],
-        "keywords": [one.plain for one in text.keywords],
-        "run": run,
-    }
-    gaps = tuple(words.draft.gaps) if words.draft else ()
-    return Paper(title, named, foot, head, compute.strip(), gaps)
 
+    def __init__(self, templates: Path) -> None:
+        try:
+            self._macros = environment(templates).get_template(PARTS).module
+        except FAULTS as error:
+            raise UserError(f"templates/{PARTS} is no template: {error}") from None
 
-def _placed(block: Block, words: Words) -> Block:
-    """On a page of one column nothing is wider than the others."""
-    one = block.kind == "wide" and words.sheet.columns == 1
-    return Block(block.html, "float", block.section) if one else block
+    def __call__(self, part: str, **given: Any) -> str:
+        """The HTML of one part. Raises UserError where its macro is missing or takes other facts.
 
-
-def _thanks(text: str, words: Words) -> list[Block]:
-    """The authors' acknowledgements, whose numbers, as of grants, are stated by them."""
-    if not text:
-        return []
-    heading, said = "Acknowledgements", html.escape(text)
-    name = f"{heading.lower()} of author.toml"
-    for number in dict.fromkeys(literals.numbers(text)):
-        said = said.replace(number, words.ledger.print("stated", name, number, number, run=""))
-    return [
-        Block(f'<h2 id="sec-acknowledgements">{heading}</h2>', "heading", heading),
-        Block(f"<p>{said}</p>", "text", heading),
-    ]
-
-
-@dataclass(frozen=True)
-class Text:
-    """A write-up that was read over a run; `references` are label, key and HTML of each."""
-
-    title: Head
-    keywords: list[Head]
-    blocks: list[Block]
-    references: list[tuple[str, str, str]]
-
-
-def spoken(source: Source, words: Words) -> Text:
-    """A write-up as the run answers it. Raises UserError for the first mistake in it."""
-    reader = Reader(source, words, words.citations)
-    tree = reader.tree()
-    made = Blocks(reader)
-    found = made.of(tree)
-    words.sections = made.sections
-    return Text(reader.title, reader.keywords, found, words.listed())
-
-
-def arrange(
-    env: SandboxedEnvironment,
-    paper: Paper,
-    sheet: Sheet,
-    medium: Medium,
-    plan: Plan | None = None,
-    **more: Any,
-) -> str:
-    """The whole document for a medium; `print` needs the plan of its pages."""
-    order = plan.order if plan else list(paper.blocks)
-    blocks = [(name, paper.blocks[name].kind, Markup(paper.blocks[name].html)) for name in order]
-    parts = {"title": Markup(paper.title), "foot": Markup(paper.foot), "blocks": blocks}
-    parts |= {"compute": Markup(paper.compute), "gaps": paper.gaps}
-    given = parts | {"head": paper.head, "sheet": sheet, "plan": plan, "medium": medium}
-    page = env.get_template("page.html.jinja").render(given | more)
-    return page if medium == "screen" else _BEFORE_ELEMENT.sub(r"<span>\1</span>\2", page)
-
-
-def parted(blocks: list[Block]) -> tuple[list[Block], list[Block]]:
-    """The paragraphs of the section `## Abstract`, which comes first, and the rest."""
-    check_abstract(blocks)
-    cut = next((n for n, block in enumerate(blocks[1:], 1) if block.kind == "heading"), len(blocks))
-    return blocks[1:cut], blocks[cut:]
-
-
-def check_abstract(blocks: list[Block]) -> None:
-    """Raises UserError where the text begins with anything else than its abstract."""
-    if not blocks or blocks[0].kind != "heading" or blocks[0].section != "Abstract":
-        raise UserError("the text must begin with a section '## Abstract'")
-
-
-def _filled(block: Block, fill: Any) -> Block:
-    """The block with its slots filled; a citation never begins a line."""
-    html = fill(block.html).replace(' <span class="auto cite">', '\u00a0<span class="auto cite">')
-    return Block(html, block.kind, block.section)
-
-
-def _furniture(env: SandboxedEnvironment, name: str, words: Words, given: dict[str, Any]) -> str:
-    return env.get_template(f"{name}.html.jinja", globals=words.vocabulary()).render(given)
-
-
-def _references(listed: Sequence[tuple[str, str, str]], start: int) -> dict[str, Block]:
-    if not listed:
-        return {}
-    heading = Block('<h2 id="sec-references">References</h2>', "heading", "References")
-    lines = [
-        Block(
-            f'<p class="references" id="ref-{key}">{_labelled(label)}{text}</p>',
-            "text",
-            "References",
-        )
-        for label, key, text in listed
-    ]
-    return {f"b-{start + n}": block for n, block in enumerate([heading, *lines])}
-
-
-def _labelled(label: str) -> str:
-    return f'<span class="auto">{label}</span> ' if label else ""
-
-
-def _check(html: str, source: Source) -> None:
-    found = literals.untracked(html)
-    if found:
-        number, line = found[0]
-        place = next(iter(lines_of(number, source)), None)
-        raise at(source.path, place, typed(number, line), column_of(number, source, place))
+        >>> from research.paths import PACKAGED
+        >>> Parts(PACKAGED)("paragraph", text="a <b>bold</b> word")
+        '<p>a <b>bold</b> word</p>'
+        """
+        try:
+            return str(getattr(self._macros, part)(**given))
+        except (AttributeError, TypeError, *FAULTS) as error:
+            raise UserError(
+                f"templates/{PARTS} needs a macro '{part}' of {', '.join(given) or 'nothing'} "
+                f"({error}): compare it with the package's own"
+            ) from None

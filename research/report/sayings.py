@@ -48,11 +48,11 @@ def value(text: str, reads: Sequence[str]) -> Value:
             f"'{spec}' is no format of a number in {{{text}}}: use one as {FORMATS}, or '# noun'"
         )
     several = noun.split("/", 1) if "/" in noun else (noun, f"{noun}s" if noun else "")
-    wanted = [" ".join(one.split()) for one in options.split(",")] if options.strip() else []
-    for one in wanted:
-        if one not in _OPTIONS:
-            raise miss("a value has no option", one, _OPTIONS)
-    shows = [option not in wanted for option in _OPTIONS]
+    chosen = [" ".join(part.split()) for part in options.split(",")] if options.strip() else []
+    for part in chosen:
+        if part not in _OPTIONS:
+            raise miss("a value has no option", part, _OPTIONS)
+    shows = [option not in chosen for option in _OPTIONS]
     return Value(name, spec, (several[0], several[1]), *shows)
 
 
@@ -113,11 +113,11 @@ def basis(text: str) -> Basis:
         return Stated(reason)
     if compared := _COMPARED.fullmatch(text):
         return Compared(compared[1], _other(compared[3]), _ORDERS[compared[2]])
-    name, told, outcome = text.partition("=")
-    found = next((one for one in _OUTCOMES if one == outcome), None)
-    if told and found is None:
+    name, sign, outcome = text.partition("=")
+    known = next((word for word in _OUTCOMES if word == outcome), None)
+    if sign and known is None:
         raise miss(f"claim '{name}' cannot come out as", outcome, _OUTCOMES)
-    return Claimed(name, found)
+    return Claimed(name, known)
 
 
 def _other(text: str) -> str | float:
@@ -143,7 +143,7 @@ def matching(patterns: Mapping[str, str], *names: str) -> str:
     for name in names:
         fits = [pattern for pattern in patterns if pattern != "*" and fnmatchcase(name, pattern)]
         if fits:
-            return patterns[max(fits, key=lambda one: (one == name, len(one)))]
+            return patterns[max(fits, key=lambda known: (known == name, len(known)))]
     return patterns.get("*", "") if names else ""
 
 
@@ -153,7 +153,7 @@ Given = str | float | None
 _BEYOND: Mapping[str, Literal[-1, 0, 1]] = {"<": -1, ">": 1}
 
 
-def met(wanted: str, given: Given, shown: str) -> bool:
+def met(condition: str, given: Given, shown: str) -> bool:
     """Whether a value is one of `a|b`, or beyond `>1`.
 
     Arguments:
@@ -163,29 +163,29 @@ def met(wanted: str, given: Given, shown: str) -> bool:
     Raises:
         UserError: no number behind the sign.
     """
-    if wanted[:1] in _BEYOND:
-        return isinstance(given, int | float) and _beyond(wanted, given)
-    return any(_same(one.strip(), given, shown) for one in wanted.split("|"))
+    if condition[:1] in _BEYOND:
+        return isinstance(given, int | float) and _beyond(condition, given)
+    return any(_same(choice.strip(), given, shown) for choice in condition.split("|"))
 
 
-def _beyond(wanted: str, given: float) -> bool:
-    sign, rest = wanted[0], wanted[1:]
+def _beyond(condition: str, given: float) -> bool:
+    sign, rest = condition[0], condition[1:]
     equal, number = rest.startswith("="), rest.removeprefix("=")
     try:
         limit = float(number)
     except ValueError:
-        raise UserError(f"a condition '{wanted}' needs a number behind its sign") from None
+        raise UserError(f"a condition '{condition}' needs a number behind its sign") from None
     return (given == limit and equal) or (given > limit if sign == ">" else given < limit)
 
 
-def _same(wanted: str, given: Given, shown: str) -> bool:
-    if wanted == "none":
+def _same(condition: str, given: Given, shown: str) -> bool:
+    if condition == "none":
         return given is False or (not given and not isinstance(given, int | float))
     if isinstance(given, bool):
-        return wanted in (("true", "yes", "on") if given else ("false", "no", "off"))
+        return condition in (("true", "yes", "on") if given else ("false", "no", "off"))
     if isinstance(given, int | float):
         try:
-            return given == float(wanted) or wanted == shown
+            return given == float(condition) or condition == shown
         except ValueError:
-            return wanted == shown
-    return given is not None and wanted in (given, shown)
+            return condition == shown
+    return given is not None and condition in (given, shown)

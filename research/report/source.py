@@ -95,15 +95,15 @@ def read(path: Path) -> Source:
 
 def _check_language(path: Path, text: str) -> None:
     """Raises UserError for a text of the time when values were words of a template."""
-    found = next((one for one in _FORMER.finditer(text) if one["found"]), None)
-    if found:
-        was, now = _NOW[found["found"]]
+    former = next((match for match in _FORMER.finditer(text) if match["found"]), None)
+    if former:
+        was, now = _NOW[former["found"]]
         line, column = (
-            text.count("\n", 0, found.start()),
-            found.start() - text.rfind("\n", 0, found.start()),
+            text.count("\n", 0, former.start()),
+            former.start() - text.rfind("\n", 0, former.start()),
         )
-        told = f"'{was}' belongs to the former language; write {now}, see templates/README.md"
-        raise at(path, line + 1, told, column)
+        message = f"'{was}' belongs to the former language; write {now}, see templates/README.md"
+        raise at(path, line + 1, message, column)
 
 
 def _front_matter(path: Path, text: str) -> dict[str, Any]:
@@ -116,8 +116,8 @@ def _front_matter(path: Path, text: str) -> dict[str, Any]:
         mark = error.problem_mark
         line, column = (mark.line + 2, mark.column + 1) if mark else (1, None)
         hint = "; text with a colon, or that begins with a sign, stands in quotes"
-        told = f"the front matter is no YAML: {error.problem}{hint}"
-        raise at(path, line, told, column) from None
+        message = f"the front matter is no YAML: {error.problem}{hint}"
+        raise at(path, line, message, column) from None
     except yaml.YAMLError as error:
         raise at(path, 1, f"the front matter is no YAML: {' '.join(str(error).split())}") from None
     if not isinstance(facts, dict):
@@ -125,8 +125,8 @@ def _front_matter(path: Path, text: str) -> dict[str, Any]:
     for key in facts:
         if key not in _KEYS:
             line = line_of(text, key)
-            told = str(miss("front matter has no key", str(key), _KEYS))
-            raise at(path, line + 1 if line else None, told, 1)
+            message = str(miss("front matter has no key", str(key), _KEYS))
+            raise at(path, line + 1 if line else None, message, 1)
     return facts
 
 
@@ -137,8 +137,8 @@ def _look(path: Path, text: str, given: str) -> str:
     return given or "course"
 
 
-def _wrong(path: Path, text: str, key: str, wanted: str) -> UserError:
-    return at(path, line_of(text, f"{key}:"), f"'{key}' in the front matter is {wanted}")
+def _wrong(path: Path, text: str, key: str, required: str) -> UserError:
+    return at(path, line_of(text, f"{key}:"), f"'{key}' in the front matter is {required}")
 
 
 def _word(path: Path, text: str, key: str, given: Any) -> str:
@@ -158,7 +158,7 @@ def _listed(path: Path, text: str, key: str, given: Any) -> tuple[str, ...]:
 def _formats(path: Path, text: str, given: Any) -> dict[str, str]:
     if given in (None, ""):
         return {}
-    if not isinstance(given, dict) or not all(isinstance(one, str) for one in given.values()):
+    if not isinstance(given, dict) or not all(isinstance(value, str) for value in given.values()):
         raise _wrong(path, text, "formats", "of names and formats: {mse_*: .4f}")
     for name, spec in given.items():
         if not is_format(spec):
@@ -172,7 +172,7 @@ def _names(path: Path, text: str, given: Any) -> dict[str, str | Mapping[str, st
         return {}
     fit = isinstance(given, dict) and all(
         isinstance(name, str)
-        or (isinstance(name, dict) and all(isinstance(one, str) for one in name.values()))
+        or (isinstance(name, dict) and all(isinstance(value, str) for value in name.values()))
         for name in given.values()
     )
     if not fit:

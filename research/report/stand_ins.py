@@ -12,15 +12,16 @@ from research.provenance import literals
 from research.provenance.formats import measured, plain
 from research.provenance.trail import Ledger
 from research.records import Cell, Number, Outcome, Results, Run
-from research.report import pdf, pictures, render
+from research.report import composition, pdf, pictures
 from research.report import source as texts
 from research.report.blocks import Blocks
 from research.report.citations import Citations
 from research.report.language import Reader
 from research.report.layout import LOOKS
 from research.report.misses import line_of
+from research.report.render import Parts
 from research.report.slots import Slots
-from research.report.tables import MOST, Column, Wanted, check_most
+from research.report.tables import MOST, Column, Columns, check_most
 from research.report.values import Order
 from research.report.words import Words
 
@@ -36,10 +37,10 @@ class Rehearsed(Words):
         targets: (line, target) of each reference.
     """
 
-    def __init__(self, source: texts.Source, citations: Citations) -> None:
+    def __init__(self, source: texts.Source, parts: Parts, citations: Citations) -> None:
         nothing = Results(_no_run(), Path("no-run"))
         ledger = Ledger(nothing, dict.fromkeys(source.reads, nothing))
-        super().__init__(ledger, citations, LOOKS[source.look], folder=source.path.parent)
+        super().__init__(ledger, parts, citations, LOOKS[source.look], folder=source.path.parent)
         self.source = source
         self.twice = bool(re.search(r"\{\.(?:only|except)\b", source.text))
         self.slots = _Safe(self._fault)
@@ -51,14 +52,14 @@ class Rehearsed(Words):
 
     anything = True
 
-    def hear(self) -> None:
+    def read_all(self) -> None:
         """Reads the text, every block for some runs with it."""
         reader = Reader(self.source, self, self.citations, self.mistakes)
         try:
             tree = reader.tree()
-            made = Blocks(reader)
-            blocks, self.sections = made.of(tree), made.sections
-            render.check_abstract(blocks)
+            body = Blocks(reader)
+            blocks, self.sections = body.of(tree), body.sections
+            composition.check_abstract(blocks)
         except UserError as error:
             self.mistakes.append(error)
             return
@@ -86,13 +87,15 @@ class Rehearsed(Words):
         return self._block(f"fig-{name}", label, caption)
 
     def table(
-        self, name: str, *, caption: str, columns: Wanted,
+        self, name: str, *, caption: str, columns: Columns,
         rows: Mapping[str, Sequence[Cell]] | None = None, wide: bool = False,
         most: int = MOST,
     ) -> str:  # fmt: skip
         check_most(name, most)
         label = self._labelled("tab", name, "Table")
-        heads = [one.heading if isinstance(one, Column) else one for one in columns.values()]
+        heads = [
+            column.heading if isinstance(column, Column) else column for column in columns.values()
+        ]
         return self._block(f"tab-{name}", label, caption, *heads)
 
     def picture(
@@ -115,7 +118,7 @@ class Rehearsed(Words):
         return text
 
     def ordered(self, a: str, order: Order, b: str | float, text: str) -> str:
-        for name in (one for one in (a, b) if isinstance(one, str)):
+        for name in (operand for operand in (a, b) if isinstance(operand, str)):
             self.of(name)
         return text
 

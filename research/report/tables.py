@@ -45,7 +45,7 @@ class Column:
             raise UserError(f"a column's best is 'min' or 'max', got '{self.best}'")
 
 
-Wanted = Mapping[str, "str | Column"]
+Columns = Mapping[str, "str | Column"]
 Print = Callable[[str, str, Cell, int], str]
 """(column, printed text, raw cell, row from 1) -> tracked HTML"""
 
@@ -78,7 +78,7 @@ class Part:
         """How the printed cells of a column are printed alike."""
         position = list(self.columns).index(name)
         numbers = [_number(row[position]) for _, row in self.shown]
-        return manner_of([one for one in numbers if one], self.columns[name].format or "")
+        return manner_of([number for number in numbers if number], self.columns[name].format or "")
 
     @property
     def equal(self) -> bool:
@@ -103,7 +103,7 @@ def check_most(name: str, most: int) -> None:
 
 
 def select(
-    table: Table, name: str, wanted: Wanted, rows: Mapping[str, Sequence[Cell]], most: int = MOST
+    table: Table, name: str, plan: Columns, rows: Mapping[str, Sequence[Cell]], most: int = MOST
 ) -> Part:
     """Picks columns in the order of `wanted` and the rows whose cells are among those of `rows`.
 
@@ -111,10 +111,13 @@ def select(
         UserError: a column that the table lacks, no row left, or `most` below one.
     """
     check_most(name, most)
-    for column in [*wanted, *rows]:
+    for column in [*plan, *rows]:
         if column not in table.columns:
             raise miss(f"table '{name}' has no column", column, table.columns)
-    columns = {key: Column(one) if isinstance(one, str) else one for key, one in wanted.items()}
+    columns = {
+        key: Column(heading) if isinstance(heading, str) else heading
+        for key, heading in plan.items()
+    }
     places = [table.columns.index(column) for column in columns]
     kept = tuple(
         (number, tuple(row[place] for place in places))
@@ -126,22 +129,20 @@ def select(
     return Part(columns, kept, most)
 
 
-def body(part: Part, tracked: Print) -> str:
-    """The rows as `<tr>` elements; the first column heads its row."""
+def rows(part: Part, tracked: Print) -> list[list[tuple[str, bool, bool]]]:
+    """The printed rows, of each cell its HTML, whether it is a number, and whether the best."""
     bold = {name: best(part.cells(name), column.best) for name, column in part.columns.items()}
     manners = {name: part.manner(name) for name in part.columns}
-    lines = []
+    lines: list[list[tuple[str, bool, bool]]] = []
     for index, (number, row) in enumerate(part.shown):
-        cells: list[str] = []
+        cells: list[tuple[str, bool, bool]] = []
         for (name, column), cell in zip(part.columns.items(), row, strict=True):
             lone = len(part.seeds) > 1 and isinstance(cell, Number) and cell.lone
             shown = printed(cell, column, name, manners[name]) + (DAGGER if lone else "")
             text = tracked(name, shown, cell, number)
-            text = f"<b>{text}</b>" if bold[name] == index else text
-            kind = "" if isinstance(cell, str) else ' class="number"'
-            cells.append(f'<th scope="row">{text}</th>' if not cells else f"<td{kind}>{text}</td>")
-        lines.append(f"<tr>{''.join(cells)}</tr>")
-    return "\n".join(lines)
+            cells.append((text, not isinstance(cell, str), bold[name] == index))
+        lines.append(cells)
+    return lines
 
 
 def repetitions(seeds: set[int], equal: bool = False) -> str:
@@ -150,13 +151,13 @@ def repetitions(seeds: set[int], equal: bool = False) -> str:
     Arguments:
         equal: whether some are marked as equal for all repetitions.
     """
-    several, told = sorted(seeds - {1}), []
+    several, phrases = sorted(seeds - {1}), []
     if several:
         ends = "–".join(map(str, dict.fromkeys((several[0], several[-1]))))
-        told = [f"n = {ends} seeds"]
+        phrases = [f"n = {ends} seeds"]
     if 1 in seeds:
-        told.append(f"{DAGGER} n = 1" if several else f"n = 1 seed{DAGGER}")
-    return ", ".join(told + [f"{EQUAL} all equal"] * equal)
+        phrases.append(f"{DAGGER} n = 1" if several else f"n = 1 seed{DAGGER}")
+    return ", ".join(phrases + [f"{EQUAL} all equal"] * equal)
 
 
 def cut(shown: int, whole: int, file: str) -> str:
@@ -164,16 +165,15 @@ def cut(shown: int, whole: int, file: str) -> str:
     return f"Printed are {shown:,} of {whole:,} rows; all are attached to the PDF as {file}"
 
 
-def heading(part: Part, inline: Callable[[str], str]) -> str:
-    """The headings as one `<tr>`, each with the unit of its column."""
-    cells: list[str] = []
+def heads(part: Part, inline: Callable[[str], str]) -> list[tuple[str, bool]]:
+    """The heading of each column in HTML with its unit, and whether the column is of numbers."""
+    cells: list[tuple[str, bool]] = []
     for name, column in part.columns.items():
         values = part.cells(name)
-        kind = "" if isinstance(values[0], str) else ' class="number"'
         unit = common_unit(values)
         text = inline(column.heading) + (f" ({html.escape(unit)})" if unit else "")
-        cells.append(f'<th scope="col"{kind}>{text}</th>')
-    return f"<tr>{''.join(cells)}</tr>"
+        cells.append((text, not isinstance(values[0], str)))
+    return cells
 
 
 def printed(cell: Cell, column: Column, name: str, manner: Manner = ALONE) -> str:
@@ -198,10 +198,10 @@ def common_unit(cells: Sequence[Cell]) -> str:
     return units[0] if units else ""
 
 
-def best(cells: Sequence[Cell], wanted: Literal["min", "max"] | None) -> int | None:
+def best(cells: Sequence[Cell], direction: Literal["min", "max"] | None) -> int | None:
     """The row of the best value, if it can be told apart from the next best."""
-    sign = {"min": 1, "max": -1, None: 0}[wanted]
-    ranked = sorted(_ranked(cells), key=lambda one: sign * one[1].value)
+    sign = {"min": 1, "max": -1, None: 0}[direction]
+    ranked = sorted(_ranked(cells), key=lambda pair: sign * pair[1].value)
     if not sign or len(ranked) < 2 or not told_apart(ranked[0][1], ranked[1][1]):
         return None
     return ranked[0][0]

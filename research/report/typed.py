@@ -26,8 +26,8 @@ def lines_of(number: str, source: Source) -> list[int]:
     """The lines where a number stands between words, or else within them, as in a caption."""
     for text in (_prose(source.text), source.text, text_of(source.path)):
         lines = enumerate(text.splitlines(), start=1)
-        if found := [place for place, line in lines if number in literals.numbers(line)]:
-            return found
+        if places := [place for place, line in lines if number in literals.numbers(line)]:
+            return places
     return []
 
 
@@ -46,5 +46,5 @@ def _prose(text: str) -> str:
 def place_of_quoted(message: str, source: Source) -> tuple[int | None, int | None]:
     """Where the first thing stands that a message quotes."""
     quoted = [text for text in message.split("'")[1::2] if len(text) > 2]  # fewer stand anywhere
-    found = next((text for text in quoted if text in source.text), None)
-    return place_of(source.text, found) if found else (None, None)
+    part = next((text for text in quoted if text in source.text), None)
+    return place_of(source.text, part) if part else (None, None)

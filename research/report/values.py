@@ -17,6 +17,7 @@ from research.records import Claim, Number, Outcome
 from research.report.answers import Answers, certainty
 from research.report.gaps import Draft
 from research.report.misses import miss
+from research.report.render import Parts
 from research.report.slots import Slots
 
 Order = Literal["less", "greater", "tie"]
@@ -44,13 +45,16 @@ class Values:
     twice = False
     """whether a name may stand twice, as where blocks for some runs are all read"""
 
-    def __init__(self, ledger: Ledger, *, draft: bool = False) -> None:
+    def __init__(self, ledger: Ledger, parts: Parts, *, draft: bool = False) -> None:
         self.ledger = ledger
+        self.parts = parts
         self.slots = Slots()
-        self.draft = Draft(self.slots) if draft else None
+        self.draft = Draft(self.slots, parts) if draft else None
         around = ledger.surroundings
         runs = {"": ledger.results, **ledger.others}
-        self._told = {study: Answers.of(one, around[one.run.id]) for study, one in runs.items()}
+        self._told = {
+            study: Answers.of(results, around[results.run.id]) for study, results in runs.items()
+        }
 
     # --- numbers ---------------------------------------------------------------------------------
 
@@ -71,27 +75,27 @@ class Values:
         `default` is for what only some runs have, as `config.weights`; without it a miss is an
         error.
         """
-        told, own = self.of(name)
-        if own in told.facts and own not in told.numbers:
-            return told.facts[own]
-        if default is not None and own not in told.numbers:
+        answers, own = self.of(name)
+        if own in answers.facts and own not in answers.numbers:
+            return answers.facts[own]
+        if default is not None and own not in answers.numbers:
             return default
         return self._number(name).value
 
     def setting(self, name: str, format: str | None = None) -> str:
         """A setting of the run, spelt like its flag."""
-        told, own = self.of(name)
-        if own not in told.config:
-            raise miss(f"run {told.id[:8]} has no setting", own, told.config)
-        value = portable(told.config[own])
+        answers, own = self.of(name)
+        if own not in answers.config:
+            raise miss(f"run {answers.id[:8]} has no setting", own, answers.config)
+        value = portable(answers.config[own])
         return self._tracked("setting", name, plain(value, format), value, format=format)
 
     def fact(self, name: str, format: str | None = None) -> str:
         """A fact of the run by its name in `provenance.facts`: preset, device, data.train."""
-        told, own = self.of(name)
-        if own not in told.facts:
-            raise miss(f"run {told.id[:8]} has no fact", own, told.facts)
-        value = told.facts[own]
+        answers, own = self.of(name)
+        if own not in answers.facts:
+            raise miss(f"run {answers.id[:8]} has no fact", own, answers.facts)
+        value = answers.facts[own]
         return self._tracked("fact", name, plain(value, format), value, format=format)
 
     def quotation(self, text: str, key: str) -> str:
@@ -113,11 +117,11 @@ class Values:
 
     def ordered(self, a: str, order: Order, b: str | float, text: str) -> str:
         """The words, where two values stand in this order. Raises GapError where they do not."""
-        found = self._compared(a, b)
-        if found != order:
+        ordered = self._compared(a, b)
+        if ordered != order:
             raise GapError(
                 f"the text says '{self.plain(text)}', which holds if {a} is {_ORDERS[order]} {b}, "
-                f"but it is {_ORDERS[found]} it: mend the sentence"
+                f"but it is {_ORDERS[ordered]} it: mend the sentence"
             )
         return text
 
@@ -126,9 +130,9 @@ class Values:
         return outcome(self._number(a), self._number(b) if isinstance(b, str) else Number(b))
 
     def _compared(self, a: str, b: str | float) -> Order:
-        found = self.order(a, b)
-        self.ledger.comparisons.append(Comparison(a=a, b=b, outcome=found))
-        return found
+        order = self.order(a, b)
+        self.ledger.comparisons.append(Comparison(a=a, b=b, outcome=order))
+        return order
 
     def asserted(self, name: str, expected: Outcome, text: str) -> str:
         """The words, where a claim has come out as expected.
@@ -136,11 +140,11 @@ class Values:
         Raises:
             GapError: it has not, or there is no such claim.
         """
-        found = self._claim(name).outcome
-        if found != expected:
+        result = self._claim(name).outcome
+        if result != expected:
             raise GapError(
                 f"the text says '{self.plain(text)}' because claim '{name}' {_OUTCOMES[expected]}, "
-                f"but in this run it {_OUTCOMES[found]}: mend the sentence"
+                f"but in this run it {_OUTCOMES[result]}: mend the sentence"
             )
         return self._resting(name, text)
 
@@ -149,18 +153,18 @@ class Values:
         return self._claim(name).outcome
 
     def _claim(self, name: str) -> Claim:
-        told, own = self.of(name)
-        if own not in told.claims:
-            raise miss(f"run {told.id[:8]} logged no claim", own, told.claims)
-        return told.claims[own]
+        answers, own = self.of(name)
+        if own not in answers.claims:
+            raise miss(f"run {answers.id[:8]} logged no claim", own, answers.claims)
+        return answers.claims[own]
 
     def _resting(self, name: str, text: str) -> str:
         """Words that rest on a claim."""
-        claim, (told, own) = self._claim(name), self.of(name)
+        claim, (answers, own) = self._claim(name), self.of(name)
 
         def render() -> str:
             return self.ledger.claim(
-                own, claim, self.plain(text), self.slots.fill(text), run=told.id
+                own, claim, self.plain(text), self.slots.fill(text), run=answers.id
             )
 
         return self.slots.put(render, text)
@@ -174,7 +178,8 @@ class Values:
         gaps = list(self.ledger.unvouched())
         if self.draft is None and gaps:
             raise gaps[0]
-        return "".join(f"<p>{self.draft.boxed(gap)}</p>" for gap in gaps) if self.draft else ""
+        boxes = [self.draft.boxed(gap) for gap in gaps] if self.draft else []
+        return "".join(self.parts("paragraph", text=box) for box in boxes)
 
     # --- parts -----------------------------------------------------------------------------------
 
@@ -188,29 +193,29 @@ class Values:
         return self._told[study], own
 
     def _number(self, name: str) -> Number:
-        told, own = self.of(name)
-        if own not in told.numbers:
-            raise miss(f"run {told.id[:8]} logged no number", own, told.numbers)
-        return told.numbers[own]
+        answers, own = self.of(name)
+        if own not in answers.numbers:
+            raise miss(f"run {answers.id[:8]} logged no number", own, answers.numbers)
+        return answers.numbers[own]
 
     def _tracked(self, kind: str, name: str, text: str, value: Any, **more: Any) -> str:
         # what was quoted or stated is of no run, and its text may hold a colon
         of_run = kind in ("number", "setting", "fact")
-        told, own = self.of(name) if of_run else (self._told[""], name)
+        answers, own = self.of(name) if of_run else (self._told[""], name)
 
         def render() -> str:
             self.ledger.lone |= kind == "number" and text.endswith(DAGGER)
-            return self.ledger.print(kind, own, text, value, run=told.id, **more)
+            return self.ledger.print(kind, own, text, value, run=answers.id, **more)
 
         return self.slots.put(render, text)
 
     def check_branch(self, name: str, text: str) -> None:
         """Raises UserError for a number that is typed into words which may be printed."""
-        found = literals.untracked(self.slots.bare(text))
-        if found:
+        numbers = literals.untracked(self.slots.bare(text))
+        if numbers:
             raise UserError(
-                f"the number {found[0][0]} is typed into the words that rest on '{name}': "
-                f"'{found[0][1]}'; it is printed as a value or not at all"
+                f"the number {numbers[0][0]} is typed into the words that rest on '{name}': "
+                f"'{numbers[0][1]}'; it is printed as a value or not at all"
             )
 
     def plain(self, text: str) -> str:

@@ -59,7 +59,7 @@ class _Count:
     """How many elements are drawn, where some stand for others by name."""
 
     def __init__(self, root: ElementTree.Element) -> None:
-        self._named = {one.get("id"): one for one in root.iter() if one.get("id")}
+        self._named = {element.get("id"): element for element in root.iter() if element.get("id")}
         self._known: dict[str, int] = {}
         self._open: set[str] = set()
 

@@ -1,6 +1,5 @@
 """What a write-up may print beside values: figures, tables, references, formulas."""
 
-import html
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,9 @@ from research.report.answers import certainty
 from research.report.citations import Citations, bibliography
 from research.report.layout import PX, Sheet
 from research.report.misses import miss
+from research.report.render import Parts
 from research.report.source import Source
-from research.report.tables import Wanted
+from research.report.tables import Columns
 from research.report.values import Values
 
 _CRISP = b'<image image-rendering="crisp-edges" '
@@ -28,11 +28,11 @@ class Words(Values):
     """What one write-up prints: its values, and figures, tables and references."""
 
     def __init__(
-        self, ledger: Ledger, citations: Citations, sheet: Sheet, *, draft: bool = False,
-        folder: Path = Path(),
+        self, ledger: Ledger, parts: Parts, citations: Citations, sheet: Sheet, *,
+        draft: bool = False, folder: Path = Path(),
     ) -> None:  # fmt: skip
         """`folder` is that of the write-up, where its pictures lie."""
-        super().__init__(ledger, draft=draft)
+        super().__init__(ledger, parts, draft=draft)
         self._folder = folder
         self.sections: dict[str, str] = {}
         self._results = ledger.results
@@ -47,7 +47,7 @@ class Words(Values):
     ) -> "Words":
         """The words of one write-up. Raises UserError where its bibliography cannot be read."""
         works, folder = bibliography(source, templates, Citations), source.path.parent
-        return cls(ledger, works, sheet, draft=draft, folder=folder)
+        return cls(ledger, Parts(templates), works, sheet, draft=draft, folder=folder)
 
     def vocabulary(self) -> dict[str, Callable[..., Any]]:
         """What the page templates say of the run."""
@@ -93,14 +93,13 @@ class Words(Values):
                 self.draft.note(gap)
             svg = (self._results.folder / drawing.svg).read_bytes()
             source = formulas.data_uri(svg.replace(b"<image ", _CRISP))  # PDF/A wants it so
-            told = (self.plain(alt or "").strip(), data)
-            described = html.escape(alternatives.joined(*told) or f"figure {name}")
+            sentences = (self.plain(alt or "").strip(), data)
+            described = alternatives.joined(*sentences) or f"figure {name}"
             size = f"width:{part * drawing.width_mm:.6g}mm;height:{part * drawing.height_mm:.6g}mm"
-            return (
-                f'<figure class="{"wide" if wide else "float"}" id="fig-{name}">'
-                f'<img id="i-{name}" alt="{described}" src="{source}" style="{size}">'
-                f"<figcaption>{label}. {self.slots.fill(caption)}</figcaption></figure>"
-            )
+            return self.parts(
+                "figure", name=name, wide=wide, alt=described, source=source, size=size,
+                caption=f"{label}. {self.slots.fill(caption)}",
+            )  # fmt: skip
 
         return self.slots.put(render)
 
@@ -122,14 +121,18 @@ class Words(Values):
 
         def render() -> str:
             self.ledger.pictures.append(OwnPicture(f"i-{picture.name}", path, picture.sha256))
-            told = self.plain(alt or caption).strip()
+            shown = self.plain(alt or caption).strip() or f"picture {picture.name}"
             width = share * room or min(room, picture.width_mm)
-            return picture.figure(width, wide, told, f"{label}. {self.slots.fill(caption)}")
+            return self.parts(
+                "figure", name=picture.name, wide=wide, alt=shown,
+                source=picture.source, size=picture.size(width),
+                caption=f"{label}. {self.slots.fill(caption)}",
+            )  # fmt: skip
 
         return self.slots.put(render)
 
     def table(
-        self, name: str, *, caption: str, columns: Wanted,
+        self, name: str, *, caption: str, columns: Columns,
         rows: Mapping[str, Sequence[Cell]] | None = None, wide: bool = False,
         most: int = tables.MOST,
     ) -> str:  # fmt: skip
@@ -155,25 +158,21 @@ class Words(Values):
             seeds = f" {self._count_of(name, part, repeated)}." if repeated else ""
             if len(part.shown) < len(part.rows):
                 seeds += f" {self._cut_of(name, part, artifact.attachment)}."
-            return (
-                f'<figure class="table {"wide" if wide else "float"}" id="tab-{name}">'
-                f"<figcaption>{label}. {self.slots.fill(caption)}{seeds}</figcaption>"
-                f'<table id="t-{name}"><thead>{tables.heading(part, self.slots.fill)}</thead>'
-                f"<tbody>{tables.body(part, self._cell_of(name, part))}</tbody></table></figure>"
-            )
+            written = f"{label}. {self.slots.fill(caption)}{seeds}"
+            heads = tables.heads(part, self.slots.fill)
+            rows = tables.rows(part, self._cell_of(name, part))
+            content = self.parts("cells", heads=heads, rows=rows)
+            return self.parts("table", name=name, wide=wide, caption=written, content=content)
 
         return self.slots.put(render)
 
     def own_table(self, name: str, caption: str, content: str, wide: bool) -> str:
-        """A table that the author wrote, numbered with those of the run."""
+        """A table that the author wrote, of rows in HTML, numbered with those of the run."""
         label = self._label("tab", name, "Table")
-        table = content.replace("<table>", f'<table id="t-{name}">', 1)  # its width is looked at
 
         def render() -> str:
-            return (
-                f'<figure class="table {"wide" if wide else "float"}" id="tab-{name}">'
-                f"<figcaption>{label}. {self.slots.fill(caption)}</figcaption>{table}</figure>"
-            )
+            written = f"{label}. {self.slots.fill(caption)}"
+            return self.parts("table", name=name, wide=wide, caption=written, content=content)
 
         return self.slots.put(render)
 
@@ -185,8 +184,8 @@ class Words(Values):
 
     def formula(self, tex: str, display: bool) -> str:
         """A formula; `display` for one on a line of its own."""
-        made = formulas.image(tex, display, self.sheet.column * PX)
-        return self.slots.put(lambda: made, "" if display else tex)
+        image = formulas.image(tex, display, self.sheet.column * PX)
+        return self.slots.put(lambda: image, "" if display else tex)
 
     def listed(self) -> list[tuple[str, str, str]]:
         """(label, key, HTML) of the works that are cited, as the style has them."""
@@ -210,7 +209,7 @@ class Words(Values):
             )
         number = 1 + sum(known.startswith(f"{prefix}:") for known in self._labels)
         self._labels[target] = f"{word}\u00a0{number}"
-        return f'<span class="auto label">{self._labels[target]}</span>'
+        return self.parts("label", text=self._labels[target])
 
     def _reference(self, target: str) -> str:
         sections = {
@@ -223,7 +222,8 @@ class Words(Values):
             if self.draft is None:
                 raise gap
             return self.draft.boxed(gap)
-        return f'<a class="auto" href="#{target.replace(":", "-", 1)}">{labels[target]}</a>'
+        anchor = target.replace(":", "-", 1)
+        return self.parts("reference", anchor=anchor, text=labels[target])
 
     def _cell_of(self, table: str, part: tables.Part) -> tables.Print:
         def cell(column: str, text: str, raw: Cell, row: int) -> str:
@@ -256,5 +256,5 @@ class Words(Values):
 
     def _checked(self, part: tables.Part) -> None:
         """Fails while the template's line is known, not when the slot is filled."""
-        tables.body(part, lambda column, text, raw, row: text)
-        tables.heading(part, str)
+        tables.rows(part, lambda column, text, raw, row: text)
+        tables.heads(part, str)

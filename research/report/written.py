@@ -19,9 +19,9 @@ class Written:
     """Writes inlines; what is particular to a text or to a reference is written by `special`."""
 
     def html(self, inlines: Sequence[Node]) -> str:
-        return "".join(self.one(node["t"], node.get("c")) for node in inlines)
+        return "".join(self.inline(node["t"], node.get("c")) for node in inlines)
 
-    def one(self, kind: str, content: Any) -> str:
+    def inline(self, kind: str, content: Any) -> str:
         if kind == "Str":
             return html.escape(content, quote=False)
         if kind in ("Space", "SoftBreak"):

@@ -33,13 +33,13 @@ def means(children: Mapping[str, Path]) -> dict[int, dict[str, float]]:
     arms: defaultdict[str, list[dict[tuple[int, str], float]]] = defaultdict(list)
     for name, path in children.items():
         arms[arm_of(name)].append(_values(curves.read(path)[0]))
-    found: defaultdict[int, dict[str, float]] = defaultdict(dict)
+    values_by_step: defaultdict[int, dict[str, float]] = defaultdict(dict)
     for arm, networks in arms.items():
         shared = set.intersection(*map(set, networks))
         for step, metric in sorted(shared):
-            values = [one[step, metric] for one in networks]
-            found[step] |= _summary(f"{arm}/{metric}", values)
-    return dict(found)
+            values = [network[step, metric] for network in networks]
+            values_by_step[step] |= _summary(f"{arm}/{metric}", values)
+    return dict(values_by_step)
 
 
 def _values(points: Iterable[curves.Point]) -> dict[tuple[int, str], float]:

@@ -13,12 +13,12 @@ def pick(runs: Sequence[Summary], prefix: str, where: str) -> Summary:
     Raises:
         UserError: where there is none, naming the nearest, or where there are several.
     """
-    found = [run for run in runs if prefix and _matches(run, prefix)]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        listed = ", ".join(f"{run.id[: len(prefix) + 4]} ({run.name})" for run in found[:5])
-        raise UserError(f"one run is required, but {len(found)} begin with {prefix!r}: {listed}")
+    matching = [run for run in runs if prefix and _matches(run, prefix)]
+    if len(matching) == 1:
+        return matching[0]
+    if matching:
+        listed = ", ".join(f"{run.id[: len(prefix) + 4]} ({run.name})" for run in matching[:5])
+        raise UserError(f"one run is required, but {len(matching)} begin with {prefix!r}: {listed}")
     near = difflib.get_close_matches(prefix, [run.id[: len(prefix)] for run in runs], 1, 0.5)
     hint = f"did you mean {near[0]}?" if near else _offer(runs)
     raise UserError(f"no run in {where} begins with {prefix!r}; {hint}")

@@ -46,8 +46,8 @@ class FolderStore:
         return open_run(self, opening, self.find(resume) if resume else None, pretrained)
 
     def runs(self, study: str | None = None) -> list[Summary]:
-        found = listed([path.parent for path in self.root.glob("*/run.json")], self._summary)
-        return [run for run in found if study in (None, run.study)]
+        summaries = listed([path.parent for path in self.root.glob("*/run.json")], self._summary)
+        return [run for run in summaries if study in (None, run.study)]
 
     def find(self, prefix: str) -> Summary:
         return pick(self.runs(), prefix, str(self.root))
@@ -77,23 +77,23 @@ def listed(records: Iterable[Path], summary: Callable[[Path], Summary]) -> list[
     A damaged record is passed over with a warning. Raises UserError where that leaves none, which
     is not the same as that there is none.
     """
-    found: list[tuple[int, Summary]] = []
+    children: list[tuple[int, Summary]] = []
     damaged: list[UserError] = []
     for folder in records:
         try:
             lineage = read_lineage(folder)
             if not lineage.parent:
-                found.append((lineage.started, summary(folder)))
+                children.append((lineage.started, summary(folder)))
         except UserError as trouble:
             damaged.append(trouble)
         except OSError as trouble:
             damaged.append(UserError(in_a_line(trouble)))
-    if damaged and not found:
+    if damaged and not children:
         raise damaged[0]
     for reason in damaged:
         warnings.warn(f"a run is passed over: {reason}", stacklevel=3)
-    found.sort(key=lambda pair: pair[0], reverse=True)
-    return [run for _, run in found]
+    children.sort(key=lambda pair: pair[0], reverse=True)
+    return [run for _, run in children]
 
 
 def summary(folder: Path, lock: Path, id: str = "") -> Summary:

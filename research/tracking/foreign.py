@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse
 
 from research import records
-from research.errors import UserError
-from research.passwords import hidden
+from research.errors import UserError, hidden
 from research.tracking import mirror
 
 if TYPE_CHECKING:
@@ -94,14 +93,16 @@ class Experiment:
     def id(self) -> str:
         """Raises UserError where there is no such experiment, naming those that there are."""
         with self._answering():
-            found = self.client.get_experiment_by_name(self.name)
-            known = [one.name for one in self.client.search_experiments()] if not found else []
-        if found is None or found.lifecycle_stage != "active":
+            experiment = self.client.get_experiment_by_name(self.name)
+            known = (
+                [other.name for other in self.client.search_experiments()] if not experiment else []
+            )
+        if experiment is None or experiment.lifecycle_stage != "active":
             listed = ", ".join(f"'{name}'" for name in sorted(known)[:8]) or "none"
             raise UserError(
                 f"there is no experiment '{self.name}' at {hidden(self.uri)}; it has {listed}"
             )
-        return str(found.experiment_id)
+        return str(experiment.experiment_id)
 
     def runs(self, query: str = "") -> list[Logged]:
         """The runs that a filter of MLflow's lets through, the first started first.
@@ -113,7 +114,7 @@ class Experiment:
 
         with self._answering():
             try:
-                found = [*self._search(query)]
+                listed = [*self._search(query)]
             except MlflowException as error:
                 if error.error_code != "INVALID_PARAMETER_VALUE":
                     raise
@@ -122,7 +123,7 @@ class Experiment:
                     f"'0.1'\", got {query!r}: {_first_line(error)}"
                 ) from None
         # what we keep there ourselves is no run of another program's
-        theirs = [run for run in found if mirror.STUDY not in run.data.tags]
+        theirs = [run for run in listed if mirror.STUDY not in run.data.tags]
         return sorted(map(_logged, theirs), key=lambda run: (run.started, run.id))
 
     def _search(self, query: str) -> "Iterator[Run]":
@@ -136,13 +137,15 @@ class Experiment:
         """All that was logged of a metric, by step and, within a step, in the order of logging."""
         with self._answering():
             points = self.client.get_metric_history(run.id, metric)
-        kept = [Point(one.step, one.timestamp, _finite(one.value)) for one in points]
+        kept = [
+            Point(measured.step, measured.timestamp, _finite(measured.value)) for measured in points
+        ]
         return sorted(kept, key=lambda point: (point.step, point.time))
 
     def inputs(self, run: Logged) -> list[Input]:
         with self._answering():
-            found = self.client.get_run(run.id).inputs
-        return [_input(one) for one in (found.dataset_inputs if found else ())]
+            inputs = self.client.get_run(run.id).inputs
+        return [_input(entry) for entry in (inputs.dataset_inputs if inputs else ())]
 
     def artifacts(self, run: Logged, kept: Path) -> list[Artifact]:
         """A run's files with their digests; its pictures are copied below `kept`."""
@@ -150,11 +153,11 @@ class Experiment:
             return [self._artifact(run, path, size, kept) for path, size in self._files(run, "")]
 
     def _files(self, run: Logged, below: str) -> Iterator[tuple[str, int]]:
-        for one in self.client.list_artifacts(run.id, below or None):
-            if one.is_dir:
-                yield from self._files(run, one.path)
+        for artifact in self.client.list_artifacts(run.id, below or None):
+            if artifact.is_dir:
+                yield from self._files(run, artifact.path)
             else:
-                yield one.path, int(one.file_size or 0)
+                yield artifact.path, int(artifact.file_size or 0)
 
     def _artifact(self, run: Logged, path: str, size: int, kept: Path) -> Artifact:
         if size > LARGEST:
@@ -221,18 +224,20 @@ def _logged(run: "Run") -> Logged:
     )
 
 
-def _input(one: Any) -> Input:
-    context = {tag.key: tag.value for tag in one.tags}.get("mlflow.data.context", "")
-    return Input(one.dataset.name, one.dataset.digest, _place(one.dataset.source), context)
+def _input(entry: Any) -> Input:
+    context = {tag.key: tag.value for tag in entry.tags}.get("mlflow.data.context", "")
+    return Input(entry.dataset.name, entry.dataset.digest, _place(entry.dataset.source), context)
 
 
 def _place(source: str) -> str:
     """Where a data set came from: an address, else empty, for the line of code that made it and
     folders of that machine tell a reader nothing."""
     try:
-        told = json.loads(source or "{}")
+        fields = json.loads(source or "{}")
     except ValueError:
         return ""
-    found = [v for k, v in sorted(told.items()) if k in ("url", "uri", "path")] if told else []
-    addresses: Sequence[str] = [one for one in found if isinstance(one, str) and "://" in one]
-    return next((one for one in addresses if not one.startswith("file:")), "")
+    places = [v for k, v in sorted(fields.items()) if k in ("url", "uri", "path")] if fields else []
+    addresses: Sequence[str] = [
+        place for place in places if isinstance(place, str) and "://" in place
+    ]
+    return next((address for address in addresses if not address.startswith("file:")), "")

@@ -110,8 +110,10 @@ class LocalStore:
 
     def _introduce(self) -> None:
         """Puts each study's question and its newest paper at the head of its experiment."""
-        with mirror.told_plainly():
-            experiments = {one.name: one.experiment_id for one in self.client.search_experiments()}
+        with mirror.plain_errors():
+            experiments = {
+                shown.name: shown.experiment_id for shown in self.client.search_experiments()
+            }
         latest = {run.study: run for run in reversed(self.runs()) if run.status == "FINISHED"}
         for study, run in latest.items():
             if study in experiments and mirror.is_known(self.client, run.id):
@@ -122,14 +124,16 @@ class LocalStore:
         query = f"tags.`{mirror.PARENT}` = '{run.id}'"
         children = [*mirror.runs(self.client, query, run.study)]
         armed = [child for child in children if "arm" in child.data.params]
-        return {name for one in armed for name in one.data.metrics if arms.is_of_network(name)}
+        return {
+            name for network in armed for name in network.data.metrics if arms.is_of_network(name)
+        }
 
     def prepared(self, run: Summary) -> str:
         """Where in MLflow's page a run's curves are, side by side; empty where it has no run."""
         if not mirror.is_known(self.client, run.id):
             return ""
         names = self._compared(run)
-        with mirror.told_plainly():
+        with mirror.plain_errors():
             id = str(self.client.get_run(run.id).info.experiment_id)
             if not names:
                 return views.run(id, run.id)
@@ -145,7 +149,7 @@ class LocalStore:
             mark_killed(here, self._summary(here.folder(id)))
         elif top != id or time.time() - run.info.start_time / 1000 > SILENCE:
             # it had no record, which may still come, or is a child of which its parent knows not
-            with mirror.told_plainly():
+            with mirror.plain_errors():
                 if self.client.get_run(id).info.status == "RUNNING":
                     self.client.set_terminated(id, "KILLED", run.info.start_time)
 
@@ -177,13 +181,13 @@ class Bound:
     @cached_property
     def experiment(self) -> str:
         client = self.store.client
-        with self.store.exclusive(), mirror.told_plainly():
+        with self.store.exclusive(), mirror.plain_errors():
             location = (self.store.artifacts / self.study).as_uri()
             return mirror.experiment(client, self.study, location)
 
     def create(self, opening: Opening, lineage: Lineage, record: str = "") -> str:
         client = self.store.client
-        with mirror.told_plainly():
+        with mirror.plain_errors():
             return mirror.create_run(client, self.experiment, opening, lineage, record)
 
     def folder(self, id: str) -> Path:

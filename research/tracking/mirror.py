@@ -11,13 +11,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode, urlparse
+from urllib.parse import urlparse
 
 from research import records
 from research.errors import UserError
 from research.machine.environment import UNKNOWN
 from research.records import Run
-from research.tracking import curves
+from research.tracking import curves, descriptions
 from research.tracking.log import Opening
 from research.tracking.record import CURVES, NUMBERS, Lineage, branch, read_lineage
 
@@ -30,15 +30,10 @@ RECORD, STUDY, PRESET, DIGEST = (
     f"research.{name}" for name in ("record", "study", "preset", "config_digest")
 )
 PARENT = "mlflow.parentRunId"
-NOTE = "mlflow.note.content"
-"""The tag that MLflow shows as a description, of runs and of experiments."""
-PAPER = "Paper: "
-"""Begins the line of a description that links to papers."""
 RESULT = "result/"
 """Before the name of a number of the record, so that MLflow's page has a section of results."""
 METRICS_IN_BATCH, PARAMS_IN_BATCH = 800, 100
 """MLflow takes 1,000 items of all kinds in one request, and 100 parameters."""
-LONGEST_TAG = 8000
 LONGEST_DIGEST = 36
 
 
@@ -56,15 +51,15 @@ class MlflowRun:
         self._params: list[Param] | None = None
 
     def push(self) -> None:
-        with told_plainly(self.record):
+        with plain_errors(self.record):
             self._push()
 
     def reopen(self) -> None:
-        with told_plainly(self.record):
+        with plain_errors(self.record):
             self.client.update_run(self.id, status="RUNNING")
 
     def finish(self) -> None:
-        with told_plainly(self.record):
+        with plain_errors(self.record):
             self._push()
             run, lineage = records.load(self.record).run, read_lineage(self.record)
             self.client.set_terminated(self.id, run.status, lineage.ended)
@@ -73,10 +68,12 @@ class MlflowRun:
         from mlflow.entities import RunTag
 
         run = records.load(self.record).run
-        tags = _tags(run, self.record) | {NOTE: _note(run, self.id, self.record)}
+        tags = _tags(run, self.record) | {
+            descriptions.NOTE: descriptions.of(run, self.id, self.record)
+        }
         fresh = [RunTag(k, v) for k, v in tags.items() if self._tags.get(k) != v]
         points = {name: curves.read(self.record / name, at) for name, at in self._sent.items()}
-        metrics = [one for name, (new, _) in points.items() for one in _metrics(name, new)]
+        metrics = [metric for name, (new, _) in points.items() for metric in _metrics(name, new)]
         self._push_once(run)
         for first in range(0, max(len(metrics), bool(fresh)), METRICS_IN_BATCH):
             batch = metrics[first : first + METRICS_IN_BATCH]
@@ -105,8 +102,8 @@ class MlflowRun:
         if self._params is not None:
             return
         known = self.client.get_run(self.id).data.params
-        told = {k: spell(v) for k, v in run.config.items() if not _is_digest(k)}
-        params = [Param(k, v) for k, v in told.items() if k not in known]
+        settings = {k: spell(v) for k, v in run.config.items() if not _is_digest(k)}
+        params = [Param(k, v) for k, v in settings.items() if k not in known]
         for first in range(0, len(params), PARAMS_IN_BATCH):
             self.client.log_batch(self.id, params=params[first : first + PARAMS_IN_BATCH])
         self._params = params
@@ -131,8 +128,8 @@ def connect(uri: str) -> "MlflowClient":
         raise UserError(
             "MLflow is not installed: install it, or log to a folder with --log folder:DIR"
         ) from None
-    _hush()
-    with told_plainly():
+    _quieten_logs()
+    with plain_errors():
         client = MlflowClient(tracking_uri=uri)
         client.search_experiments(max_results=1)
     return client
@@ -168,26 +165,26 @@ def experiment(client: "MlflowClient", name: str, location: str | None) -> str:
     from mlflow.exceptions import MlflowException
 
     with allowed(name):
-        found = client.get_experiment_by_name(name)
-    if found is None:
+        known = client.get_experiment_by_name(name)
+    if known is None:
         try:
             kind = {"mlflow.experimentKind": "custom_model_development"}
             return str(client.create_experiment(name, location, kind))
         except MlflowException:  # another process was faster
-            found = client.get_experiment_by_name(name)
-            if found is None:
+            known = client.get_experiment_by_name(name)
+            if known is None:
                 raise
-    if found.lifecycle_stage != "active":
+    if known.lifecycle_stage != "active":
         raise UserError(
             f"the experiment {name!r} was deleted in MLflow; bring it back with "
-            f"'mlflow experiments restore -x {found.experiment_id}' or remove it with 'mlflow gc'"
+            f"'mlflow experiments restore -x {known.experiment_id}' or remove it with 'mlflow gc'"
         )
-    if location and found.artifact_location != location:
+    if location and known.artifact_location != location:
         raise UserError(
             f"the experiment {name!r} must keep its artifacts in {location}, but somebody created "
-            f"it with {found.artifact_location}; rename that experiment in MLflow"
+            f"it with {known.artifact_location}; rename that experiment in MLflow"
         )
-    return str(found.experiment_id)
+    return str(known.experiment_id)
 
 
 @contextmanager
@@ -213,9 +210,9 @@ def runs(
     from mlflow.entities import ViewType
 
     view = ViewType.DELETED_ONLY if deleted else ViewType.ACTIVE_ONLY
-    with told_plainly():
+    with plain_errors():
         experiments = client.search_experiments(ViewType.ALL if deleted else ViewType.ACTIVE_ONLY)
-        ids = [one.experiment_id for one in experiments if experiment in (None, one.name)]
+        ids = [entry.experiment_id for entry in experiments if experiment in (None, entry.name)]
         token: str | None = ""
         while ids and token is not None:
             page = client.search_runs(
@@ -230,8 +227,8 @@ def of_record(client: "MlflowClient", experiment_id: str, record: str) -> "Entit
     from mlflow.entities import ViewType
 
     query = f"tags.`{RECORD}` = '{record}'"
-    found = client.search_runs([experiment_id], query, ViewType.ALL)
-    return found[0] if found else None
+    shown = client.search_runs([experiment_id], query, ViewType.ALL)
+    return shown[0] if shown else None
 
 
 def info_of(client: "MlflowClient", id: str) -> "RunInfo | None":
@@ -265,7 +262,7 @@ def spell(value: Any) -> str:
 
 
 @contextmanager
-def told_plainly(record: Path | None = None) -> Iterator[None]:
+def plain_errors(record: Path | None = None) -> Iterator[None]:
     """Turns MLflow's complaints into one line that says where the results are safe."""
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
@@ -310,40 +307,12 @@ def _tags(run: Run, record: Path) -> dict[str, str]:
     tags |= {f"research.{k}": spell(v) for k, v in run.config.items() if _is_digest(k)}
     claims = records.read_claims(record).items()
     tags |= {f"claim.{name}": str(claim) for name, claim in claims}
-    return {key: value[:LONGEST_TAG] for key, value in tags.items() if value}
+    return {key: value[: descriptions.LONGEST] for key, value in tags.items() if value}
 
 
 def _is_digest(name: str) -> bool:
     """Whether a setting only identifies something, which nobody would group or filter runs by."""
     return name.endswith(("digest", "sha256"))
-
-
-def _note(run: Run, id: str, record: Path) -> str:
-    """The description: question, link to the paper, findings, links to figures, as far as they fit.
-
-    Pictures would push tags and values out of view.
-    """
-    findings = "\n".join(f"- {text}" for text in run.findings)
-    figures = [_link(path, id) for path in sorted((record / "figures").glob("*.png"))]
-    shown = f"Figures: {', '.join(figures)}" if figures else ""
-    note = ""
-    for block in filter(None, [f"**{run.question}**", papers(record, id), findings, shown]):
-        if len(note) + len(block) + 2 <= LONGEST_TAG:
-            note += block + "\n\n"
-    return note
-
-
-def papers(record: Path, id: str) -> str:
-    """Links to the papers that were built from a run, empty where there is none."""
-    links = [_link(path, id) for path in sorted((record / "report").glob("*.pdf"))]
-    return f"{PAPER}{', '.join(links)}" if links else ""
-
-
-def _link(path: Path, id: str) -> str:
-    """Markdown; the address is the one from which the UI takes its own previews."""
-    name = path.name if path.suffix == ".pdf" else path.stem
-    query = urlencode({"path": f"{path.parent.name}/{path.name}", "run_uuid": id})
-    return f"[{name}](get-artifact?{query})"
 
 
 def is_known(client: "MlflowClient", id: str) -> bool:
@@ -360,25 +329,17 @@ def introduce(client: "MlflowClient", experiment: str, id: str, record: Path) ->
     """Writes what an experiment asks, and its newest paper, where MLflow's page shows it; and the
     paper into the description of its run."""
     run = records.load(record).run
-    note = "\n\n".join(filter(None, [f"**{run.question}**", papers(record, id)]))
-    with told_plainly():
-        if _is_ours(client.get_experiment(experiment).tags.get(NOTE, ""), note):
-            client.set_experiment_tag(experiment, NOTE, note)
-        own = _note(run, id, record)
-        if _is_ours(client.get_run(id).data.tags.get(NOTE, ""), own):
-            client.set_tag(id, NOTE, own)
-
-
-def _is_ours(former: str, note: str) -> bool:
-    """Whether a description may be replaced: it is another, and no word of it but the paper is.
-
-    What somebody wrote in MLflow's page stays.
-    """
-    bare = [
-        [line for line in text.splitlines() if line and not line.startswith(PAPER)]
-        for text in (former, note)
-    ]
-    return former != note and (not former or bare[0] == bare[1])
+    note = descriptions.of_experiment(run, id, record)
+    with plain_errors():
+        if descriptions.is_replaceable(
+            client.get_experiment(experiment).tags.get(descriptions.NOTE, ""), note
+        ):
+            client.set_experiment_tag(experiment, descriptions.NOTE, note)
+        own = descriptions.of(run, id, record)
+        if descriptions.is_replaceable(
+            client.get_run(id).data.tags.get(descriptions.NOTE, ""), own
+        ):
+            client.set_tag(id, descriptions.NOTE, own)
 
 
 def _dataset_input(data: dict[str, Any]) -> "DatasetInput":
@@ -396,7 +357,7 @@ def _dataset_input(data: dict[str, Any]) -> "DatasetInput":
     return DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])
 
 
-def _hush() -> None:
+def _quieten_logs() -> None:
     """Creating a store reports every step of its schema's history."""
     import logging
 

@@ -17,10 +17,10 @@ def mutations(run: Summary) -> list[str]:
     The files of the run and of its children are compared with their manifests. What somebody
     changes in MLflow is no mutation: nothing reads it from there.
     """
-    found = [*_files(run.folder)]
+    files = [*_files(run.folder)]
     for name, folder in children(run):
-        found += [f"child {name}: {line}" for line in _files(folder)]
-    return found
+        files += [f"child {name}: {line}" for line in _files(folder)]
+    return files
 
 
 def children(run: Summary) -> Iterator[tuple[str, Path]]:

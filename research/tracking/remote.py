@@ -75,7 +75,7 @@ class RemoteStore:
 
     def _bring(self, child: str, place: "Bound") -> None:
         """Makes a child run's record one that can be gone on with."""
-        with mirror.told_plainly():
+        with mirror.plain_errors():
             info = mirror.info_of(self.client, child)
         if info:
             self.record(child, iso(info.end_time), info.status)
@@ -88,12 +88,12 @@ class RemoteStore:
     def runs(self, study: str | None = None) -> list[Summary]:
         client = self.client
         name = self.experiment(study) if study else None
-        found = (
+        shown = (
             run
             for run in mirror.runs(client, experiment=name)
             if mirror.PARENT not in run.data.tags and mirror.STUDY in run.data.tags
         )
-        return [self._summary(run) for run in found if study in (None, run.data.tags[mirror.STUDY])]
+        return [self._summary(run) for run in shown if study in (None, run.data.tags[mirror.STUDY])]
 
     def find(self, prefix: str) -> Summary:
         return pick(self.runs(), prefix, self.uri)
@@ -101,7 +101,7 @@ class RemoteStore:
     def attach(self, id: str, path: Path, name: str) -> None:
         run = self.find(id)
         folder.attach(run.folder, path, name)
-        with mirror.told_plainly(run.folder):
+        with mirror.plain_errors(run.folder):
             upload(self.client, run.id, run.folder, run.folder / name)
 
     def record(self, id: str, ended: str, status: str) -> Path:
@@ -115,7 +115,7 @@ class RemoteStore:
             if (known.ended, known.status) == (ended, status):
                 return here
         self.cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self.cache) as fresh, mirror.told_plainly():
+        with tempfile.TemporaryDirectory(dir=self.cache) as fresh, mirror.plain_errors():
             self.client.download_artifacts(id, "", fresh)
             if not (Path(fresh) / "run.json").exists():
                 raise UserError(f"run {id} has no record at {self.uri}; it ended before its upload")
@@ -151,7 +151,7 @@ class Bound:
 
     @cached_property
     def experiment(self) -> str:
-        with mirror.told_plainly():
+        with mirror.plain_errors():
             client = self.store.client  # it reads who the user is
             return mirror.experiment(client, self.store.experiment(self.study), None)
 
@@ -175,7 +175,7 @@ class Bound:
     def _create(self, opening: Opening, lineage: Lineage, record: str) -> str:
         client = self.store.client
         name = self.store.experiment(self.study)
-        with mirror.told_plainly(), mirror.allowed(name):
+        with mirror.plain_errors(), mirror.allowed(name):
             return mirror.create_run(client, self.experiment, opening, lineage, record)
 
     def folder(self, id: str) -> Path:
@@ -202,11 +202,11 @@ class UploadedRun(mirror.MlflowRun):
         super().push()
         if time.time() - self._signed > SIGN_EVERY:
             self._signed = time.time()
-            with mirror.told_plainly(self.record):
+            with mirror.plain_errors(self.record):
                 self.client.set_tag(self.id, ALIVE, f"{self._signed:.0f}")
 
     def finish(self) -> None:
-        with mirror.told_plainly(self.record):
+        with mirror.plain_errors(self.record):
             self._upload_changed()
         super().finish()
 
@@ -242,7 +242,7 @@ class LateRun:
         if self._mirror is None:
             place, record = self._place, self._place.folder(self._id)
             client = place.store.client
-            with mirror.told_plainly(record):
+            with mirror.plain_errors(record):
                 known = mirror.of_record(client, place.experiment, self._id)
             id = known.info.run_id if known else place.create(*opening_of(record), self._id)
             self._mirror = UploadedRun(client, id, record)

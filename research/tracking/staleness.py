@@ -79,13 +79,13 @@ def stale(run: Run, root: Path = ROOT) -> dict[str, tuple[str, ...]]:
     """
     if run.adopted:
         return {}
-    found = {
+    changed = {
         "code": changed_code(run, root),
         "config": changed_settings(run, root),
         "data": changed_data(run) or (),
         "environment": changed_versions(run),
     }
-    return {kind: names for kind, names in found.items() if names}
+    return {kind: names for kind, names in changed.items() if names}
 
 
 def unknown(run: Run) -> tuple[str, ...]:
@@ -132,7 +132,7 @@ def files(config: Mapping[str, Any]) -> str:
     named = [key.removesuffix("name") for key, value in config.items() if value == "folder"]
     roots = [str(config[f"{group}root"]) for group in named if config.get(f"{group}root")]
     hashed, total = hashlib.sha256(), 0
-    for root in (Path(one).expanduser() for one in roots):
+    for root in (Path(name).expanduser() for name in roots):
         for path in sorted(path for path in root.rglob("*") if path.is_file()):
             if path.relative_to(root).parts[0].startswith("."):  # what we keep there ourselves
                 continue
@@ -144,10 +144,10 @@ def files(config: Mapping[str, Any]) -> str:
     return hashed.hexdigest() if total else ""
 
 
-def told(found: Mapping[str, tuple[str, ...]], most: int = 3) -> list[str]:
+def phrases(changed: Mapping[str, tuple[str, ...]], most: int = 3) -> list[str]:
     """One phrase for each kind: `code (research/training/loop.py)`."""
     phrases = []
-    for kind, names in found.items():
+    for kind, names in changed.items():
         more = f" and {len(names) - most} more" if len(names) > most else ""
         phrases.append(f"{kind} ({', '.join(names[:most])}{more})")
     return phrases
@@ -259,7 +259,7 @@ def _preset(line: ast.Assign, preset: str) -> ast.stmt:
 def _shape(node: Any) -> Any:
     """The tree as nested tuples; empty fields are left out, since newer Pythons have more."""
     if isinstance(node, list):
-        return [_shape(one) for one in node if not _is_text(one)]
+        return [_shape(part) for part in node if not _is_text(part)]
     if not isinstance(node, ast.AST):
         return node
     fields = ((name, _shape(value)) for name, value in ast.iter_fields(node) if name != "kind")

@@ -57,8 +57,8 @@ def _digest(folder: Path) -> str:
     return records.sha256(manifest if manifest.exists() else folder / "run.json")
 
 
-def _is_same(one: Path, other: Path) -> bool:
-    return other.exists() and one.samefile(other)
+def _is_same(first: Path, other: Path) -> bool:
+    return other.exists() and first.samefile(other)
 
 
 class _Importer:
@@ -83,17 +83,17 @@ class _Importer:
             shutil.copytree(folder, self.target.folder(id), dirs_exist_ok=True)
         self.target.mirror(id).finish()
         # Last, so that a sync that was interrupted is taken up again.
-        with mirror.told_plainly(folder):
+        with mirror.plain_errors(folder):
             self.client.set_tag(id, SYNCED, digest)
         return "brought up to date" if known else "brought in"
 
     def _known(self, record: str) -> "MlflowEntity | None":
         from mlflow.exceptions import MlflowException
 
-        with mirror.told_plainly():
-            found = mirror.of_record(self.client, self.target.experiment, record)
-        if found:
-            return found
+        with mirror.plain_errors():
+            shown = mirror.of_record(self.client, self.target.experiment, record)
+        if shown:
+            return shown
         if not _is_same(self.source.folder(record), self.target.folder(record)):
             return None
         try:  # of this server's own cache, and the run was cut off before it could say so

@@ -44,7 +44,7 @@ def share(client: "MlflowClient", experiment: str, study: str, id: str, names: s
 
 def _state(id: str, names: set[str]) -> dict[str, Any]:
     """What MLflow's page keeps of a view, under its own names."""
-    wanted = "|".join(re.escape(name) for name in sorted(names))
+    pattern = "|".join(re.escape(name) for name in sorted(names))
     by_arm = {
         "aggregateFunction": "average",
         "groupByKeys": [{"mode": "param", "groupByData": "arm"}],
@@ -64,5 +64,5 @@ def _state(id: str, names: set[str]) -> dict[str, Any]:
         "useGroupedValuesInCharts": True,
         "hideEmptyCharts": True,
         "autoRefreshEnabled": True,
-        "chartsSearchFilter": f"^({wanted})$",
+        "chartsSearchFilter": f"^({pattern})$",
     }  # fmt: skip

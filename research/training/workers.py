@@ -25,9 +25,8 @@ from typing import Any
 import torch
 
 from research.config import Jobs
-from research.errors import UserError, in_a_line
+from research.errors import UserError, hidden, in_a_line
 from research.machine import hardware, threads
-from research.passwords import hidden
 from research.tracking import Log, OpenRun
 from research.tracking.ending import undisturbed
 from research.training.cache import Recipe, trained

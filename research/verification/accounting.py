@@ -44,8 +44,8 @@ def unaccounted(
     for number, text in enumerate(_written(rest, headings), start=1):
         # a citation may be broken by a line's end
         for line in _LABEL.sub("", _CITED.sub("", text)).splitlines():
-            for found in literals.numbers(line):
-                yield number, found, " ".join(line.split())
+            for literal in literals.numbers(line):
+                yield number, literal, " ".join(line.split())
 
 
 def _as_printed(line: str) -> re.Pattern[str]:
@@ -55,7 +55,7 @@ def _as_printed(line: str) -> re.Pattern[str]:
 
 def _written(texts: Sequence[str], headings: Sequence[str]) -> Iterator[str]:
     """Each page's text without headings and references."""
-    titles = {bare(one) for one in headings}
+    titles = {bare(title) for title in headings}
     begun = listed = False
     for text in texts:
         kept: list[str] = []

@@ -70,7 +70,7 @@ def _compared(entry: Measured | TableCell, record: Results | None, order: str = 
     verdict, tolerance, why = (
         judge(old, new, order) if record else (ELSEWHERE, 0.0, "not run again")
     )
-    then, now = (one.value if isinstance(one, Number) else one for one in (old, new))
+    then, now = (cell.value if isinstance(cell, Number) else cell for cell in (old, new))
     name = f"{entry.name}{row}"
     return Compared(name, entry.page, entry.printed, then, now, verdict, tolerance, why)
 
@@ -135,7 +135,7 @@ def _ends(number: Number) -> tuple[float | None, ...]:
 
 
 def _tolerance(old: Number, new: Number) -> tuple[float, str]:
-    ends = [one.bounds or one.span for one in (old, new)]
+    ends = [number.bounds or number.span for number in (old, new)]
     widths = [both[1] - both[0] for both in ends if both]
     if len(widths) < 2:
         return 0.0, "0: no spread, so it is deterministic"

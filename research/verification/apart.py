@@ -51,7 +51,7 @@ def each(work: Callable[[T], R], things: Sequence[T]) -> list[Outcome[R]]:
     Arguments:
         work: a function of a module, where processes are not forked but started anew.
     """
-    found: list[Outcome[R]] = [Outcome()] * len(things)
+    outcomes: list[Outcome[R]] = [Outcome()] * len(things)
     waiting, running = list(range(len(things)))[::-1], list[_Child]()
     try:
         while waiting or running:
@@ -59,15 +59,15 @@ def each(work: Callable[[T], R], things: Sequence[T]) -> list[Outcome[R]]:
                 place = waiting.pop()
                 running.append(_started(work, things[place], place))
             for child in list(_ended(running)):
-                found[child.place] = _outcome(child)
+                outcomes[child.place] = _outcome(child)
                 running.remove(child)
     finally:
         for child in running:
             child.process.kill()
-    return found
+    return outcomes
 
 
-def one(work: Callable[[T], R], thing: T) -> Outcome[R]:
+def run(work: Callable[[T], R], thing: T) -> Outcome[R]:
     """The outcome of some work on one thing."""
     return each(work, [thing])[0]
 

@@ -31,13 +31,17 @@ def shown(trail: Trail, document: Any, pages: Sequence[Page]) -> Iterator[Proble
         if len(changes) > NAMED:
             yield Problem("text", f"page {number}", f"and {len(changes) - NAMED} changes more")
         if look != was.drawing:
-            on = [f"{kind} {one.name}" for kind, one in trail.exhibits if one.page == number]
+            on = [
+                f"{kind} {exhibit.name}"
+                for kind, exhibit in trail.exhibits
+                if exhibit.page == number
+            ]
             there = f" (on it: {', '.join(on)})" if on else ""
             yield Problem("pages", f"page {number}", f"is not drawn as it was built{there}")
-    for kind, one in trail.exhibits:
-        if one.page > len(pages):
-            message = f"is recorded on page {one.page}, which does not exist"
-            yield Problem("pages", f"{kind} {one.name}", message)
+    for kind, exhibit in trail.exhibits:
+        if exhibit.page > len(pages):
+            message = f"is recorded on page {exhibit.page}, which does not exist"
+            yield Problem("pages", f"{kind} {exhibit.name}", message)
     if alternatives != trail.alternatives:
         yield Problem("pages", "alternative texts", "are not those that were built")
 
@@ -45,16 +49,16 @@ def shown(trail: Trail, document: Any, pages: Sequence[Page]) -> Iterator[Proble
 def strange(document: Any) -> Iterator[Problem]:
     """What no build writes, see `structure.KEYS`."""
     with structure.readable():
-        found = [*structure.strange(document)]
-    yield from (Problem("structure", where, what) for where, what in found)
+        oddities = [*structure.strange(document)]
+    yield from (Problem("structure", where, what) for where, what in oddities)
 
 
 def said(trail: Trail, document: Any, content: bytes, pages: Sequence[Page]) -> Iterator[Problem]:
     """What the file says beside its pages, and how these look."""
     if _is_former(trail):
         with structure.readable():
-            found, titles = structure.metadata(document), container.headings(document)
-        for where, what in former.told(trail, found, titles, pages):
+            facts, titles = structure.metadata(document), container.headings(document)
+        for where, what in former.contradictions(trail, facts, titles, pages):
             yield Problem("structure" if where == "outline" else "record", where, what)
         return
     with structure.readable():
@@ -63,7 +67,7 @@ def said(trail: Trail, document: Any, content: bytes, pages: Sequence[Page]) -> 
     was = trail.metadata | {"Title": title, "XMP dc:title": title}
     was |= {"Author": author, "XMP dc:creator": author}
     for key in structure.differences(was, now):
-        says, built = ("; ".join(told.get(key, []))[:60] for told in (now, was))
+        says, built = ("; ".join(facts.get(key, []))[:60] for facts in (now, was))
         yield Problem("record", f"metadata {key}", f"is not the built '{built}', but '{says}'")
     for name in structure.differences(trail.parts, parts):
         yield Problem("structure", name, "are not those that were built")

@@ -85,8 +85,8 @@ def difference(old: Content, new: Content) -> Difference:
     text = sorted(old.sources.items() ^ new.sources.items())
     inputs["text"] = {"text": sorted({name for name, _ in text})}
     pairs = _paired(_entries(old, runs[0]), _entries(new, runs[1]))
-    found = (_change(key, pair, inputs) for key, pair in pairs)
-    return Difference(inputs, [change for change in found if change])
+    changes = (_change(key, pair, inputs) for key, pair in pairs)
+    return Difference(inputs, [change for change in changes if change])
 
 
 def _runs(trail: Content) -> dict[str, Run]:
@@ -99,7 +99,7 @@ def _runs(trail: Content) -> dict[str, Run]:
 
 def _inputs(old: Run, new: Run) -> dict[str, list[str]]:
     """In which inputs two runs differ: kind -> what was and what is."""
-    found = {
+    inputs_of = {
         "code": _code(old, new),
         "config": _items(old.config, new.config, frozenset({"seeds", *_apart(old, new)})),
         "data": _items(old.data, new.data),
@@ -109,14 +109,14 @@ def _inputs(old: Run, new: Run) -> dict[str, list[str]]:
         ),
         "adopted": _items(_choice(old), _choice(new)),
     }
-    return {kind: words for kind, words in found.items() if words}
+    return {kind: words for kind, words in inputs_of.items() if words}
 
 
 def _choice(run: Run) -> dict[str, Any]:
     """What of another program's runs was adopted, and by which rules."""
-    told = ("experiment", "filter", "group", "seeds", "rules")
+    keys = ("experiment", "filter", "group", "seeds", "rules")
     runs = [run[:8] for run in run.adopted.get("runs", ())]
-    return {name: run.adopted.get(name) for name in told} | {"runs": " ".join(runs)}
+    return {name: run.adopted.get(name) for name in keys} | {"runs": " ".join(runs)}
 
 
 def _code(old: Run, new: Run) -> list[str]:
@@ -149,14 +149,14 @@ def _items(
 def _entries(trail: Content, runs: Mapping[str, Run]) -> dict[Key, list[Side]]:
     """Everything printed, in the order of the text: a number may stand in several places."""
     study_of = {run.id: study for study, run in runs.items()}
-    found: defaultdict[Key, list[Side]] = defaultdict(list)
+    grouped: defaultdict[Key, list[Side]] = defaultdict(list)
     for entry in trail.numbers:
         row = entry.row if isinstance(entry, TableCell) else 0
         key: Key = (study_of.get(run_of(entry), ""), entry.kind, entry.name, row)
-        found[key].append(Side(entry.printed, entry.page, entry.value, _certainty(entry)))
+        grouped[key].append(Side(entry.printed, entry.page, entry.value, _certainty(entry)))
     for key, side in _outcomes(trail):
-        found[key].append(side)
-    return found
+        grouped[key].append(side)
+    return grouped
 
 
 def _certainty(entry: Printed) -> tuple[float | None, ...]:
@@ -168,9 +168,9 @@ def _certainty(entry: Printed) -> tuple[float | None, ...]:
 def _outcomes(trail: Content) -> Iterator[tuple[Key, Side]]:
     """Claims and comparisons, whose value is their outcome."""
     study = trail.run.study
-    for one in trail.claims:
-        side = Side(one.printed or one.outcome, one.page, one.outcome)
-        yield (study, "claim", one.name, 0), side
+    for claim in trail.claims:
+        side = Side(claim.printed or claim.outcome, claim.page, claim.outcome)
+        yield (study, "claim", claim.name, 0), side
     for pair in trail.comparisons:
         side = Side(pair.outcome, None, pair.outcome)
         yield (study, "comparison", f"{pair.a} and {pair.b}", 0), side
@@ -216,31 +216,32 @@ def _causes(key: Key, same: bool, one_sided: bool, inputs: Mapping[str, Any]) ->
         return ("format",)
     if kind == "fact" and name.split(".")[0] in OCCASION:
         return ("another run",)
-    found = {k: v for k, v in inputs.get(study, {}).items() if v}
-    narrow = _narrowed(kind, name, found)
+    causes = {k: v for k, v in inputs.get(study, {}).items() if v}
+    narrow = _narrowed(kind, name, causes)
     text = ["text"] if one_sided and inputs["text"]["text"] else []
     return (*narrow, *text) or ("unexplained",)
 
 
-def _narrowed(kind: str, name: str, found: Mapping[str, Sequence[str]]) -> list[str]:
+def _narrowed(kind: str, name: str, causes: Mapping[str, Sequence[str]]) -> list[str]:
     """Of the inputs that differ those that can have changed this value, with what they were."""
     own = {"data": "data", "versions": "environment", "device": "environment", "seeds": "seeds"}
     if kind == "setting":
-        return [f"config: {words}" for words in found.get("config", ()) if words.startswith(name)]
+        return [f"config: {words}" for words in causes.get("config", ()) if words.startswith(name)]
     if kind == "fact":
         only = own.get(name.split(".")[0], "config")
-        return [only] if only in found else []
+        return [only] if only in causes else []
     return [
-        f"{name}: {'; '.join(words)}" if name == "config" else name for name, words in found.items()
+        f"{name}: {'; '.join(words)}" if name == "config" else name
+        for name, words in causes.items()
     ]
 
 
 # --- in words ------------------------------------------------------------------------------------
 
 
-def lines(found: Difference) -> Iterator[str]:
+def lines(compared: Difference) -> Iterator[str]:
     """The differences for a terminal: first the inputs, then the numbers."""
-    for study, kinds in found.inputs.items():
+    for study, kinds in compared.inputs.items():
         for kind, words in kinds.items():
             if words:
                 yield (
@@ -248,30 +249,33 @@ def lines(found: Difference) -> Iterator[str]:
                     if study != "text"
                     else (f"text: {', '.join(words)}")
                 )
-    rows = [(_name(one), *_sides(one), _by(one), ", ".join(one.causes)) for one in found.changes]
+    rows = [
+        (_name(change), *_sides(change), _by(change), ", ".join(change.causes))
+        for change in compared.changes
+    ]
     widths = [max((len(row[i]) for row in rows), default=0) for i in range(4)]
     for row in rows:
         cells = (cell.ljust(width) for cell, width in zip(row, [*widths, 0], strict=True))
         yield "  ".join(cells).rstrip()
-    counting = sum(one.counts for one in found.changes)
+    counting = sum(change.counts for change in compared.changes)
     yield f"{counting} of the printed numbers changed" if counting else "no result changed"
 
 
-def _name(one: Change) -> str:
-    row = f", row {one.row}" if one.row else ""
-    return f"{one.study + ':' if one.study else ''}{one.name}{row}"
+def _name(change: Change) -> str:
+    row = f", row {change.row}" if change.row else ""
+    return f"{change.study + ':' if change.study else ''}{change.name}{row}"
 
 
-def _sides(one: Change) -> tuple[str, str]:
-    old, new = ("not printed" if text is None else text for text in one.printed)
+def _sides(change: Change) -> tuple[str, str]:
+    old, new = ("not printed" if text is None else text for text in change.printed)
     return old, f"→ {new}"
 
 
-def _by(one: Change) -> str:
-    if not one.by:
+def _by(change: Change) -> str:
+    if not change.by:
         return ""
-    share = f" ({one.relative:+.2%})" if one.relative is not None else ""
-    return f"{one.by:+.3g}{share}"
+    share = f" ({change.relative:+.2%})" if change.relative is not None else ""
+    return f"{change.by:+.3g}{share}"
 
 
 def printable(text: str) -> str:

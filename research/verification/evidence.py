@@ -145,20 +145,20 @@ class Evidence:
 
 def _seeds(entries: Sequence[Printed]) -> dict[str, tuple[int, ...]]:
     """Table -> over how many seeds its printed cells are."""
-    found: defaultdict[str, set[int]] = defaultdict(set)
+    places: defaultdict[str, set[int]] = defaultdict(set)
     for entry in entries:
         if isinstance(entry, TableCell) and entry.values:
-            found[entry.name.rpartition(".")[0]].add(len(entry.values))
-    return {table: tuple(sorted(counts)) for table, counts in found.items()}
+            places[entry.name.rpartition(".")[0]].add(len(entry.values))
+    return {table: tuple(sorted(counts)) for table, counts in places.items()}
 
 
 def _rows(entries: Sequence[Printed]) -> dict[str, set[int]]:
     """Table -> the rows of which a cell is printed."""
-    found: defaultdict[str, set[int]] = defaultdict(set)
+    places: defaultdict[str, set[int]] = defaultdict(set)
     for entry in entries:
         if isinstance(entry, TableCell):
-            found[entry.name.rpartition(".")[0]].add(entry.row)
-    return found
+            places[entry.name.rpartition(".")[0]].add(entry.row)
+    return places
 
 
 def _value(raw: Cell) -> Any:

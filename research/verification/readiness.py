@@ -15,12 +15,12 @@ from research.tracking.mutations import mutations
 
 def reasons(runs: Mapping[str, Summary]) -> list[str]:
     """What stands against a final paper in the checkout and in the runs that it reads, by study."""
-    found = _of_checkout()
+    against = _of_checkout()
     for study, run in runs.items():
         facts = load(run.folder).run
         lines = [*_of_run(facts), *mutations(run)]
-        found += [f"run {facts.id[:8]} of '{study}': {line}" for line in lines]
-    return found
+        against += [f"run {facts.id[:8]} of '{study}': {line}" for line in lines]
+    return against
 
 
 def reasons_beforehand(preset: str) -> list[str]:
@@ -53,19 +53,19 @@ def _of_run(run: Run) -> Iterator[str]:
         yield "the commit of its code is unknown: git could not tell when it ran"
     elif run.dirty:
         yield "the code had uncommitted changes when it ran"
-    yield from (f"stale {line}" for line in staleness.told(staleness.stale(run), most=99))
+    yield from (f"stale {line}" for line in staleness.phrases(staleness.stale(run), most=99))
     if not run.code:
         yield "it does not know its code, for it is of an older version: whether it is stale"
 
 
 def final(
-    make: Callable[[Path], Built], out: Path, found: Sequence[str]
+    make: Callable[[Path], Built], out: Path, against: Sequence[str]
 ) -> tuple[Built | None, list[str]]:
     """Builds a paper once, aside, and moves it to `out` unless something stands against it.
 
     Args:
         make: builds a draft, whose bytes are those of the paper where it has no gaps.
-        found: what stands against the paper already, so that it is told along with the rest.
+        against: what stands against the paper already, so that it is told along with the rest.
 
     Returns:
         The paper, or None and every reason.
@@ -74,8 +74,8 @@ def final(
         try:
             built = make(Path(aside, out.name))
         except UserError as error:
-            return None, [*found, str(error)]
-        lacks = [*found, *built.gaps, *unseen(built.pdf)]
+            return None, [*against, str(error)]
+        lacks = [*against, *built.gaps, *unseen(built.pdf)]
         return (None, lacks) if lacks else (moved(built, out), [])
 
 
@@ -86,10 +86,10 @@ def unseen(pdf: Path) -> list[str]:
     with pikepdf.open(pdf) as document:
         if "/StructTreeRoot" not in document.Root or "/Lang" not in document.Root:
             return ["the PDF is not tagged with its structure and language"]
-        things = [one for one in document.objects if isinstance(one, pikepdf.Dictionary)]
+        things = [item for item in document.objects if isinstance(item, pikepdf.Dictionary)]
         bare = [
-            one
-            for one in things
-            if one.get("/S") == "/Figure" and not str(one.get("/Alt", "")).strip()
+            item
+            for item in things
+            if item.get("/S") == "/Figure" and not str(item.get("/Alt", "")).strip()
         ]
     return [f"{len(bare)} figures of the PDF have no alternative text"] if bare else []

@@ -25,23 +25,23 @@ _OURS = frozenset(
 
 @dataclass(frozen=True)
 class Reproduce:
-    """What to take for what a PDF cannot carry, and how much to spend."""
+    """What a PDF cannot carry, and how much time to spend."""
 
     sample: str = "10"
-    """How many of the printed numbers are shown, drawn at random, or all; all are compared."""
+    """How many printed numbers to show, drawn at random, or all; every one is compared."""
     seed: int = 0
     """Draws another sample."""
     budget: str | None = None
     """Wall time that the run may take, as 90s, 10m or 2h; without it, what the recorded one took
     three times over."""
     force: bool = False
-    """Start although the recorded run took longer than the budget; it is stopped at its end."""
+    """Start even if the recorded run took longer than the budget; it is stopped in time."""
     beside: bool = False
-    """Run the studies again too that the paper reads beside its own."""
+    """Also run the other studies again that the paper reads."""
     keep: Path | None = None
-    """Folder in which the new run stays; without it nothing is kept."""
+    """Folder in which to keep the new run; without it nothing is kept."""
     data_root: Path | None = None
-    """Folder of the data, where the recorded set is a folder or lies elsewhere than usual."""
+    """Folder of the data, if the recorded set is a folder or is not in its usual place."""
     parts_root: Path | None = None
     """Folder of the images with parts, likewise."""
     target_root: Path | None = None
@@ -49,19 +49,19 @@ class Reproduce:
     pictures_root: Path | None = None
     """Folder of the pictures, likewise."""
     data_source: Path | None = None
-    """Text file of sentences to translate, where the run read one."""
+    """Text file of sentences to translate, if the run read one."""
     data_target: Path | None = None
     """Text file of their translations, likewise."""
     imagenet: Path | None = None
-    """File of ImageNet's weights, where the run used one."""
+    """File of ImageNet's weights, if the run used one."""
     weights: tuple[str, ...] = ()
-    """Files or ids of runs, where the recorded run was given its weights."""
+    """Files or ids of runs, if the recorded run was given its weights."""
     model: str | None = None
-    """FILE.py:CLASS, where the run looked at a network of its author's."""
+    """FILE.py:CLASS, if the run examined a network of its author's."""
     device: str | None = None
-    """Another device than the recorded one."""
+    """A device other than the recorded one."""
     threads: int | None = None
-    """Another number of threads than the recorded one; sums then differ in their last digits."""
+    """A number of threads other than the recorded one; sums then differ in their last digits."""
 
 
 def seconds_of(text: str) -> float:

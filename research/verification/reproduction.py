@@ -74,7 +74,7 @@ class Outcome:
 
     @property
     def ok(self) -> bool:
-        differing = any(one.verdict == DIFFERS for one in self.compared)
+        differing = any(value.verdict == DIFFERS for value in self.compared)
         return self.finished and not self.faults and not differing
 
 
@@ -87,19 +87,19 @@ def reproduce(trail: Trail, given: Reproduce) -> Outcome:
     Raises:
         UserError: something is needed that a PDF cannot carry, or the run failed.
     """
-    wanted = trail.runs if given.beside else [trail.run]
-    if foreign := [run for run in wanted if run.adopted]:
+    asked = trail.runs if given.beside else [trail.run]
+    if foreign := [run for run in asked if run.adopted]:
         raise UserError(
             f"'{foreign[0].study}' cannot be run again: its runs were logged by another program, "
             "which research did not start; run that program, then research adopt"
         )
-    begun, limit = time.monotonic(), budget(wanted, given)
+    begun, limit = time.monotonic(), budget(asked, given)
     records: dict[str, Results] = {}
     notes: list[str] = []
     faults: list[str] = []
     alike = True
     with tempfile.TemporaryDirectory() as spare:
-        for run in wanted:
+        for run in asked:
             with code_of(run) as code:
                 notes += _told(run, code)
                 left = limit - (time.monotonic() - begun)
@@ -112,8 +112,8 @@ def reproduce(trail: Trail, given: Reproduce) -> Outcome:
             alike = alike and not around and not code.doubt
             notes += around
             faults += other_inputs(run, record)
-        compared = compare(trail.numbers, records, {run.id: run for run in wanted})
-        if alike and any(one.verdict == WITHIN for one in compared):
+        compared = compare(trail.numbers, records, {run.id: run for run in asked})
+        if alike and any(value.verdict == WITHIN for value in compared):
             notes.append(UNSTEADY)
         return Outcome(compared, notes, tuple(faults))
 
@@ -128,8 +128,8 @@ def _told(run: Run, code: Code) -> list[str]:
 
 def recorded_seconds(run: Run) -> float:
     """Wall time of the run, with the training of the models that it found and did not train."""
-    found = [m for m in run.models.values() if m["origin"] == "found"]
-    return float(sum(run.seconds.values()) + sum(m.get("seconds", 0.0) for m in found))
+    borrowed = [m for m in run.models.values() if m["origin"] == "found"]
+    return float(sum(run.seconds.values()) + sum(m.get("seconds", 0.0) for m in borrowed))
 
 
 def budget(runs: Sequence[Run], given: Reproduce) -> float:
@@ -139,9 +139,9 @@ def budget(runs: Sequence[Run], given: Reproduce) -> float:
     parts = Counter[str]()
     for run in runs:
         parts.update(run.seconds)
-    told = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in parts.most_common(4))
+    times = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in parts.most_common(4))
     print(
-        f"the recorded run took {took:.0f} s ({told or 'no part was timed'}) on "
+        f"the recorded run took {took:.0f} s ({times or 'no part was timed'}) on "
         f"{runs[0].device}; this one is stopped after {limit:.0f} s",
         file=sys.stderr,
         flush=True,
@@ -201,12 +201,12 @@ def again(run: Run, code: Code, given: Reproduce, log: Path, limit: float) -> Re
             f"left of the budget; give a larger --budget, or --force to be stopped at its end"
         )
     store = open_store(f"folder:{log}")
-    before = {one.id for one in store.runs()}
+    before = {known.id for known in store.runs()}
     threads = given.threads or run.compute.get("threads")
     ended = execute(command(run, given, log.absolute()), code.folder, limit, threads)
     if ended is None:
         return None
-    fresh = [one for one in store.runs(run.study) if one.id not in before]
+    fresh = [new for new in store.runs(run.study) if new.id not in before]
     if ended or not fresh or fresh[0].status != "FINISHED":
         raise UserError("the run did not come to its end; what it said stands above")
     return load(fresh[0].folder)
@@ -303,27 +303,28 @@ def lines(outcome: Outcome, shown: Sequence[Compared]) -> Iterator[str]:
     yield from outcome.notes
     if not outcome.finished:
         return
-    differing = [one for one in outcome.compared if one.verdict == DIFFERS]
-    listed = [*shown, *(one for one in differing if one not in shown)]
-    width = max((len(one.name) for one in listed), default=0)
-    for one in listed:
-        yield f"{one.verdict:16} {one.name:{width}}  p. {one.page}  {one.printed}{_change(one)}"
+    differing = [value for value in outcome.compared if value.verdict == DIFFERS]
+    listed = [*shown, *(value for value in differing if value not in shown)]
+    width = max((len(value.name) for value in listed), default=0)
+    for value in listed:
+        place = f"p. {value.page}"
+        yield f"{value.verdict:16} {value.name:{width}}  {place}  {value.printed}{_change(value)}"
     yield from outcome.faults
     yield tally(outcome.compared)
 
 
-def _change(one: Compared) -> str:
-    if one.verdict in (IDENTICAL, ELSEWHERE):
-        return f"  (tolerance {one.why})" if one.verdict == IDENTICAL else ""
-    both = isinstance(one.old, int | float) and isinstance(one.new, int | float)
-    by = f", by {abs(one.new - one.old):.2g}" if both else ""
-    size = f"{one.tolerance:.2g}, " if one.tolerance else ""
-    return f"  {one.old} → {one.new}{by}  (tolerance {size}{one.why})"
+def _change(value: Compared) -> str:
+    if value.verdict in (IDENTICAL, ELSEWHERE):
+        return f"  (tolerance {value.why})" if value.verdict == IDENTICAL else ""
+    both = isinstance(value.old, int | float) and isinstance(value.new, int | float)
+    by = f", by {abs(value.new - value.old):.2g}" if both else ""
+    size = f"{value.tolerance:.2g}, " if value.tolerance else ""
+    return f"  {value.old} → {value.new}{by}  (tolerance {size}{value.why})"
 
 
 def tally(compared: Sequence[Compared]) -> str:
     """`61 numbers: 60 identical, 1 differs`."""
-    counts = Counter(one.verdict for one in compared)
+    counts = Counter(value.verdict for value in compared)
     order = (IDENTICAL, WITHIN, DIFFERS, ELSEWHERE)
     parts = [f"{counts[verdict]} {verdict}" for verdict in order if counts[verdict]]
     return f"{len(compared)} numbers: {', '.join(parts) or 'none was measured'}"

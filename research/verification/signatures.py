@@ -19,7 +19,7 @@ from research.errors import UserError
 from research.provenance.entries import Trail
 
 NAME = "signatures.txt"
-TOLD = "Signatures of the record, see ssh-keygen -Y verify"
+DESCRIPTION = "Signatures of the record, see ssh-keygen -Y verify"
 NAMESPACE = "research-report"
 """A signature that was made for anything else does not count here."""
 MOST = 16
@@ -57,19 +57,19 @@ def require(signers: Path | None) -> None:
 
 def program() -> str:
     """The path of ssh-keygen. Raises UserError where there is none."""
-    found = shutil.which("ssh-keygen")
-    if found is None:
+    keygen = shutil.which("ssh-keygen")
+    if keygen is None:
         raise UserError("signatures need ssh-keygen, which comes with OpenSSH: install it")
-    return found
+    return keygen
 
 
 def blocks(content: bytes) -> list[str]:
     """The signatures in an attached file. Raises ValueError where there is anything else in it."""
     text = content.decode("ascii")
-    found = [match[0] for match in _BLOCK.finditer(text)]
-    if "".join(found) != text or not 1 <= len(found) <= MOST:
+    signed = [match[0] for match in _BLOCK.finditer(text)]
+    if "".join(signed) != text or not 1 <= len(signed) <= MOST:
         raise ValueError(f"it must hold 1 to {MOST} SSH signatures and nothing else")
-    return found
+    return signed
 
 
 def key_of(block: str) -> str:
@@ -96,13 +96,13 @@ def checked(content: bytes | None, trail: Trail, signers: Path | None) -> Signed
     if content is None:
         return Signed(("it is not signed",)) if signers else Signed(notes=("not signed",))
     try:
-        found = {key_of(block): block for block in blocks(content)}
+        by_key = {key_of(block): block for block in blocks(content)}
     except ValueError as error:
         return Signed((f"{NAME} is not what `research sign` writes: {error}",))
     if shutil.which("ssh-keygen") is None:
         return Signed(notes=("signed, which nothing here can check: there is no ssh-keygen",))
     signed, problems, notes, names = message(trail), [], [], []
-    for key, block in found.items():
+    for key, block in by_key.items():
         if not _ask(block, signed, "check-novalidate"):
             problems.append(f"the signature with key {key} is not one of this record")
         elif signers is None:

@@ -40,10 +40,10 @@ def sign(path: Path, key: Path | None = None) -> str:
     former = container.attachments(container.open_safely(content)).get(signatures.NAME, b"")
     kept = signatures.blocks(former) if former else []
     own = signatures.key_of(block)
-    blocks = [*(one for one in kept if signatures.key_of(one) != own), block]
+    blocks = [*(other for other in kept if signatures.key_of(other) != own), block]
     if len(blocks) > signatures.MOST:
         raise UserError(f"{path} has {signatures.MOST} signatures, which is the most it may have")
-    file = Attached(signatures.NAME, signatures.TOLD, "".join(blocks).encode(), "text/plain")
+    file = Attached(signatures.NAME, signatures.DESCRIPTION, "".join(blocks).encode(), "text/plain")
     aside = path.with_name(f".{path.name}.part")
     aside.write_bytes(attachment.attach(content, file, trail.run.ended))
     aside.replace(path)
@@ -71,8 +71,8 @@ def _signed(program: str, key: Path, message: bytes) -> str:
         file.write_bytes(message)
         command = [program, "-Y", "sign", "-f", str(key), "-n", signatures.NAMESPACE, str(file)]
         done = subprocess.run(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
-        made = file.with_name("record.sig")
-        if done.returncode or not made.is_file():
+        signature = file.with_name("record.sig")
+        if done.returncode or not signature.is_file():
             said = done.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
             raise UserError(f"ssh-keygen cannot sign with {key}: {said[-1][:200]}")
-        return made.read_text(encoding="ascii")
+        return signature.read_text(encoding="ascii")

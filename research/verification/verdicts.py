@@ -38,17 +38,17 @@ def batch(
     """
     signatures.require(signers)
     outcomes = apart.each(functools.partial(_examined, signers=signers), paths)
-    return [told(_known(outcome), store) for outcome in outcomes]
+    return [with_store(_known(outcome), store) for outcome in outcomes]
 
 
 def examined(path: Path) -> Examined:
     """The verdict on a PDF by itself, and its record."""
-    return _known(apart.one(_examined, path))
+    return _known(apart.run(_examined, path))
 
 
 def record(path: Path) -> Trail:
     """The record of a PDF that may be anyone's. Raises UserError where there is none."""
-    outcome = apart.one(read_trail, path)
+    outcome = apart.run(read_trail, path)
     if outcome.result is None:
         begin = "" if outcome.mistaken else f"{path.name} must be a PDF that was built here, but "
         raise UserError(f"{begin}{outcome.reason}")
@@ -63,10 +63,10 @@ def _known(outcome: Outcome[Examined]) -> Examined:
     return Verdict((Problem("refused", "", outcome.reason),)), None
 
 
-def told(found: Examined, store: Store | None) -> Verdict:
+def with_store(pdf: Examined, store: Store | None) -> Verdict:
     """A verdict with what the store says of the run: whether it is still what it was, and what the
     PDF names."""
-    verdict, trail = found
+    verdict, trail = pdf
     if store is None or not verdict.run or trail is None:
         return verdict
     problems = (*verdict.problems, *_stored(trail, verdict.run, store))

@@ -71,7 +71,7 @@ def _examined(path: Path, signers: Path | None) -> tuple[Verdict, Trail]:
     content = container.read(path)
     document = container.open_safely(content)
     packed = container.packed(document)
-    files = {name: one.content for name, one in packed.items()}
+    files = {name: file.content for name, file in packed.items()}
     trail = trail_of(files)
     with structure.readable():
         headings = container.headings(document)
@@ -91,7 +91,7 @@ def _examined(path: Path, signers: Path | None) -> tuple[Verdict, Trail]:
     )
     problems = tuple(problem for check in checks for problem in check())
     listed = {"numbers": trail.numbers, "figures": trail.figures, "tables": trail.tables}
-    counts = {"pages": len(trail.pages)} | {name: len(found) for name, found in listed.items()}
+    counts = {"pages": len(trail.pages)} | {name: len(entries) for name, entries in listed.items()}
     counts["attachments"] = len(files) - (signatures.NAME in files)
     notes = (*appearance.notes(trail), *signed.notes)
     return Verdict(problems, trail.run.id, counts, notes), trail
@@ -129,29 +129,31 @@ def _listed(trail: Trail) -> Iterator[tuple[str, str]]:
 def _attachments(
     trail: Trail, files: Mapping[str, Packed], associated: Iterator[tuple[str, Packed]]
 ) -> Iterator[Problem]:
-    listed, told = dict(_listed(trail)), _described(trail)
+    listed, described = dict(_listed(trail)), _described(trail)
     for name, digest in listed.items():
         if name not in files:
             yield Problem("attachments", name, "is named in the record but not attached")
         elif provenance.sha256_of(files[name].content) != digest:
             yield Problem("attachments", name, "is not the file of the record: its sha256 differs")
-    for name in sorted(files.keys() - told.keys()):
+    for name in sorted(files.keys() - described.keys()):
         yield Problem("attachments", name, "is attached but not named in the record")
     for name, file in (*files.items(), *associated):
-        if name in told and file.told not in told[name]:
-            yield Problem("attachments", name, f"is described as '{file.told[:80]}'")
+        if name in described and file.description not in described[name]:
+            yield Problem("attachments", name, f"is described as '{file.description[:80]}'")
         if name not in files or file.content != files[name].content:
             yield Problem("attachments", name, "belongs to the paper and is not listed")
 
 
 def _described(trail: Trail) -> dict[str, set[str]]:
     """Attachment -> what a build may tell of it."""
-    found = {NAME: {provenance.TOLD}, signatures.NAME: {signatures.TOLD}}
-    for file in (file for _, one in trail.exhibits for file in one.data):
-        found.setdefault(str(file.attachment), set()).add(f"{file.path} of the run")
-    for one in trail.files:
-        found.setdefault(one.attachment, set()).add(f"{one.path} of run {one.run[:8]}")
-    return found
+    descriptions = {NAME: {provenance.DESCRIPTION}, signatures.NAME: {signatures.DESCRIPTION}}
+    for file in (file for _, exhibit in trail.exhibits for file in exhibit.data):
+        descriptions.setdefault(str(file.attachment), set()).add(f"{file.path} of the run")
+    for listed in trail.files:
+        descriptions.setdefault(listed.attachment, set()).add(
+            f"{listed.path} of run {listed.run[:8]}"
+        )
+    return descriptions
 
 
 # --- text ----------------------------------------------------------------------------------------
@@ -159,12 +161,12 @@ def _described(trail: Trail) -> dict[str, set[str]]:
 
 def _text(trail: Trail, pages: Sequence[Page], headings: Sequence[str]) -> Iterator[Problem]:
     """Comes after `_numbers`, which marks what is vouched for."""
-    for one in trail.pictures:  # what stands in a picture of the author's is the author's
-        if one.page <= len(pages):
-            page = pages[one.page - 1]
-            page.vouched[page.within(one.rectangle)] = True
-    for number, found, line in accounting.unaccounted(pages, headings, trail.author):
-        message = f"the number {found} stands in '{line[:80]}', and nothing vouches for it"
+    for picture in trail.pictures:  # what stands in a picture of the author's is the author's
+        if picture.page <= len(pages):
+            page = pages[picture.page - 1]
+            page.vouched[page.within(picture.rectangle)] = True
+    for number, text, line in accounting.unaccounted(pages, headings, trail.author):
+        message = f"the number {text} stands in '{line[:80]}', and nothing vouches for it"
         yield Problem("text", f"page {number}", message)
 
 
@@ -186,14 +188,16 @@ def _numbers(trail: Trail, files: Files, pages: Sequence[Page]) -> Iterator[Prob
             expected = None
         if expected is not None and expected != printed:
             yield Problem("numbers", where, f"'{printed}' is not its value, printed '{expected}'")
-        found = _stands(entry, pages)
-        if found is not None:
-            yield Problem("numbers", where, f"'{printed[:60]}' is recorded, '{found[:60]}' stands")
+        rectangles = _stands(entry, pages)
+        if rectangles is not None:
+            yield Problem(
+                "numbers", where, f"'{printed[:60]}' is recorded, '{rectangles[:60]}' stands"
+            )
         known, value = data.of(entry)
         nothing = value in ((), None) and entry.value in ((), None)  # no repetitions to count
         if known and not nothing and not same(value, entry.value):
             was, says = (
-                list(one) if isinstance(one, tuple) else one for one in (entry.value, value)
+                list(side) if isinstance(side, tuple) else side for side in (entry.value, value)
             )
             yield Problem("numbers", where, f"recorded as {was}, its data say {says}")
 
@@ -206,10 +210,10 @@ def _stands(entry: Printed, pages: Sequence[Page]) -> str | None:
     page = pages[number - 1]
     printed = entry.printed if entry.stands is None else entry.stands
     places = page.within(entry.rectangle)
-    found = str(page.read(places))
-    if bare(found) != bare(printed):
-        if " " not in printed or not found or not bare(printed).startswith(bare(found)):
-            return found
+    text = str(page.read(places))
+    if bare(text) != bare(printed):
+        if " " not in printed or not text or not bare(printed).startswith(bare(text)):
+            return text
         return _runs_on(pages, number - 1, int(places[0]), printed)
     page.vouched[places] = True
     return None
@@ -217,13 +221,13 @@ def _stands(entry: Printed, pages: Sequence[Page]) -> str | None:
 
 def _runs_on(pages: Sequence[Page], number: int, start: int, printed: str) -> str | None:
     """A phrase that a line, column or page breaks: it goes on in the order of drawing."""
-    wanted, place, page = bare(printed), start, pages[number]
+    needle, place, page = bare(printed), start, pages[number]
     read = 0
-    while read < len(wanted):
+    while read < len(needle):
         if place == len(page.letters):
-            return None if number + 1 < len(pages) else wanted[:read]
+            return None if number + 1 < len(pages) else needle[:read]
         letter = bare(page.letters[place])
-        if letter and not wanted.startswith(letter, read):
+        if letter and not needle.startswith(letter, read):
             return collapsed("".join(page.letters[start : place + 1]))
         page.vouched[place] = True
         read, place = read + len(letter), place + 1
@@ -236,15 +240,15 @@ def _claims(trail: Trail, files: Files) -> Iterator[Problem]:
     Papers from before claims were adjusted together record no adjusted p.
     """
     data = Evidence(trail, files)
-    for one in trail.claims:
-        where = f"claim {one.name} ({one.id}, page {one.page})"
-        if one.claim.outcome != one.outcome:
-            message = f"is told as '{one.outcome}', its test says '{one.claim.outcome}'"
+    for claim in trail.claims:
+        where = f"claim {claim.name} ({claim.id}, page {claim.page})"
+        if claim.claim.outcome != claim.outcome:
+            message = f"is told as '{claim.outcome}', its test says '{claim.claim.outcome}'"
             yield Problem("numbers", where, message)
-        known = data.claims.get(one.run, {}).get(one.name)
-        if known is None or not _is_same_claim(known, one.claim):
+        known = data.claims.get(claim.run, {}).get(claim.name)
+        if known is None or not _is_same_claim(known, claim.claim):
             yield Problem("numbers", where, "is not the claim of the data")
-    for file in (one for one in trail.files if one.path == provenance.CLAIMS):
+    for file in (listed for listed in trail.files if listed.path == provenance.CLAIMS):
         table = provenance.claims_table(data.claims.get(file.run, {}))
         if files.get(file.attachment, table) != table:
             message = "is not the table of the claims that are attached"
@@ -252,7 +256,7 @@ def _claims(trail: Trail, files: Files) -> Iterator[Problem]:
 
 
 def _is_same_claim(a: Claim, b: Claim) -> bool:
-    tests = [(one.p, one.n, one.test, one.direction, one.threshold) for one in (a, b)]
+    tests = [(claim.p, claim.n, claim.test, claim.direction, claim.threshold) for claim in (a, b)]
     same_effect = same(a.effect.value, b.effect.value) and a.effect.bounds == b.effect.bounds
     return tests[0] == tests[1] and same_effect and b.adjusted in (None, a.adjusted)
 
@@ -261,9 +265,9 @@ def _comparisons(trail: Trail, files: Files) -> Iterator[Problem]:
     """The words of a computed comparison follow from the numbers that they compare."""
     data = Evidence(trail, files)
     runs = {"": trail.run.id} | {study: run.id for study, run in trail.reads.items()}
-    for one in trail.comparisons:
+    for comparison in trail.comparisons:
         sides = []
-        for side in (one.a, one.b):
+        for side in (comparison.a, comparison.b):
             if not isinstance(side, str):
                 sides.append(Number(side))
                 continue
@@ -271,9 +275,9 @@ def _comparisons(trail: Trail, files: Files) -> Iterator[Problem]:
             known = data.numbers.get(runs.get(study, ""), {})
             if name in known:
                 sides.append(known[name])
-        if len(sides) == 2 and outcome(*sides) != one.outcome:
-            message = f"is told as '{one.outcome}', its numbers say '{outcome(*sides)}'"
-            yield Problem("numbers", f"comparison of {one.a} with {one.b}", message)
+        if len(sides) == 2 and outcome(*sides) != comparison.outcome:
+            message = f"is told as '{comparison.outcome}', its numbers say '{outcome(*sides)}'"
+            yield Problem("numbers", f"comparison of {comparison.a} with {comparison.b}", message)
 
 
 # --- against the store ---------------------------------------------------------------------------
@@ -307,7 +311,7 @@ def _unchanged(trail: Trail, record: Results) -> Iterator[Problem]:
     except FileNotFoundError:
         listed = {}
         yield Problem("store", "manifest.json", "is missing from the run")
-    named = [(one.artifact, one.sha256) for _, one in trail.exhibits]
+    named = [(exhibit.artifact, exhibit.sha256) for _, exhibit in trail.exhibits]
     named += [(file.path, file.sha256) for file in trail.files if file.run == record.run.id]
     for path, digest in named:
         if listed.get(path, digest) != digest:

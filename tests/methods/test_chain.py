@@ -1,110 +1,20 @@
-"""Networks of many shapes read as chains, and the many that are none."""
+"""Networks of many shapes read as chains, which are left as they were."""
 
 import copy
-import re
 from collections.abc import Callable
 
 import pytest
 import torch
 import torchvision
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from research.errors import UserError
 from research.methods.chain import Chain
 from research.models import LeNet, Vgg16, ZFNet
 from research.models.layers import CentredPixels, Normalise
+from tests.methods.chains import IMAGES, Functions, Modules, OtherFunctions, Shifted, hooked, twin
 
-IMAGES = torch.rand(3, 3, 16, 16, generator=torch.Generator().manual_seed(0))
-
-
-@pytest.fixture(autouse=True)
-def seeded() -> None:
-    torch.manual_seed(0)
-
-
-class Modules(nn.Module):
-    """A small network of layers only."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv1, self.conv2 = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 5, 3, padding=1)
-        self.relu = nn.ReLU()
-        self.pool = nn.MaxPool2d(3, 2)
-        self.norm = nn.LocalResponseNorm(3)
-        self.mean = nn.AvgPool2d(3)
-        self.flatten = nn.Flatten()
-        self.fc = nn.Linear(20, 6)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.norm(self.pool(self.relu(self.conv1(x))))
-        x = self.flatten(self.mean(self.relu(self.conv2(x))))
-        out: Tensor = self.fc(x)
-        return out
-
-
-class Functions(Modules):
-    """The same, as people write it."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = F.max_pool2d(F.relu(self.conv1(x), inplace=True), 3, stride=2)
-        x = F.local_response_norm(x, 3)
-        x = F.dropout(torch.relu(self.conv2(x)), training=self.training)
-        x = F.avg_pool2d(F.dropout2d(x, 0.2, self.training), 3)
-        out: Tensor = self.fc(x.view(x.size(0), -1))
-        return out
-
-
-class OtherFunctions(Modules):
-    def forward(self, x: Tensor) -> Tensor:
-        x = torch.max_pool2d(self.conv1(x).relu(), 3, 2)
-        x = self.norm(x)
-        x = F.adaptive_avg_pool2d(torch.relu_(self.conv2(x)), 2)
-        out: Tensor = self.fc(torch.flatten(x, 1))
-        return out
-
-
-class Shifted(nn.Module):
-    """Normalises by itself, with numbers and with buffers of several shapes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(3, 2, 3)
-        self.register_buffer("mean", torch.rand(1, 3, 1, 1))
-        self.register_buffer("spread", torch.rand(16, 16) + 0.5)
-
-    mean: Tensor
-    spread: Tensor
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = 0.2 + 255 * (torch.sub(x, self.mean).div(0.3) + 0.1)
-        out: Tensor = self.conv(self.mean * (x * (2 * self.spread))) - 1.5
-        return out
-
-
-def twin(model: Modules) -> Modules:
-    """A network of modules with the same weights."""
-    other = Modules()
-    other.load_state_dict(model.state_dict())
-    return other
-
-
-def hooked(model: nn.Module, images: Tensor) -> dict[str, Tensor]:
-    """The outputs of a network's leaves, as hooks see them."""
-    found: dict[str, Tensor] = {}
-    handles = []
-    for name, module in model.named_modules():
-        if not list(module.children()):
-            keep = lambda _m, _i, out, name=name: found.__setitem__(name, out.clone())  # noqa: E731
-            handles.append(module.register_forward_hook(keep))
-    with torch.no_grad():
-        model(images)
-    for handle in handles:
-        handle.remove()
-    return found
-
-
-# --- what is read --------------------------------------------------------------------------------
+pytestmark = pytest.mark.usefixtures("seeded")
 
 
 def test_layers_are_called_as_in_the_network() -> None:
@@ -303,132 +213,6 @@ def test_a_layer_in_place_does_not_change_what_it_is_given() -> None:
     assert torch.equal(given, images)
 
 
-# --- what is refused -----------------------------------------------------------------------------
-
-
-def test_an_unknown_layer_is_named_with_the_nearest() -> None:
-    chain = Chain(Modules(), IMAGES)
-    with pytest.raises(UserError, match=r"no layer 'conv3': did you mean 'conv\d'\?"):
-        chain.index("conv3")
-    with pytest.raises(UserError, match="no layer 'x': choose from conv1, relu, pool"):
-        chain.outputs(IMAGES, ["x"])
-
-
-CONV = nn.Conv2d(3, 3, 3, padding=1)
-
-
-class Doubled(nn.Conv2d):
-    def forward(self, input: Tensor) -> Tensor:
-        return 2 * super().forward(input)
-
-
-def overridden() -> nn.Module:
-    relu = nn.ReLU()
-    vars(relu)["forward"] = lambda x: x.relu() + 1
-    return relu
-
-
-@pytest.mark.parametrize(
-    ("module", "words"),
-    [
-        (nn.LeakyReLU(), "is a LeakyReLU, whose way back to the pixels is unknown"),
-        (nn.ConvTranspose2d(3, 3, 3), "is a ConvTranspose2d"),
-        (nn.GELU(), "is a GELU"),
-        (nn.ReLU6(), "is a ReLU6"),
-        (nn.GroupNorm(1, 3), "is a GroupNorm"),
-        (Doubled(3, 3, 3), "is a Doubled"),
-        (overridden(), "is a ReLU, whose way back"),
-        (nn.AdaptiveMaxPool2d(2), "is a AdaptiveMaxPool2d"),
-        (nn.Conv2d(3, 3, 3, padding=1, padding_mode="reflect"),
-         "pads with padding=(1, 1), padding_mode='reflect'"),
-        (nn.Conv2d(3, 3, 3, padding="same"), "pads with padding='same'"),
-        (nn.BatchNorm2d(3, track_running_stats=False), "keeps no running statistics"),
-        (nn.Flatten(2), "does not make one vector of each image"),
-    ],
-)  # fmt: skip
-def test_a_layer_without_a_way_back_is_named_with_its_place(module: nn.Module, words: str) -> None:
-    model = nn.Sequential(nn.Conv2d(3, 3, 3), nn.Sequential(nn.ReLU(), module), nn.Identity())
-    with pytest.raises(UserError, match=re.escape(f"layer '1.1' (3 of 4) {words}")) as refused:
-        Chain(model, IMAGES)
-    assert "\n" not in str(refused.value)
-
-
-def as_model(forward: Callable[..., object]) -> nn.Module:
-    class Model(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.conv, self.other = nn.Conv2d(3, 3, 3, padding=1), nn.Conv2d(3, 3, 3, padding=1)
-            self.fc = nn.Linear(256, 5)
-
-    Model.forward = forward
-    return Model()
-
-
-@pytest.mark.parametrize(
-    ("forward", "words"),
-    [
-        (lambda self, x: x + self.conv(x), "behind 'images' Model does: "),
-        (lambda self, x: self.other(x := self.conv(x)).relu() + x, "behind 'conv' Model does: "),
-        (lambda self, x: torch.cat([self.conv(x), self.other(x)], 1), "conv, other"),
-        (lambda self, x: self.conv(x) if x.sum() > 0 else x, "cannot be read as a chain"),
-        (lambda self, x: self.conv(x[: len(x)]), "calls 'getitem'"),
-        (lambda self, x, y: self.conv(x) * y, "must take images and nothing else"),
-        (lambda self, x: F.gelu(self.conv(x)), "calls 'gelu', whose way back"),
-        (lambda self, x: F.leaky_relu(self.conv(x)), "calls 'leaky_relu'"),
-        (lambda self, x: F.dropout(self.conv(x)), "calls 'dropout'"),
-        (lambda self, x: F.dropout(self.conv(x), training=True), "calls 'dropout'"),
-        (lambda self, x: F.max_pool2d(self.conv(x), 2, return_indices=True)[0], "calls '"),
-        (lambda self, x: self.conv(x) * x.size(0), "calls 'mul'"),
-        (lambda self, x: 1 - self.conv(x), "calls 'sub'"),
-        (lambda self, x: self.conv.bias[0] / self.conv(x), "calls 'truediv'"),
-        (lambda self, x: (x := self.conv(x)) * x, "calls 'mul'"),
-        (lambda self, x: torch.add(self.conv(x), 1.0, alpha=2), "calls 'add'"),
-        (lambda self, x: torch.relu(input=self.conv(x)), "calls 'relu'"),
-        (lambda self, x: torch.flatten(self.conv(x)), "calls 'flatten'"),
-        (lambda self, x: self.conv(x).flatten(2), "calls 'flatten'"),
-        (lambda self, x: self.conv(x).transpose(2, 3), "calls 'transpose'"),
-        (lambda self, x: self.conv(x).view(x.size(0), 3, 256), "calls 'view'"),
-        (lambda self, x: self.conv(x).view(-1, 256), "one after another do not give"),
-        (lambda self, x: self.conv(x).view(x.size(1) - 2, -1), "one after another do not give"),
-        (lambda self, x: self.fc(self.conv(x).view(-1, 256)), "one after another do not give"),
-        (lambda self, x: (self.conv(x),), "the output of its last layer, got a tuple"),
-        (lambda self, x: {"logits": self.conv(x)}, "of its last layer, got a dict"),
-        (lambda self, x: self.conv(torch.zeros(1, 3, 8, 8)), "behind 'images' Model does: nothing"),
-    ],
-)
-def test_what_is_no_chain_is_refused(forward: Callable[..., object], words: str) -> None:
-    with pytest.raises(UserError, match=re.escape(words)) as refused:
-        Chain(as_model(forward), IMAGES)
-    assert "\n" not in str(refused.value)
-
-
-@pytest.mark.parametrize("place", ["", "0", "1", "2"])
-@pytest.mark.parametrize("size", [1.0, 1e-9])
-def test_a_hook_that_changes_outputs_is_noticed(place: str, size: float) -> None:
-    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(4, 2, 3))
-    last = model[3]
-    assert isinstance(last, nn.Conv2d)
-    last.weight.data *= size
-    last.bias = None
-    Chain(model, IMAGES)
-    handle = model.get_submodule(place).register_forward_hook(lambda _m, _i, out: 1.5 * out)
-    with pytest.raises(UserError, match="do not give what the network gives"):
-        Chain(model, IMAGES)
-    handle.remove()
-    model.get_submodule(place).register_forward_hook(lambda _m, _i, out: None)
-    Chain(model, IMAGES)
-
-
-def test_a_linear_layer_along_a_side_of_the_maps_is_refused() -> None:
-    with pytest.raises(UserError, match="layer '1' is linear along one side of the maps"):
-        Chain(nn.Sequential(nn.Conv2d(3, 4, 3), nn.Linear(14, 5)), IMAGES)
-
-
-def test_resnets_are_refused() -> None:
-    with pytest.raises(UserError, match="does not branch, but behind 'maxpool' ResNet does"):
-        Chain(torchvision.models.resnet18(weights=None), IMAGES)
-
-
 def test_weights_may_change_after_reading() -> None:
     model = Modules()
     chain = Chain(model, IMAGES)
@@ -441,67 +225,3 @@ def test_weights_may_change_after_reading() -> None:
 def test_first_layers_that_normalise_are_read() -> None:
     for first in (Normalise((0.4, 0.5, 0.4), (0.2, 0.3, 0.2)), CentredPixels(IMAGES[0])):
         assert len(Chain(nn.Sequential(first, nn.Conv2d(3, 2, 3)), IMAGES).links) == 2
-
-
-class Anything(Modules):
-    def forward(self, x: Tensor) -> Tensor:
-        n, c, _h, w = x.shape
-        if c != 3 or len(x.shape) != 4:
-            raise ValueError
-        x = self.relu(self.conv2(self.pool(self.relu(self.conv1(x)))))
-        size = 1
-        for side in x.shape[1:]:
-            size *= side
-        x = self.mean(x.tanh_()).view(n, -1)
-        return F.log_softmax(self.fc(x) + x.sum(1, keepdim=True) * w / size, dim=1)
-
-
-def test_behind_an_open_end_may_lie_anything() -> None:
-    model = Anything()
-    chain = Chain(model, IMAGES, open_end=True)
-    assert chain.names == ["conv1", "relu", "pool", "conv2", "relu:2", "the rest"]
-    with torch.no_grad():
-        wanted = model.eval()(IMAGES[:2])
-        found = chain.outputs(IMAGES[:2], ["relu:2", "the rest"])
-        again = chain.outputs(IMAGES[:2], ["relu:2"])["relu:2"]
-    assert torch.allclose(found["the rest"], wanted)
-    assert torch.equal(found["relu:2"], again), "what works in place changes no layer's output"
-    with pytest.raises(UserError, match="calls 'tanh_', whose way back"):
-        Chain(model, IMAGES)
-
-
-@pytest.mark.parametrize(
-    ("behind", "words"),
-    [
-        ((nn.Tanh(), nn.Conv2d(4, 4, 3)), "layer '2' (3 of 4) is a Tanh"),
-        ((nn.GELU(), nn.Flatten(), nn.LazyLinear(4), nn.ReLU(), nn.Linear(4, 4)), "is a GELU"),
-    ],
-)
-def test_an_end_is_open_only_behind_the_last_maps(
-    behind: tuple[nn.Module, ...], words: str
-) -> None:
-    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), *behind)
-    model(IMAGES)
-    with pytest.raises(UserError, match=re.escape(words)):
-        Chain(model, IMAGES, open_end=True)
-
-
-def test_an_open_end_takes_nothing_from_before_it() -> None:
-    model = as_model(lambda self, x: torch.tanh(self.conv(x).relu()) + x)
-    with pytest.raises(UserError, match="behind 'images' Model does: conv, add"):
-        Chain(model, IMAGES, open_end=True)
-
-
-@pytest.mark.parametrize(
-    ("end", "names"),
-    [
-        (lambda x: x.mean((2, 3)), ["mean", "mean:2"]),
-        (lambda x: torch.mean(x, dim=[-1, -2], keepdim=True).squeeze(), ["mean", "squeeze"]),
-        (lambda x: F.adaptive_avg_pool2d(x, 1).flatten(1, 3), ["adaptive_avg_pool2d", "flatten"]),
-        (lambda x: F.avg_pool2d(x, 16).contiguous().view(x.shape[0], x.shape[1]),
-         ["avg_pool2d", "contiguous", "view"]),
-    ],
-)  # fmt: skip
-def test_means_over_a_map_are_read(end: Callable[[Tensor], Tensor], names: list[str]) -> None:
-    model = as_model(lambda self, x: end(self.conv(x).relu()))
-    assert Chain(model, IMAGES).names == ["conv", "relu", *names]

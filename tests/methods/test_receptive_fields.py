@@ -12,9 +12,7 @@ from research.models import ZFNet
 SHAPE = (2, 13, 17)
 
 
-@pytest.fixture(autouse=True)
-def seeded() -> None:
-    torch.manual_seed(0)
+pytestmark = pytest.mark.usefixtures("seeded")
 
 
 def networks() -> dict[str, list[nn.Module]]:

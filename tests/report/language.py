@@ -9,7 +9,7 @@ from typing import Any
 from research.paths import TEMPLATES
 from research.provenance.trail import Ledger
 from research.records import Claim, Number, Results, write_claims, write_manifest
-from research.report import authors, render
+from research.report import authors, composition, render
 from research.report import source as texts
 from research.report.layout import Sheet
 from research.report.words import Words
@@ -70,7 +70,7 @@ def claimed(record: Results) -> None:
 def spoken(path: Path, ledger: Ledger, *, draft: bool = False) -> Spoken:
     source, env = texts.read(path), render.environment(TEMPLATES)
     words = Words.over(ledger, source, TEMPLATES, Sheet(), draft=draft)
-    paper = render.paper(env, source, words, authors.read(SAMPLE / "author.toml"))
+    paper = composition.paper(env, source, words, authors.read(SAMPLE / "author.toml"))
     html = "\n".join(block.html for block in paper.blocks.values())
     html = re.sub(r'src="data:[^"]*"', 'src=""', html)
     kinds = [block.kind for block in paper.blocks.values()]

@@ -127,16 +127,16 @@ def in_nested_string(document: pikepdf.Pdf) -> None:
 )
 def test_a_name_is_found_wherever_it_hides(hide: Any) -> None:
     wanted = {"Maria Muster": "the author"}
-    assert anonymous.found(saved(blank()), b"<p>Mariae Musters</p>", wanted) == []
+    assert anonymous.occurrences(saved(blank()), b"<p>Mariae Musters</p>", wanted) == []
     document = blank()
     hide(document)
-    assert anonymous.found(saved(document), b"", wanted)
+    assert anonymous.occurrences(saved(document), b"", wanted)
 
 
 def test_a_name_in_the_html_or_its_pictures_is_found() -> None:
     picture = b"PHN2Zz4gTWFyaWEgTXVzdGVyIDwvc3ZnPg=="  # <svg> Maria Muster </svg>
     page = b'<img src="data:image/svg+xml;base64,' + picture + b'">'
-    (line,) = anonymous.found(saved(blank()), page, {"Maria Muster": "the author"})
+    (line,) = anonymous.occurrences(saved(blank()), page, {"Maria Muster": "the author"})
     assert line == "the author ('Maria Muster') is in picture 1 of the HTML"
 
 
@@ -176,7 +176,9 @@ WRITTEN = [  # the name, and how a text may give it away
 def test_a_name_is_found_however_it_is_written(name: str, text: str, tmp_path: Path) -> None:
     wanted = anonymous.secrets({"name": name}, tmp_path)
     page = f"<p>{text}</p>".encode()
-    assert [line for line in anonymous.found(saved(blank()), page, wanted) if "the HTML" in line]
+    assert [
+        line for line in anonymous.occurrences(saved(blank()), page, wanted) if "the HTML" in line
+    ]
 
 
 def test_surname_and_address_are_looked_for_alone(tmp_path: Path) -> None:
@@ -184,14 +186,14 @@ def test_surname_and_address_are_looked_for_alone(tmp_path: Path) -> None:
     wanted = anonymous.secrets(author, tmp_path)
     assert wanted["Muster"] == "the author's surname"
     assert wanted["m.m@example.org"] == "the author's address"
-    (line,) = anonymous.found(saved(blank()), b"write to M.M@Example.org", wanted)
+    (line,) = anonymous.occurrences(saved(blank()), b"write to M.M@Example.org", wanted)
     assert line == "the author's address ('m.m@example.org') is in the HTML"
 
 
 @pytest.mark.parametrize("text", ["Musters Maria", "muster-like mustering", "Page 3, page 4"])
 def test_what_only_resembles_a_name_is_none(text: str, tmp_path: Path) -> None:
     wanted = anonymous.secrets({"name": "Ana Page"}, tmp_path) | {"Mariam Usters": "a name"}
-    assert anonymous.found(saved(blank()), text.encode(), wanted) == []
+    assert anonymous.occurrences(saved(blank()), text.encode(), wanted) == []
 
 
 def test_each_of_several_authors_is_looked_for(tmp_path: Path) -> None:

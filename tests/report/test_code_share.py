@@ -12,8 +12,6 @@ from research.paths import ROOT
 PAPERS = sorted((ROOT / "paper").glob("*.md"))
 MOST = 0.15
 """of the characters of a write-up"""
-LAGGING: dict[str, float] = {}
-"""Write-ups that have more still, and how much; they may only come down."""
 
 _FRONT = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
 _TOLD = re.compile(r'(?<=alt=")[^"]*(?=")|(?<=by=")[^"]*(?=")|(?<={)@[^}]*')
@@ -64,7 +62,7 @@ def test_a_write_up_is_prose(path: Path, capsys: pytest.CaptureFixture[str]) -> 
     found = share(path)
     with capsys.disabled():
         print(f"\n  {path.name}: {found:.1%} code", end="")
-    assert found <= LAGGING.get(path.stem, MOST)
+    assert found <= MOST
 
 
 def test_code_is_counted() -> None:

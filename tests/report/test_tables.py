@@ -7,12 +7,24 @@ import pikepdf
 import pytest
 
 from research.errors import UserError
+from research.paths import PACKAGED
 from research.provenance.entries import Cut
 from research.provenance.reading import trail_of
 from research.records import Number, Table
 from research.report import Built
+from research.report.render import Parts
 from research.report.sayings import matching
-from research.report.tables import Column, best, body, common_unit, printed, repetitions, select
+from research.report.tables import (
+    Column,
+    Part,
+    best,
+    common_unit,
+    heads,
+    printed,
+    repetitions,
+    rows,
+    select,
+)
 from research.verification.evidence import Evidence, reprinted
 from research.verification.verify import verify
 
@@ -24,6 +36,12 @@ TABLE = Table(
         ("c", None, 3),
     ),
 )
+
+
+def body(part: Part) -> str:
+    """The table as it is printed, of plain cells."""
+    printed = rows(part, lambda column, text, raw, row: text)
+    return Parts(PACKAGED)("cells", heads=heads(part, str), rows=printed)
 
 
 def test_best_is_the_smallest_or_largest_value() -> None:
@@ -64,7 +82,7 @@ def test_over_how_many_seeds(numbers: list[Number], text: str) -> None:
 def test_a_single_seed_among_several_is_marked_in_its_cell() -> None:
     table = Table(("x",), ((Number(1.0, values=(1.0,)),), (over(1.0, 2.0),), (Number(3.0),)))
     part = select(table, "t", {"x": Column("X", ".1f")}, {})
-    shown = body(part, lambda column, text, raw, row: text)
+    shown = body(part)
     assert [line.count("†") for line in shown.splitlines()] == [1, 0, 0]
 
 
@@ -80,8 +98,8 @@ def test_rows_are_filtered_and_keep_their_number_in_the_record() -> None:
 
 def test_a_row_is_headed_and_only_the_best_is_bold() -> None:
     part = select(TABLE, "errors", {"arm": "Arm", "mse": Column("MSE", ".2f", "min")}, {})
-    html = body(part, lambda column, text, raw, row: text).splitlines()
-    assert html[1].startswith('<tr><th scope="row">b</th>')
+    html = body(part).splitlines()
+    assert html[1].startswith('<tr><th scope="row">b</th><td class="number"><b>0.10')
     assert ["<b>" in line for line in html] == [False, True, False]
 
 
@@ -125,10 +143,10 @@ def test_the_best_is_that_of_all_rows_though_few_are_printed() -> None:
     wanted = {"arm": Column("Arm"), "mse": Column("MSE", ".2f", best="min")}
     rows = (("a", Number(0.3, half_width=0.0)), ("b", Number(0.1, half_width=0.0)))
     part = select(Table(("arm", "mse"), rows), "t", wanted, {}, most=1)
-    shown = body(part, lambda column, text, raw, row: text)
-    assert shown.count("<tr>") == 1 and "<b>" not in shown
+    shown = body(part)
+    assert shown.count("<tr>") == 2 and "<b>" not in shown
     whole = select(Table(("arm", "mse"), rows), "t", wanted, {})
-    assert body(whole, lambda column, text, raw, row: text).count("<b>") == 1
+    assert body(whole).count("<b>") == 1
 
 
 def test_no_row_is_no_table() -> None:

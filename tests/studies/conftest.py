@@ -13,7 +13,7 @@ from research.data import Dataset, load
 from research.paths import PAPER, TEMPLATES
 from research.provenance.trail import Ledger
 from research.records import Claim, Results
-from research.report import authors, render
+from research.report import authors, composition, render
 from research.report import source as texts
 from research.report.layout import Sheet
 from research.report.words import Words
@@ -116,7 +116,7 @@ def spoken(outcome: str) -> Callable[[Results, str], set[str]]:
         source, env = texts.read(PAPER / f"{slug}.md"), render.environment(TEMPLATES)
         # sentences that are written for one outcome are gaps where it is another
         words = Words.over(Ledger(record), source, TEMPLATES, Sheet(), draft=True)
-        render.paper(env, source, words, authors.read(PAPER / "author.toml"))
+        composition.paper(env, source, words, authors.read(PAPER / "author.toml"))
         claims = words.ledger.claims
         assert {one["outcome"] for one in claims} == {outcome}
         gaps = " ".join(words.draft.gaps if words.draft else [])

@@ -110,7 +110,7 @@ def test_versions_and_what_an_old_record_does_not_know() -> None:
     run = a_run(versions=versions)
     assert staleness.stale(run) == {"environment": ("torch",)}
     assert staleness.unknown(run) == ("code", "config")
-    told = staleness.told({"code": tuple("abcde"), "environment": ("torch",)})
+    told = staleness.phrases({"code": tuple("abcde"), "environment": ("torch",)})
     assert told == ["code (a, b, c and 2 more)", "environment (torch)"]
 
 

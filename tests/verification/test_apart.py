@@ -63,7 +63,7 @@ def test_what_one_does_is_told_and_costs_none_of_the_others(
 
 def test_what_only_waits_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(apart, "WALL", 1)
-    assert apart.one(_waiting, "").reason == f"reading it takes more than {apart.SECONDS} s"
+    assert apart.run(_waiting, "").reason == f"reading it takes more than {apart.SECONDS} s"
 
 
 def _waiting(_: str) -> None:

@@ -15,7 +15,7 @@ from research.provenance import trail as provenance
 from research.records import Claim, Number, Results, write_claims, write_manifest
 from research.report import Built
 from research.verification.verify import verify
-from tests.verification.test_verify import attach, edited, record_edit
+from tests.verification.edits import attach, edited, record_edit
 
 OVER = Number(0.31, half_width=0.06, n=3, values=(0.30, 0.29, 0.34))
 CLAIMS = {

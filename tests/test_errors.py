@@ -7,9 +7,8 @@ import pytest
 
 from research import __main__ as command
 from research import records
-from research.errors import UserError
+from research.errors import UserError, hidden
 from research.machine import environment
-from research.passwords import hidden
 from research.records import Number, Table
 from research.tracking.remote import RemoteStore
 
