@@ -6,7 +6,7 @@ import pytest
 
 from research import fonts, paths
 
-pytest_plugins = ["tests.samples"]
+pytest_plugins = ["tests.samples", "tests.services.fixtures"]
 
 _OF_CUDA = Path(__file__).parent / "device"
 """where all tests with the marker `cuda` are, which need less installed than others"""
