@@ -29,7 +29,7 @@ HEIGHT = 1100
 QUALITY = 55
 """Of WebP; text of nine points stays legible."""
 HEAD = """# Gallery
-The papers of the nine studies as `make final-STUDY` builds them from the full runs of \
+The papers as `make final-STUDY` builds them from the full runs of \
 [the results](results.md). Written by `make gallery`. Each paper is also one HTML page, \
 `paper/STUDY.html`.
 """
