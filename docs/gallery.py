@@ -1,7 +1,6 @@
 """Writes docs/gallery.md and its pictures from the built papers: python docs/gallery.py
 
-Pictures of all pages come first; of the PDFs themselves those are added that fit in the same 3 MB,
-the smallest first. Of the others the page says which command builds them.
+The PDFs are built and not kept in the repository; the links lead to where they are built.
 """
 
 import argparse
@@ -29,9 +28,9 @@ HEIGHT = 1100
 QUALITY = 55
 """Of WebP; text of nine points stays legible."""
 HEAD = """# Gallery
-The papers as `make final-STUDY` builds them from the full runs of \
-[the results](results.md). Written by `make gallery`. Each paper is also one HTML page, \
-`paper/STUDY.html`.
+The papers as `make report-STUDY` builds them, written by `make gallery`. From which run its \
+numbers come stands on a paper's first page; a red box there means that it is a reduced one. The \
+links lead to where the papers are built, also as one HTML page each.
 """
 
 
@@ -45,7 +44,6 @@ class Paper:
 
     slug: str
     title: str
-    pdf: Path
     pages: tuple[bytes, ...]
 
     @property
@@ -58,7 +56,7 @@ def paper(slug: str, pdf: Path) -> Paper:
     """Reads a paper and draws its pages."""
     with closing(pypdfium2.PdfDocument(pdf)) as document:
         title = document.get_metadata_dict()["Title"]
-        return Paper(slug, title, pdf, tuple(picture(page) for page in document))
+        return Paper(slug, title, tuple(picture(page) for page in document))
 
 
 def picture(page: pypdfium2.PdfPage) -> bytes:
@@ -69,42 +67,34 @@ def picture(page: pypdfium2.PdfPage) -> bytes:
     return out.getvalue()
 
 
-def write(papers: Sequence[Paper], folder: Path, limit: int = LIMIT) -> set[str]:
-    """Replaces a folder by pictures of all pages, and the PDFs that fit; whose PDFs those are.
+def write(papers: Sequence[Paper], folder: Path, limit: int = LIMIT) -> None:
+    """Replaces a folder by pictures of all pages.
 
     Raises:
-        UserError: the pictures alone are over the limit.
+        UserError: they are over the limit.
     """
-    left = limit - sum(len(page) for one in papers for page in one.pages)
-    if left < 0:
+    size = sum(len(page) for one in papers for page in one.pages)
+    if size > limit:
         raise UserError(
-            f"pictures must take {limit:,} bytes at most, these take {limit - left:,}: lower "
-            "HEIGHT or QUALITY in docs/gallery.py"
+            f"pictures must take {limit:,} bytes at most, these take {size:,}: lower HEIGHT or "
+            "QUALITY in docs/gallery.py"
         )
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for one in papers:
         for name, page in zip(one.pictures, one.pages, strict=True):
             (folder / name).write_bytes(page)
-    kept = set()
-    for one in sorted(papers, key=lambda one: one.pdf.stat().st_size):
-        left -= one.pdf.stat().st_size
-        if left >= 0:
-            shutil.copyfile(one.pdf, folder / f"{one.slug}.pdf")
-            kept.add(one.slug)
-    return kept
 
 
-def page(papers: Sequence[Paper], kept: set[str], folder: str) -> str:
+def page(papers: Sequence[Paper], folder: str) -> str:
     """The gallery in Markdown; `folder` is where the pictures lie, seen from it."""
-    return HEAD + "".join(f"\n{line}" for one in papers for line in told(one, kept, folder))
+    return HEAD + "".join(f"\n{line}" for one in papers for line in told(one, folder))
 
 
-def told(one: Paper, kept: set[str], folder: str) -> Iterator[str]:
+def told(one: Paper, folder: str) -> Iterator[str]:
     yield f"## {one.title}"
-    made = f"`make final-{one.slug}` builds `paper/{one.slug}.pdf` and `paper/{one.slug}.html`"
-    here = f"[PDF]({folder}/{one.slug}.pdf) · " if one.slug in kept else ""
-    yield f"[Source](../paper/{one.slug}.md) · {here}{made}\n"
+    links = [f"[{kind}](../paper/{one.slug}.{kind.lower()})" for kind in ("PDF", "HTML")]
+    yield f"{' · '.join(links)} · [source](../paper/{one.slug}.md) · `make report-{one.slug}`\n"
     for number, name in enumerate(one.pictures, start=1):
         alt = f"Page {number} of {one.slug}"
         yield f'<a href="{folder}/{name}"><img src="{folder}/{name}" width="32%" alt="{alt}"></a>'
@@ -119,15 +109,20 @@ def main() -> int:
     built = [slug for slug in slugs if (folder / f"{slug}.pdf").is_file()]
     try:
         papers = [paper(slug, folder / f"{slug}.pdf") for slug in built]
-        PAGE.write_text(page(papers, write(papers, PICTURES), PICTURES.name), encoding="utf-8")
+        write(papers, PICTURES)
+        PAGE.write_text(page(papers, PICTURES.name), encoding="utf-8")
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
     size = sum(path.stat().st_size for path in PICTURES.iterdir())
     print(f"{len(papers)} papers, {size / 1e6:.2f} MB in {PICTURES.relative_to(SOURCE)}")
     if missing := [slug for slug in slugs if slug not in built]:
-        print(f"every study's PDF is required in {folder}, missing: {', '.join(missing)}; "
-              f"make {' '.join(f'final-{slug}' for slug in missing)}", file=sys.stderr)  # fmt: skip
+        verbs = " ".join(f"report-{slug}" for slug in missing)
+        print(
+            f"every study's PDF is required in {folder}, missing: {', '.join(missing)}; "
+            f"make {verbs}",
+            file=sys.stderr,
+        )
     return 2 if missing else 0
 
 
