@@ -27,6 +27,16 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if config.option.markexpr == "cuda" and not inside else None
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With `--dist loadfile` the tests of a study, which share its run, share a process too."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    from tests.scheduling import ByStudy
+
+    return ByStudy(config, log)
+
+
 @pytest.fixture
 def device(request: pytest.FixtureRequest) -> str:
     """The device of `--device`; of a test that needs a GPU, the first where none is named."""

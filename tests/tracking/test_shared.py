@@ -126,7 +126,7 @@ def test_a_server_that_dies_costs_nothing(
     assert [what for _, what in sync(store.cache, again)] == ["brought up to date"]
     assert [what for _, what in sync(store.cache, again)] == ["there already"]
     run = again.client.get_run(log.id)
-    assert run.info.status == "FINISHED" and run.data.metrics["loss"] == 2 / 3
+    assert run.info.status == "FINISHED" and run.data.metrics["result/loss"] == 2 / 3
     query = f"tags.`mlflow.parentRunId` = '{log.id}'"
     children = again.client.search_runs([run.info.experiment_id], query)
     found = {

@@ -21,9 +21,9 @@ LABELS = {
     "upsample": "upsampling",
     "noisy": "with noise",
     "denoiser": "denoised",
-    "picture_simple": "simple",
+    "picture_simple": "fully connected",
     "picture_conv": "convolutional",
-    "noisy_simple": "… simple",
+    "noisy_simple": "… fully con.",
     "noisy_conv": "… convol.",
 }
 PLACES = {
