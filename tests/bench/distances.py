@@ -1,6 +1,6 @@
 """Class distances block by block against the whole matrix of scipy's `cdist`.
 
-    python tests/bench_distances.py
+    python -m tests.bench.distances
 
 Both sides get the same vectors and return the same class-by-class means; equal pairs and equal
 means are asserted before anything is timed. They take turns in one process, and each ratio is one
