@@ -31,7 +31,8 @@ def page(path: Path) -> str:
     ]
     table = ["| what | measured | goal | |", "|---|---|---|---|", *rows]
     facts = measured["machine"]
-    busy = ["", BUSY] if facts["load"] > facts.get("cores", facts.get("cpus")) / 2 else []
+    cores = facts.get("cores") or facts["cpus"]
+    busy = ["", BUSY] if facts["load"] > cores / 2 else []
     return "\n".join(
         [f"## {path.stem}", machine, *busy, "", *table, "", "Checked first:", *checks, ""]
     )

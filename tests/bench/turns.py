@@ -1,7 +1,8 @@
 """What all benchmarks share: sides that take turns in one process, and networks that peers know.
 
 Each ratio is one of neighbours in time, so that a machine whose speed drifts does not decide it.
-RESEARCH_BENCH=FILE, which `tests.bench.suite` sets, has each ratio measured in few turns and noted there.
+RESEARCH_BENCH=FILE, which `tests.bench.suite` sets, has ratios noted there after a few
+turns each.
 """
 
 import json
