@@ -20,7 +20,7 @@ help:
 	@echo "make studies         lists the studies, their newest runs and whether the PDFs are up to date"
 	@echo "make ui              shows the runs in MLflow at http://127.0.0.1:5000"
 	@echo "make test            runs the tests, offline, in some six minutes"
-	@echo "make test-long       runs those that train a study once more, under other settings"
+	@echo "make test-long       runs those that take longer: studies under other settings, kills, races"
 	@echo "make test-service    runs the tests that start SLURM, PostgreSQL or an MLflow server"
 	@echo "make check           ruff, mypy --strict and the import contracts"
 	@echo "make bench           measures each speed against its peer once, in six minutes"
@@ -75,11 +75,11 @@ ui: $(READY)
 # many tests start processes, which find what the first has compiled
 PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q
 test: $(READY)
-	@$(PYTEST) -n 2 --dist loadfile -m "not service and not long" $(FLAGS)
+	@$(PYTEST) -n 2 --dist loadgroup -m "not service and not long" $(FLAGS)
 
-# what a study does under other settings: a single seed, given weights, a dead network
+# studies under other settings (a single seed, given weights, a dead network), batches, races, kills
 test-long: $(READY)
-	@$(PYTEST) -n 2 --dist loadfile -m long $(FLAGS)
+	@$(PYTEST) -n 2 --dist loadgroup -m long $(FLAGS)
 
 # what needs SLURM, PostgreSQL and the like, which the tests start; each is skipped where it is missing
 test-service: $(READY)

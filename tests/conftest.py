@@ -6,9 +6,11 @@ import pytest
 
 from research import fonts, paths
 
-pytest_plugins = ["tests.samples"]
+pytest_plugins = ["tests.samples", "tests.services.fixtures"]
 
-_OF_CUDA = Path(__file__).parent / "device"
+_TESTS = Path(__file__).parent
+_STUDIES = _TESTS / "studies"
+_OF_CUDA = _TESTS / "device"
 """where all tests with the marker `cuda` are, which need less installed than others"""
 
 
@@ -25,6 +27,17 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     """With `-m cuda` other tests are not even imported: where a GPU is, their libraries may not."""
     inside = collection_path.is_relative_to(_OF_CUDA) or _OF_CUDA.is_relative_to(collection_path)
     return True if config.option.markexpr == "cuda" and not inside else None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What shares a run is tested in one process: a study's folder, of other tests each file."""
+    if not config.pluginmanager.hasplugin("xdist"):
+        return
+    for item in items:
+        within = item.path.relative_to(_STUDIES) if _STUDIES in item.path.parents else None
+        group = item.path.parent if within and len(within.parts) > 1 else item.path
+        item.add_marker(pytest.mark.xdist_group(str(group.relative_to(_TESTS))))
 
 
 @pytest.fixture

@@ -3,20 +3,13 @@
 import importlib.util
 import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from research.paths import SOURCE
-
-TUTORIAL = (SOURCE / "docs/tutorial.md").read_text(encoding="utf-8")
-STUDY = TUTORIAL[TUTORIAL.index("## A study of your own") : TUTORIAL.index("### Hand it in")]
-
-
-def blocks(text: str, language: str) -> list[str]:
-    return re.findall(f"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+from tests.tutorial import STUDY, blocks, sh
 
 
 @pytest.fixture
@@ -36,15 +29,6 @@ def around(tmp_path: Path) -> dict[str, str]:
         "PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": str(SOURCE),
     }
-
-
-def sh(commands: str, folder: Path, environment: dict[str, str]) -> str:
-    done = subprocess.run(
-        ["sh", "-e", "-c", commands],
-        cwd=folder, env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def test_the_tutorial_makes_a_paper_and_asks_one_more_thing(

@@ -4,6 +4,7 @@ Needs the package index, or its files in uv's cache.
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from research.paths import SOURCE
+from tests.services.shared import USERS, Server
+from tests.tutorial import RUNS, STUDY, blocks, sh
 
 PATIENCE = 900
 """Seconds for everything to be installed from an index."""
@@ -21,8 +24,11 @@ PATIENCE = 900
 def around(venv: Path) -> Mapping[str, str]:
     """The environment of a user who has this virtual environment and no other."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("RESEARCH_")}
-    for name in ("PYTHONPATH", "VIRTUAL_ENV"):
+    # what a first process compiles the others find, as for a user
+    for name in ("PYTHONPATH", "VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE"):
         kept.pop(name, None)
+    roles = ("AUTHOR_NAME", "AUTHOR_EMAIL", "COMMITTER_NAME", "COMMITTER_EMAIL")
+    kept |= {f"GIT_{role}": "a@b" for role in roles} | {"COLUMNS": "300"}
     return kept | {"PATH": f"{venv / 'bin'}{os.pathsep}{os.environ['PATH']}"}
 
 
@@ -79,25 +85,67 @@ def test_the_wheel_brings_templates_requirements_and_a_project(wheel: Path, tmp_
     assert {"tests", "paper", "templates"}.isdisjoint(path.name for path in tmp_path.iterdir())
 
 
-@pytest.mark.service
-def test_a_wheel_makes_a_project_and_its_verified_paper(venv: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def mypaper(venv: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project that the tutorial's first commands make, with its paper."""
+    folder = tmp_path_factory.mktemp("user")
     environment = around(venv)
-    where = said(
-        ["python", "-c", "import research; print(research.__file__)"], tmp_path, environment
-    )
+    where = said(["python", "-c", "import research; print(research.__file__)"], folder, environment)
     assert where.startswith(str(venv))
-    said(["research", "new", "mypaper"], tmp_path, environment)
-    folder = tmp_path / "mypaper"
-    git = ["git", "-c", "user.name=a", "-c", "user.email=a@example.org"]
-    for words in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "-m", "Begin"]):
-        said([*git, *words], folder)
-    commit = said([*git, "rev-parse", "HEAD"], folder).strip()
-    built = said(["make", "report-width"], folder, environment)
-    assert "width.pdf: 2 pages" in built
-    verdict = said(["research", "verify", "paper/width.pdf"], folder, environment)
-    assert "paper/width.pdf: verified" in verdict
-    assert "up to date" in said(["research", "studies"], folder, environment)
-    run = next(folder.glob("runs/artifacts/width/*/artifacts/run.json")).read_text()
+    told = sh(blocks(STUDY, "sh")[0], folder, environment)
+    assert "width.pdf: 2 pages" in told and "paper/width.pdf: verified" in told
+    return folder / "mypaper"
+
+
+@pytest.mark.service
+def test_a_wheel_makes_a_project_and_its_verified_paper(venv: Path, mypaper: Path) -> None:
+    commit = said(["git", "rev-parse", "HEAD"], mypaper).strip()
+    assert "up to date" in said(["research", "studies"], mypaper, around(venv))
+    run = next(mypaper.glob("runs/artifacts/width/*/artifacts/run.json")).read_text()
     assert f'"commit": "{commit}"' in run and '"dirty": false' in run
     assert '"research-report-generator": ' in run
-    assert not said([*git, "status", "--porcelain"], folder)
+    assert not said(["git", "status", "--porcelain"], mypaper)
+
+
+@pytest.mark.service
+def test_a_project_is_run_again_as_it_was_committed(venv: Path, mypaper: Path) -> None:
+    """What was changed since, and would give other numbers, is not what runs."""
+    study = mypaper / "studies/width.py"
+    committed = study.read_text()
+    study.write_text(committed.replace("nn.ReLU()", "nn.Tanh()"))
+    assert study.read_text() != committed
+    try:
+        told = said(["research", "reproduce", "paper/width.pdf"], mypaper, around(venv))
+    finally:
+        study.write_text(committed)
+    assert re.search(r"^width sample: a clone at commit [0-9a-f]{7}$", told, re.MULTILINE)
+    counts = re.search(r"^(\d+) numbers: (\d+) identical$", told, re.MULTILINE)
+    assert counts and counts[1] == counts[2] and int(counts[1]) >= 10, told
+
+
+@pytest.mark.service
+def test_runs_of_a_plain_script_on_a_server_become_a_paper(
+    venv: Path, mypaper: Path, server: Server
+) -> None:
+    user, password = next(iter(USERS.items()))
+    environment = {
+        **around(venv), "MLFLOW_TRACKING_URI": server.uri, "MLFLOW_TRACKING_USERNAME": user,
+        "MLFLOW_TRACKING_PASSWORD": password,
+    }  # fmt: skip
+    [script], (log, build) = blocks(RUNS, "python"), blocks(RUNS, "sh")
+    (mypaper / "train.py").write_text(script)
+    told = sh(log, mypaper, environment)
+    assert "adopted. All 6 runs of the experiment are used." in told
+    paper = mypaper / "paper/digits.md"
+    introduction, discussion = blocks(RUNS, "markdown")
+    begun, comments = re.subn(
+        r"(?<=## Introduction\n\n)<!--.*?-->\n", introduction, paper.read_text(), flags=re.DOTALL
+    )
+    assert comments == 1
+    paper.write_text(f"{begun}\n{discussion}")
+    told = sh(build, mypaper, environment)
+    assert "digits.pdf: 2 pages" in told and "paper/digits.pdf: verified" in told
+    page = (mypaper / "paper/digits.html").read_text()
+    assert "That mlp beats linear holds" in page and "is the better one" in page
+    trail = said(["research", "show", "digits"], mypaper, environment)
+    assert re.search(r"number +val_acc_mlp .*val_acc at the last step, logged by", trail)

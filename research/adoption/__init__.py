@@ -8,7 +8,7 @@ means, intervals and tests. A record of adopted runs holds
     numbers    METRIC_GROUP, over seeds
     claims     as they were asked for
     tables     metrics (groups × metrics), settings (what differs between groups), runs, left_out,
-               artifacts (with sha256)
+               artifacts (with sha256; of MLflow's logged models too)
     figures    curve_METRIC, and every picture that a run logged
 
 and, in the run's facts under `adopted`, whence it came: source, experiment, filter, rules, the ids
@@ -201,10 +201,14 @@ class _Freezing:
         """A run as it was logged, but for who and where."""
         history = self.logged[member.run.id]
         points = {name: [[p.step, p.time, p.value] for p in own] for name, own in history.items()}
-        tags = {k: v for k, v in member.run.tags.items() if k not in _PERSONAL}
+        models = [asdict(one) for one in self.choice.experiment.models(member.run)]
         return asdict(member.run) | {
-            "group": member.group, "seed": member.seed, "tags": tags, "metrics": points,
-        }  # fmt: skip
+            "group": member.group,
+            "seed": member.seed,
+            "tags": _impersonal(member.run.tags),
+            "metrics": points,
+            "models": [one | {"tags": _impersonal(one["tags"])} for one in models],
+        }
 
     def _tables(self) -> dict[str, Table]:
         metrics, _ = self.named
@@ -270,6 +274,10 @@ class _Freezing:
 
 
 _PERSONAL = frozenset({"mlflow.user", "mlflow.source.name", "mlflow.log-model.history"})
+
+
+def _impersonal(tags: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in tags.items() if name not in _PERSONAL}
 
 
 def _drawn(folder: Path, shown: Sequence[tuple[str, str]]) -> list[str]:

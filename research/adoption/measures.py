@@ -44,11 +44,7 @@ class Measured:
 
 def histories(choice: Choice, cohort: Cohort) -> Histories:
     """Every point of every metric of the runs that are used."""
-    asked = choice.experiment
-    return {
-        member.run.id: {name: asked.history(member.run, name) for name in member.run.metrics}
-        for member in cohort.members
-    }
+    return {one.run.id: choice.experiment.histories(one.run) for one in cohort.members}
 
 
 def measured(choice: Choice, cohort: Cohort, logged: Histories) -> Measured:

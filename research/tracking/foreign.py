@@ -3,7 +3,7 @@
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +13,10 @@ from urllib.parse import unquote, urlparse
 
 from research import records
 from research.errors import UserError, hidden
-from research.tracking import mirror
+from research.tracking import logged_models, mirror
+from research.tracking.logged_models import Model, Point
+
+__all__ = ["Artifact", "Experiment", "Input", "Logged", "Point"]
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -26,15 +29,6 @@ LARGEST = 200_000_000
 """Bytes of an artifact that is read for its digest at most."""
 
 PICTURES = (".png", ".jpg", ".jpeg")
-
-
-@dataclass(frozen=True)
-class Point:
-    """One value of a metric; `time` is in milliseconds since 1970."""
-
-    step: int
-    time: int
-    value: float
 
 
 @dataclass(frozen=True)
@@ -133,8 +127,16 @@ class Experiment:
             yield from page
             token = page.token or None
 
-    def history(self, run: Logged, metric: str) -> list[Point]:
-        """All that was logged of a metric, by step and, within a step, in the order of logging."""
+    def histories(self, run: Logged) -> dict[str, list[Point]]:
+        """All that a run logged of each metric, by step and, within a step, in the order of
+        logging; of several data sets or models apart, see `logged_models.parted`."""
+        found: dict[str, list[Point]] = {}
+        for metric in run.metrics:
+            points = self._history(run, metric)
+            found |= logged_models.parted(run.id, metric, points, self._models)
+        return found
+
+    def _history(self, run: Logged, metric: str) -> list[Point]:
         with self._answering():
             points = self.client.get_metric_history(run.id, metric)
         kept = [
@@ -142,15 +144,28 @@ class Experiment:
         ]
         return sorted(kept, key=lambda point: (point.step, point.time))
 
+    @cached_property
+    def _models(self) -> list[Model]:
+        with self._answering():
+            return logged_models.models(self.client, self.id)
+
+    def models(self, run: Logged) -> list[Model]:
+        """What a run made and logged as a model."""
+        return [one for one in self._models if one.run == run.id]
+
     def inputs(self, run: Logged) -> list[Input]:
         with self._answering():
             inputs = self.client.get_run(run.id).inputs
         return [_input(entry) for entry in (inputs.dataset_inputs if inputs else ())]
 
     def artifacts(self, run: Logged, kept: Path) -> list[Artifact]:
-        """A run's files with their digests; its pictures are copied below `kept`."""
+        """Files of a run and of its models, with their digests; pictures are copied below `kept`.
+
+        Those of a model have paths below `models/`.
+        """
         with self._answering():
-            return [self._artifact(run, path, size, kept) for path, size in self._files(run, "")]
+            own = [self._of_run(run, path, size, kept) for path, size in self._files(run, "")]
+            return [*own, *self._of_models(run, kept)]
 
     def _files(self, run: Logged, below: str) -> Iterator[tuple[str, int]]:
         for artifact in self.client.list_artifacts(run.id, below or None):
@@ -159,14 +174,23 @@ class Experiment:
             else:
                 yield artifact.path, int(artifact.file_size or 0)
 
-    def _artifact(self, run: Logged, path: str, size: int, kept: Path) -> Artifact:
-        if size > LARGEST:
-            return Artifact(path, size, "")
-        with tempfile.TemporaryDirectory() as spare:
-            file = Path(self.client.download_artifacts(run.id, path, spare))
-            if Path(path).suffix.lower() in PICTURES:
-                records.damage.write(kept / path, file.read_bytes())
-            return Artifact(path, file.stat().st_size, records.sha256(file))
+    def _of_run(self, run: Logged, path: str, size: int, kept: Path) -> Artifact:
+        def fetch(spare: str) -> str:
+            return str(self.client.download_artifacts(run.id, path, spare))
+
+        return _artifact(path, size, kept, fetch)
+
+    def _of_models(self, run: Logged, kept: Path) -> Iterator[Artifact]:
+        made = self.models(run)
+        folders = logged_models.folders(made)
+        for model in made:
+            there = logged_models.repository(self.client, model)
+            for path, size in logged_models.files(self.client, model):
+
+                def fetch(spare: str, path: str = path, there: Any = there) -> str:
+                    return str(there.download_artifacts(path, spare))
+
+                yield _artifact(f"{folders[model.id]}/{path}", size, kept, fetch)
 
     @contextmanager
     def _answering(self) -> Iterator[None]:
@@ -180,6 +204,20 @@ class Experiment:
             raise UserError(
                 f"MLflow at {hidden(self.uri)} must answer, but says: {_first_line(error)}"
             ) from error
+
+
+def _artifact(path: str, size: int, kept: Path, fetch: Callable[[str], str]) -> Artifact:
+    """
+    Arguments:
+        fetch: brings the file into a folder and returns where it is.
+    """
+    if size > LARGEST:
+        return Artifact(path, size, "")
+    with tempfile.TemporaryDirectory() as spare:
+        file = Path(fetch(spare))
+        if Path(path).suffix.lower() in PICTURES:
+            records.damage.write(kept / path, file.read_bytes())
+        return Artifact(path, file.stat().st_size, records.sha256(file))
 
 
 def _address(uri: str) -> str:

@@ -24,7 +24,7 @@ from research.machine import hardware, threads
 from research.models import load_weights, save_weights
 from research.records import Array, read_arrays, sha256
 from research.tracking import Log
-from research.training import cost, fingerprint, ranks
+from research.training import cost, fingerprint, pace, ranks
 from research.training.kept import Kept, find, keep, snapshot_file
 from research.training.loop import DivergenceError, Epoch, M, Training, fit, fit_together
 from research.training.plan import Planning
@@ -122,6 +122,19 @@ class Recipe(Generic[M]):
         """The epochs of which there are snapshots to store."""
         return sorted(self.snapshots & set(range(1, self.settings.epochs + 1)))
 
+    def kind(self, beside: int = 0) -> pace.Kind:
+        """What the time of its training depends on."""
+        on = f" on {ranks.COUNT} ranks" if ranks.COUNT > 1 else ""
+        return pace.Kind(
+            self.name,
+            sum(weight.numel() for weight in self.training.model.parameters()),
+            len(self.training.samples),
+            self.settings.batch,
+            self.training.samples.device.type + on,
+            self.threads,
+            beside,
+        )
+
     def found(self, run: str) -> Kept | None:
         """The model, if it is kept; with `--train.again` only if it is the run's own."""
         kept = find(self.digest, self.wanted)
@@ -139,14 +152,16 @@ class Recipe(Generic[M]):
 
 def _train(recipe: Recipe[Any], child: Log, log: Log) -> Kept:
     name, files = recipe.name, recipe.files(log)
-    epochs = fit(recipe.training, recipe.checkpoint(log))
+    clock = pace.Clock()
+    epochs = clock.watch(fit(recipe.training, recipe.checkpoint(log)))
     shots = _photographed(epochs, recipe.training.model, files)
     try:
         with threads.limited(recipe.threads):
             curve = _log_curve(name, shown(shots, name, recipe.settings.epochs), child, log)
     except DivergenceError as error:
         raise DivergenceError(f"{name}: {error}") from None
-    return keep(recipe.training.model, recipe.digest, log.id, curve, files)
+    facts = pace.facts(recipe.kind(), clock)
+    return keep(recipe.training.model, recipe.digest, log.id, curve, files, facts)
 
 
 def train_together(recipes: Sequence[Recipe[Any]], log: Log) -> None:
@@ -171,14 +186,21 @@ def trained(recipes: Sequence[Recipe[Any]], log: Log) -> Iterator[list[Epoch]]:
     """
     files = [recipe.files(log) for recipe in recipes]
     curves: list[list[Epoch]] = [[] for _ in recipes]
-    trainings = [recipe.training for recipe in recipes]
-    for epochs in fit_together(trainings, [recipe.checkpoint(log) for recipe in recipes]):
+    trainings, clock = [recipe.training for recipe in recipes], pace.Clock()
+    together = fit_together(trainings, [recipe.checkpoint(log) for recipe in recipes])
+    for epochs in clock.watch(together):
         for recipe, shots, curve, epoch in zip(recipes, files, curves, epochs, strict=True):
             _photograph(epoch, recipe.training.model, shots)
             curve.append(epoch)
         yield epochs
     for recipe, shots, curve in zip(recipes, files, curves, strict=True):
-        keep(recipe.training.model, recipe.digest, log.id, curve, shots)
+        facts = pace.facts(recipe.kind(len(recipes) - 1), clock)
+        keep(recipe.training.model, recipe.digest, log.id, curve, shots, facts)
+
+
+def expected(wanted: Iterable[Recipe[Any]]) -> dict[str, float]:
+    """By name, the seconds that each training will take by those of earlier runs, where known."""
+    return pace.expected({one.name: (one.kind(), one.settings.epochs) for one in wanted})
 
 
 def prepare(training: Training[Any]) -> int:

@@ -19,7 +19,7 @@ from research.records import write_json
 from research.tracking import Log, OpenRun
 from research.tracking.ending import undisturbed
 from research.training import slurm as queue
-from research.training.cache import Recipe
+from research.training.cache import Recipe, expected
 from research.training.jobs import Job, Reader
 from research.training.loop import Epoch
 from research.training.plan import planned
@@ -105,7 +105,7 @@ def _train(
     }
     tasks = [*going, *submit(jobs, digests, folder, slurm, log.id[:8], cores)]
     log.workers(min(len(tasks), slurm.at_once))
-    with Board({one.name: one.settings.epochs for one in wanted}) as board:
+    with Board({one.name: one.settings.epochs for one in wanted}, expected(wanted)) as board:
         failed = follow(tasks, board)
     if failed:
         raise UserError(told(failed, len(tasks)))

@@ -20,6 +20,7 @@ from research.config import Jobs
 from research.tracking import Log, OpenRun
 from research.tracking.ending import undisturbed
 from research.training import workers
+from research.training.cache import expected
 from research.training.jobs import Job, Reader
 from research.training.loop import Epoch
 from research.training.plan import planned
@@ -59,7 +60,8 @@ def train_beforehand(
         Job(study, config, one.name, log.id, log.folder, given, folder / f"{time.time_ns()}.jsonl")
         for one in wanted
     ]
-    with log.part("training"), Board({one.name: one.settings.epochs for one in wanted}) as board:
+    totals = {one.name: one.settings.epochs for one in wanted}
+    with log.part("training"), Board(totals, expected(wanted)) as board:
         train(waiting, gpus, board)
 
 

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 from torch import nn
@@ -70,8 +71,13 @@ def keep(
     run: str,
     epochs: Iterable[Epoch],
     snapshots: Mapping[int, Path] = {},
+    pace: Mapping[str, Any] = {},
 ) -> Kept:
-    """Stores a trained model, and the files of its snapshots, for later runs."""
+    """Stores a trained model, and the files of its snapshots, for later runs.
+
+    Arguments:
+        pace: what its time depends on, see `training.pace`.
+    """
     folder = paths.MODELS / digest
     kept = Kept(folder, run, tuple(epochs))
     paths.MODELS.mkdir(parents=True, exist_ok=True)
@@ -88,7 +94,8 @@ def keep(
             shutil.copy(file, snapshot_file(part.folder, number))
         sums = {file.stem: sha256(file) for file in part.folder.glob("*.safetensors")}
         curve = [dataclasses.asdict(epoch) for epoch in kept.epochs]
-        write_json(part.folder / "model.json", {"run": run, "sha256": sums, "epochs": curve})
+        known = {"run": run, "sha256": sums, "epochs": curve, **pace}
+        write_json(part.folder / "model.json", known)
         shutil.rmtree(folder, ignore_errors=True)
         part.folder.replace(folder)
     return kept

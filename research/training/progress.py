@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from research.training.loop import Epoch
+from research.training.pace import hms
 
 
 def shown(epochs: Iterator[Epoch], label: str, total: int) -> Iterator[Epoch]:
@@ -40,22 +41,41 @@ class _Row:
     """One model of a board.
 
     Attributes:
-        fresh: epochs that were trained now, and not read from a checkpoint.
+        expected: seconds for all epochs by earlier runs; None where there was none like it.
+        since: when its last epoch ended, or it began, on the monotonic clock.
+        fresh: epochs that were trained now, and not read from a checkpoint; they took `paced`.
     """
 
     total: int
+    expected: float | None = None
     state: str = "waits"
-    began: float = 0.0
+    since: float = 0.0
     number: int = 0
     fresh: int = 0
+    paced: float = 0.0
     values: str = ""
 
+    def see(self, epoch: Epoch) -> None:
+        now = time.monotonic()
+        if not epoch.restored:
+            self.fresh += 1
+            self.paced += now - self.since
+        self.number, self.since, self.values = epoch.number, now, _state(epoch)
+
     def left(self) -> str:
-        """The time to its end at the pace so far, evaluation included."""
-        if self.state != "trains" or not self.fresh:
+        """The time that it still trains, evaluation included: at its own pace once there is one,
+        before that by earlier runs."""
+        if self.state not in ("trains", "waits"):
             return ""
-        seconds = (time.monotonic() - self.began) / self.fresh * (self.total - self.number)
-        return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
+        if self.fresh:
+            epoch = self.paced / self.fresh
+        elif self.expected is not None:
+            epoch = self.expected / self.total
+        else:
+            return ""
+        gone = time.monotonic() - self.since if self.state == "trains" else 0.0
+        # an epoch that takes longer than it should is about to end
+        return hms(epoch * (self.total - self.number) - min(gone, epoch))
 
 
 class Board:
@@ -66,8 +86,13 @@ class Board:
 
     ORDER = ("trains", "failed", "waits", "kept")
 
-    def __init__(self, totals: Mapping[str, int]) -> None:
-        self._rows = {name: _Row(total) for name, total in totals.items()}
+    def __init__(self, totals: Mapping[str, int], expected: Mapping[str, float] = {}) -> None:
+        """
+        Arguments:
+            totals: by name, the epochs that each is trained.
+            expected: by name, the seconds that they will take by earlier runs, where known.
+        """
+        self._rows = {name: _Row(total, expected.get(name)) for name, total in totals.items()}
         self._console = Console(file=sys.stderr)
         self._live = Live(console=self._console, auto_refresh=False)
 
@@ -86,15 +111,12 @@ class Board:
         self._live.stop()
 
     def begin(self, name: str) -> None:
-        self._rows[name].state, self._rows[name].began = "trains", time.monotonic()
+        self._rows[name].state, self._rows[name].since = "trains", time.monotonic()
         self.draw()
 
     def epoch(self, name: str, epoch: Epoch) -> None:
         row = self._rows[name]
-        row.number, row.values = epoch.number, _state(epoch)
-        if epoch.restored:
-            row.began = time.monotonic()
-        row.fresh += not epoch.restored
+        row.see(epoch)
         self.draw()
         if not self._live.is_started:
             print(_line(epoch, name, row.total), file=sys.stderr, flush=True)
@@ -121,7 +143,7 @@ class Board:
             self._live.update(self._table(), refresh=True)
 
     def _table(self) -> Table:
-        table = Table("model", "state", "epoch", "left", "")
+        table = Table("model", "state", "epoch", "ETA", "")
         # a long table is cut at its end
         for name, row in sorted(
             self._rows.items(), key=lambda item: self.ORDER.index(item[1].state)

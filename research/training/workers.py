@@ -29,7 +29,7 @@ from research.errors import UserError, hidden, in_a_line
 from research.machine import hardware, threads
 from research.tracking import Log, OpenRun
 from research.tracking.ending import undisturbed
-from research.training.cache import Recipe, trained
+from research.training.cache import Recipe, expected, trained
 from research.training.loop import Epoch
 from research.training.plan import planned
 from research.training.progress import Board
@@ -71,7 +71,8 @@ def train_beforehand(
     if count < 2:
         return
     log.workers(count)
-    with log.part("training"), Board({one.name: one.settings.epochs for one in wanted}) as board:
+    totals = {one.name: one.settings.epochs for one in wanted}
+    with log.part("training"), Board(totals, expected(wanted)) as board:
         train(wanted, count, log, board)
 
 

@@ -1,5 +1,6 @@
 """Runs of other programs, as their authors log them: plain MLflow, Lightning, scikit-learn."""
 
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,8 @@ def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
     root = tmp_path_factory.mktemp("theirs")
     where = f"sqlite:///{root / 'theirs.db'}"
     mlflow.set_tracking_uri(where)
-    for name, log in {"digits": plain, "autolog": sklearn_autolog, "deep": lightning}.items():
+    programs = {"digits": plain, "autolog": sklearn_autolog, "deep": lightning, "models": models}
+    for name, log in programs.items():
         mlflow.create_experiment(name, (root / "files").as_uri())
         mlflow.set_experiment(name)
         log(where)
@@ -106,6 +108,41 @@ def lightning(uri: str) -> None:
             log_every_n_steps=1,
         )  # fmt: skip
         trainer.fit(Tiny(2, seed), data)
+
+
+def models(uri: str) -> None:
+    """A model of scikit-learn by MLflow's own flavour, and one of one's own in two states, with
+    metrics of two data sets."""
+    from sklearn.dummy import DummyClassifier
+
+    sets = {name: mlflow.data.from_numpy(np.arange(n), name=name) for name, n in SETS.items()}
+    there = mlflow.MlflowClient()
+    for seed in range(3):
+        with mlflow.start_run(run_name=f"models {seed}"):
+            mlflow.log_param("seed", seed)
+            if seed == 0:
+                fitted = DummyClassifier(strategy="prior").fit([[0.0], [1.0]], [0, 1])
+                mlflow.sklearn.log_model(fitted, name="dummy", pip_requirements=["scikit-learn"])
+            for step, state in enumerate(("begun", "done")):
+                one = mlflow.initialize_logged_model(name="net", params={"state": state})
+                there.log_model_artifacts(one.model_id, _weights(state, seed))
+                there.finalize_logged_model(one.model_id, "READY")
+                for at, data in enumerate(sets.values()):
+                    value = seed + step / 2 + at / 4
+                    mlflow.log_metric("acc", value, step, dataset=data, model_id=one.model_id)
+            for name in ("large", "small"):
+                one = mlflow.initialize_logged_model(name=name)
+                mlflow.log_metric("size", len(name) + seed, 0, model_id=one.model_id)
+
+
+def _weights(state: str, seed: int) -> str:
+    folder = Path(tempfile.mkdtemp())
+    (folder / "deep").mkdir()
+    (folder / "deep/weights.bin").write_text(f"{state} {seed}")
+    return str(folder)
+
+
+SETS = {"val": 3, "test": 4}
 
 
 @pytest.fixture(scope="session")

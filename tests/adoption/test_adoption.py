@@ -5,6 +5,7 @@ import json
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlparse
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from research.records import Number
 from research.report.listing import items
 from research.tracking import staleness
 
-from .conftest import GAIN, PAPER, Adopting
+from .conftest import GAIN, PAPER, SETS, Adopting
 
 
 def logged(client: Any, model: str, seed: int) -> Any:
@@ -180,3 +181,40 @@ def test_lightning_and_autolog_are_read_as_they_log(take: Adopting) -> None:
     assert any("confusion" in name for name in trees.names("figures"))
     assert re.fullmatch(r"[0-9a-f]+( [0-9a-f]+)*", trees.run.data["digest"])
     assert trees.run.data["name"] == "dataset"
+
+
+def test_logged_models_bring_their_files_and_the_data_of_their_metrics(
+    take: Adopting, client: Any
+) -> None:
+    results = records.load(take("models", seeds="seed").run.folder)
+    assert results.numbers["acc_on_val_all"].values == (0.5, 1.5, 2.5)  # of the last state
+    assert results.numbers["acc_on_test_all"].values == (0.75, 1.75, 2.75)
+    assert results.numbers["size_of_large_all"].values == (5.0, 6.0, 7.0)
+    assert results.arrays("curve_acc_on_val")["all"].tolist() == [[0, 0.5], [1, 1.5], [2, 2.5]]
+    experiment = client.get_experiment_by_name("models").experiment_id
+    files = results.frame("artifacts").set_index(["seed", "path"])["sha256"]
+    made = {model.model_id: model for model in client.search_logged_models([experiment])}
+    for seed, run in enumerate(results.run.adopted["runs"]):
+        for model in (one for one in made.values() if one.source_run_id == run):
+            if model.name == "net":
+                path = f"models/net@{model.model_id}/deep/weights.bin"
+                content = f"{model.params['state']} {seed}".encode()
+                assert files[str(seed), path] == hashlib.sha256(content).hexdigest()
+    [dummy] = [model for model in made.values() if model.name == "dummy"]
+    there = Path(unquote(urlparse(dummy.artifact_location).path))
+    expected = {f"models/dummy/{path.name}": path for path in there.iterdir()}
+    found = {path for seed, path in files.index if "dummy" in path}
+    assert found == {*expected} and "models/dummy/MLmodel" in found
+    for name, file in expected.items():
+        assert files["0", name] == hashlib.sha256(file.read_bytes()).hexdigest()
+    assert len(files) == 6 + len(expected)
+    kept = json.loads((results.folder / f"logged/{dummy.source_run_id}.json").read_text())
+    assert sorted(one["name"] for one in kept["models"]) == [
+        "dummy",
+        "large",
+        "net",
+        "net",
+        "small",
+    ]
+    assert {p["dataset"] for model in kept["models"] for p in model["points"]} == {*SETS, ""}
+    assert "mlflow.user" not in json.dumps(kept)

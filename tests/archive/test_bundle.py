@@ -80,6 +80,7 @@ def test_an_anonymous_one_names_nobody(
     }
 
 
+@pytest.mark.long
 def test_a_name_in_the_code_is_refused_with_its_place(handed: Handed, tmp_path: Path) -> None:
     (tmp_path / "store").mkdir()
     record = Path(load(handed.store / a_run().id).folder)

@@ -134,6 +134,7 @@ def painted(classes: Sequence[str], per: int = 5) -> Figure:
 
 @pytest.mark.parametrize("count", [2, 10, 12, 30, 31, 102])
 @pytest.mark.parametrize("name", ["{}", "flower{:02d}", "{:03d}.Some_Bird_Species_Of_Length_{}"])
+@pytest.mark.long
 def test_every_dot_is_drawn_and_the_legend_fits(count: int, name: str) -> None:
     classes = [name.format(i, i) for i in range(count)]
     figure = painted(classes)

@@ -149,8 +149,10 @@ def packages(text: str) -> set[str]:
     return {word for word in found[1].split() if not word.startswith("-")}
 
 
-def test_ci_installs_what_the_readme_tells_and_nothing_else() -> None:
+def test_ci_tests_with_what_the_readme_tells_to_install_and_nothing_else() -> None:
     readme, ci = ((ROOT / name).read_text() for name in ("README.md", ".ci/run"))
+    ci, _, services = ci.partition("make test-long\n")  # what services need comes after that
+    assert "\nmake test\n" in ci and "make test-service" in services
     told = packages(readme)
     assert packages(ci) == told
     assert ci.count(" install ") == 1

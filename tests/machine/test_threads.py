@@ -186,6 +186,7 @@ def test_a_run_on_a_cpu_spares_threads_and_one_on_a_gpu_does_not() -> None:
             assert torch.get_num_threads() == 3
 
 
+@pytest.mark.long
 def test_a_map_has_the_same_bits_whatever_the_number_of_jobs() -> None:
     points = np.random.default_rng(0).normal(size=(60, 5))
     one, two = (tsne(points, perplexity=5, jobs=jobs) for jobs in (1, 2))

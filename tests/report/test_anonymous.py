@@ -29,6 +29,7 @@ def hidden(record: Results, tmp_path: Path) -> Built:
     )  # fmt: skip
 
 
+@pytest.mark.long
 def test_an_anonymous_paper_names_nobody(
     record: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

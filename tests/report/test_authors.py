@@ -96,6 +96,7 @@ def test_every_name_is_looked_for_by_itself_in_an_anonymous_paper(tmp_path: Path
     ],
     ids=["affiliations", "scripts"],
 )
+@pytest.mark.long
 def test_several_authors_are_printed_and_verified(
     text: str, record: Results, tmp_path: Path
 ) -> None:

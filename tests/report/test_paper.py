@@ -184,6 +184,7 @@ def test_the_same_record_gives_the_same_bytes_in_another_process(
     assert out.with_suffix(".html").read_bytes() == built.html.read_bytes()
 
 
+@pytest.mark.long
 def test_remembered_heights_give_the_same_bytes(record: Results, tmp_path: Path) -> None:
     memory = record.folder / "report/galley.json"
     out = tmp_path / "ae.pdf"

@@ -44,6 +44,7 @@ def test_a_draft_of_one_page_says_there_what_it_took(record: Results, tmp_path: 
     assert [problem.where for problem in verdict.problems] == ["draft"]  # one page is too few
 
 
+@pytest.mark.long
 def test_a_list_is_printed_to_its_deepest_item_or_refused(record: Results, tmp_path: Path) -> None:
     def nested(depth: int) -> str:
         item = "- item {mse_pca:.4f} of level"
@@ -82,6 +83,7 @@ def test_what_a_style_sheet_hides_is_named(record: Results, tmp_path: Path) -> N
         a_draft(record, tmp_path, "*{mse_pca}*", templates)
 
 
+@pytest.mark.long
 def test_fonts_that_fonttools_cuts_are_as_good(
     record: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

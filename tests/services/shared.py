@@ -7,6 +7,7 @@ import pwd
 import shutil
 import subprocess
 import sys
+import tempfile
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -61,7 +62,7 @@ def server(folder: Path) -> Iterator[Server]:
     s3 = f"http://127.0.0.1:{free_port()}"
     port = free_port()
     with ExitStack() as stack:
-        database = stack.enter_context(postgres(folder / "postgres"))
+        database = stack.enter_context(postgres(folder / "postgres.log"))
         log = folder / "moto.log"
         stack.enter_context(running([moto, "-H", "127.0.0.1", "-p", s3.rpartition(":")[2]], log))
         wait_for(lambda: _answers(f"{s3}/moto-api/"), "moto", log)
@@ -74,6 +75,8 @@ def server(folder: Path) -> Iterator[Server]:
         command += ["--backend-store-uri", f"{database}/mlflow", "--serve-artifacts"]
         command += ["--artifacts-destination", "s3://runs/artifacts"]
         command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "2"]
+        # a worker that a busy machine keeps waiting for five seconds would be ended
+        command += ["--uvicorn-opts", "--timeout-worker-healthcheck 120"]
         env = os.environ | keys | {
             "MLFLOW_AUTH_CONFIG_PATH": str(auth), "MLFLOW_FLASK_SERVER_SECRET_KEY": "of this test",
             "MLFLOW_S3_ENDPOINT_URL": s3, "AWS_DEFAULT_REGION": "us-east-1",
@@ -88,32 +91,36 @@ def server(folder: Path) -> Iterator[Server]:
 
 
 @contextmanager
-def postgres(folder: Path) -> Iterator[str]:
-    """The address of a fresh PostgreSQL with the databases `mlflow` and `auth`."""
+def postgres(log: Path) -> Iterator[str]:
+    """The address of a fresh PostgreSQL with the databases `mlflow` and `auth`.
+
+    Its files lie in none of pytest's folders: root's may be entered by root alone, who may not run
+    it, and each pytest that starts closes them again.
+    """
     newest = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda one: int(one.parent.name))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", os.pathsep.join([*map(str, newest[-1:]), os.environ["PATH"]]))
         hint = "Debian's postgresql"
         initdb, postgres, psql = find("initdb", "postgres", "psql", hint=hint).values()
-    folder.mkdir()
-    as_user = _as_ordinary_user(folder)
-    data, port = folder / "data", free_port()
-    subprocess.run(
-        [*as_user, initdb, "-D", data, "-U", "mlflow", "--auth=trust", "--no-sync"],
-        check=True, capture_output=True, cwd=folder,
-    )  # fmt: skip
-    command = [*as_user, postgres, "-D", str(data), "-p", str(port), "-h", "127.0.0.1"]
-    command += ["-k", str(folder), "-c", "fsync=off"]
-    log = folder.with_suffix(".log")
-    with running(command, log):
-        ask = [psql, "-h", "127.0.0.1", "-p", str(port), "-U", "mlflow", "-d", "postgres", "-c"]
+    with tempfile.TemporaryDirectory(prefix="postgres-", ignore_cleanup_errors=True) as own:
+        folder = Path(own)
+        as_user = _as_ordinary_user(folder)
+        data, port = folder / "data", free_port()
+        subprocess.run(
+            [*as_user, initdb, "-D", data, "-U", "mlflow", "--auth=trust", "--no-sync"],
+            check=True, capture_output=True, cwd=folder,
+        )  # fmt: skip
+        command = [*as_user, postgres, "-D", str(data), "-p", str(port), "-h", "127.0.0.1"]
+        command += ["-k", str(folder), "-c", "fsync=off"]
+        with running(command, log):
+            ask = [psql, "-h", "127.0.0.1", "-p", str(port), "-U", "mlflow", "-d", "postgres"]
 
-        def asked(sql: str) -> bool:
-            return subprocess.run([*ask, sql], capture_output=True).returncode == 0
+            def asked(sql: str) -> bool:
+                return subprocess.run([*ask, "-c", sql], capture_output=True).returncode == 0
 
-        wait_for(lambda: asked("SELECT 1"), "PostgreSQL", log)
-        assert asked("CREATE DATABASE mlflow") and asked("CREATE DATABASE auth")
-        yield f"postgresql://mlflow@127.0.0.1:{port}"
+            wait_for(lambda: asked("SELECT 1"), "PostgreSQL", log)
+            assert asked("CREATE DATABASE mlflow") and asked("CREATE DATABASE auth")
+            yield f"postgresql://mlflow@127.0.0.1:{port}"
 
 
 def _as_ordinary_user(folder: Path) -> list[str]:
@@ -124,10 +131,10 @@ def _as_ordinary_user(folder: Path) -> list[str]:
     name = next(one.pw_name for one in pwd.getpwall() if one.pw_name in ("postgres", "nobody"))
     user = pwd.getpwnam(name)
     os.chown(folder, user.pw_uid, user.pw_gid)
-    for parent in folder.parents:  # pytest's folders are for one user alone
-        if parent.stat().st_uid == os.getuid() and not parent.stat().st_mode & 0o001:
-            parent.chmod(parent.stat().st_mode | 0o011)
-    return [setpriv, f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
+    return [
+        setpriv, "--pdeathsig", "TERM",  # once more: another user's process has forgotten it
+        f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups",
+    ]  # fmt: skip
 
 
 def _make_bucket(s3: str, keys: dict[str, str]) -> None:

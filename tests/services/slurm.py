@@ -19,7 +19,7 @@ SlurmdPort={slurmd}
 SlurmUser={user}
 SlurmdUser={user}
 AuthType=auth/none
-AuthInfo=cred_expire=2
+AuthInfo=cred_expire=5
 CredType=cred/none
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
@@ -39,7 +39,7 @@ SlurmdParameters=config_overrides
 NodeName={host} NodeAddr=127.0.0.1 CPUs=3 State=UNKNOWN
 PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 """
-"""`cred_expire` is also how long a requeued job is held back, 120 s unless it is set."""
+"""`cred_expire` is also how long a requeued job is held back: 120 s, or what is set, 5 at least."""
 
 
 @contextmanager
@@ -61,7 +61,11 @@ def cluster(folder: Path) -> Iterator[None]:
             running([slurmd, "-D", "-N", host], folder / "slurmd.log"),
         ):
             wait_for(lambda: "idle" in queue("sinfo", "--noheader"), "SLURM", folder / "slurmd.log")
-            yield
+            try:
+                yield
+            finally:  # jobs are no children of slurmd, and would go on without it
+                subprocess.run(["scancel", "--partition=main"], timeout=60, check=False)
+                wait_for(lambda: not queue("squeue", "--noheader"), "the end of all jobs")
 
 
 def queue(*command: str) -> str:

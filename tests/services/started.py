@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-PATIENCE = 300.0
+PATIENCE = 900.0
 """Seconds that a service may take to answer on a busy machine."""
 
 
@@ -30,15 +30,32 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def end_when_told() -> None:
+    """From now on a pytest that is told to stop ends its services, as it does after Ctrl-C."""
+
+    def stop(number: int, _: object) -> None:
+        pytest.exit(f"told to stop by {signal.Signals(number).name}", 128 + number)
+
+    signal.signal(signal.SIGTERM, stop)
+
+
+def _ends_with_us() -> list[str]:
+    """What is put before a command that must not outlive a pytest that is killed."""
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "TERM"] if setpriv else []
+
+
 @contextlib.contextmanager
 def running(
     command: Sequence[str], log: Path, env: dict[str, str] | None = None
 ) -> Iterator["subprocess.Popen[bytes]"]:
     """A program in a session of its own, which is ended with all that it started."""
+    end_when_told()
     with log.open("ab") as out:
         process = subprocess.Popen(
-            command, stdout=out, stderr=out, stdin=subprocess.DEVNULL, start_new_session=True,
-            env=env if env is not None else dict(os.environ), cwd=log.parent,
+            [*_ends_with_us(), *command], stdout=out, stderr=out, stdin=subprocess.DEVNULL,
+            start_new_session=True, env=env if env is not None else dict(os.environ),
+            cwd=log.parent,
         )  # fmt: skip
     try:
         yield process

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from torch import Tensor
 
 from research import paths, report
 from research.config import Data
@@ -19,8 +18,7 @@ from research.report.layout import Sheet
 from research.report.words import Words
 from research.verification.verify import verify
 
-from . import zf_own as own
-from . import zf_tiny
+from .stripes import pictures
 
 
 @pytest.fixture(autouse=True)
@@ -40,26 +38,7 @@ def papers_are_verified(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def stripes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of pictures, train/ and test/."""
-    return zf_tiny.pictures(tmp_path_factory.mktemp("stripes"))
-
-
-@pytest.fixture(scope="session")
-def zf_store(tmp_path_factory: pytest.TempPathFactory, stripes: Path) -> Path:
-    """With one run of the study `zf` on these pictures."""
-    store = tmp_path_factory.mktemp("store")
-    assert zf_tiny.run(store, stripes) == 0
-    return store
-
-
-@pytest.fixture(scope="session")
-def zf_record(zf_store: Path) -> Results:
-    return zf_tiny.parents(zf_store)[0]
-
-
-@pytest.fixture(scope="session")
-def zf_weights(zf_record: Results) -> list[zf_tiny.Weights]:
-    """Of the paper's network, by seed."""
-    return [zf_tiny.weights_of(zf_record, f"zf-seed{seed}") for seed in (0, 1)]
+    return pictures(tmp_path_factory.mktemp("stripes"))
 
 
 @pytest.fixture(scope="session")
@@ -67,33 +46,15 @@ def zf_data(stripes: Path) -> Dataset:
     return load(Data("folder", stripes, 52))
 
 
-@pytest.fixture(scope="session")
-def zf_images(zf_data: Dataset) -> Tensor:
-    """The middles of the test images, float64 in [0, 1]."""
-    return zf_data.test.images[:, :, 2:-2, 2:-2].double() / 255
-
-
-@pytest.fixture(scope="session")
-def zf_outputs(zf_weights: list[zf_tiny.Weights], zf_images: Tensor) -> list[zf_tiny.Outputs]:
-    """What the paper's network makes of them, by seed."""
-    return [zf_tiny.by_hand(w, zf_images) for w in zf_weights]
-
-
 @pytest.fixture
-def zf_paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder for the write-up that is not the user's."""
+def paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder for write-ups that is not the user's, with those of all studies."""
     folder = tmp_path / "paper"
     folder.mkdir()
-    for name in ("zf.md", "author.toml"):
-        shutil.copy(PAPER / name, folder)
+    for file in (*PAPER.glob("*.md"), PAPER / "author.toml"):
+        shutil.copy(file, folder)
     monkeypatch.setattr(paths, "PAPER", folder)
     return folder
-
-
-@pytest.fixture(scope="session")
-def zf_own(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file of networks of the user's, with weights of each beside it."""
-    return own.written(tmp_path_factory.mktemp("own"))
 
 
 @pytest.fixture(params=["holds", "fails", "undecided"])

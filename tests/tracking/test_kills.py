@@ -63,6 +63,7 @@ def _run_until(store: Any, where: object, name: str, call: int, after: bool) -> 
 
 
 @pytest.mark.parametrize("step", STEPS)
+@pytest.mark.long
 def test_a_kill_is_never_in_the_way(
     step: str, store: LocalStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -92,6 +93,7 @@ def test_a_kill_is_never_in_the_way(
     assert "RUNNING" not in {run.info.status for run in mirror.runs(again.client)}  # children too
 
 
+@pytest.mark.long
 def test_a_killed_run_without_a_record_is_only_mlflows(
     store: LocalStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -105,6 +107,7 @@ def test_a_killed_run_without_a_record_is_only_mlflows(
         assert [run.info.status for run in mirror.runs(store.client)] == [status]
 
 
+@pytest.mark.long
 def test_a_folder_of_records_bears_a_kill_as_it_begins(tmp_path: Path) -> None:
     store = FolderStore(tmp_path / "node")
     for step in ("the run's lineage", "the run's record"):
@@ -117,6 +120,7 @@ def test_a_folder_of_records_bears_a_kill_as_it_begins(tmp_path: Path) -> None:
     assert {run.status for run in store.runs()} == {"FINISHED", "KILLED"}
 
 
+@pytest.mark.long
 def test_a_store_with_a_database_begun_anew_has_its_runs(
     store: LocalStore, empty_database: Path, tmp_path: Path
 ) -> None:

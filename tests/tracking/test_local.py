@@ -59,6 +59,7 @@ def history(client: Any, id: str, name: str) -> list[tuple[int, float]]:
     return [(metric.step, metric.value) for metric in client.get_metric_history(id, name)]
 
 
+@pytest.mark.long
 def test_six_processes_may_create_a_store_at_once(six_at_once: Path) -> None:
     runs = LocalStore(six_at_once / "mlflow.db").runs("tiny")
     assert [run.status for run in runs] == ["FINISHED"] * 6

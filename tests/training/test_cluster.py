@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from research import paths
+from research.cli import projects as project
 from research.config import Slurm
 from research.errors import UserError
 from research.machine import threads
@@ -146,16 +147,23 @@ def test_an_interruption_cancels_the_array(slurm: None, tmp_path: Path) -> None:
 
 @pytest.mark.service
 def test_submit_and_leave(slurm: None, tmp_path: Path) -> None:
+    """The study is one of a project of its own, as `research new` makes it."""
+    project.make(tmp_path / "mine")
     command = [
-        sys.executable, "-m", "research", "run", "ae", "--preset", "sample", "--train.epochs", "1",
-        "--seeds", "0", "--cluster", "slurm", "--slurm.time", "30",
+        sys.executable, "-m", "research", "run", "width", "--preset", "sample", "--widths", "4",
+        "8", "--train.epochs", "1", "--seeds", "0", "--cluster", "slurm", "--slurm.time", "30",
         "--log", f"folder:{tmp_path}/store",
     ]  # fmt: skip
-    env = os.environ | {"RESEARCH_RUNS": str(tmp_path / "runs")}
+    env = os.environ | {
+        "RESEARCH_RUNS": str(tmp_path / "runs"), "RESEARCH_ROOT": str(tmp_path / "mine"),
+    }  # fmt: skip
+    partition = ("scontrol", "update", "PartitionName=main")
+    asked(*partition, "State=DOWN")  # takes jobs and starts none, however slow this machine is
     done = subprocess.run([*command, "--detach"], env=env, capture_output=True, text=True)
-    assert done.returncode == 0 and "ae is in the queue: job " in done.stdout, done.stderr
+    assert done.returncode == 0 and "width is in the queue: job " in done.stdout, done.stderr
     early = subprocess.run([*command, "--resume"], env=env, capture_output=True, text=True)
-    assert early.returncode == 2 and "are in the queue: wait for them" in early.stderr
+    assert early.returncode == 2 and "are in the queue: wait for them" in early.stderr, early.stderr
+    asked(*partition, "State=UP")
     store = open_store(f"folder:{tmp_path}/store")
     [analysis] = [line.split()[0] for line in asked("squeue", "-h", "-o", "%i %E").splitlines()
                   if "afterok" in line]  # fmt: skip
@@ -196,7 +204,7 @@ def _tasks(store: Path) -> dict[str, cluster.Task]:
 
 
 def _wait(done: Any, what: Path) -> None:
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + 900
     while True:
         try:
             if done():

@@ -137,6 +137,7 @@ def test_workers_train_the_models_of_one_process(
     assert "b  epoch 3/3  train " in told and "long  epoch 5/5  train " in told
 
 
+@pytest.mark.long
 def test_what_is_kept_needs_no_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(tmp_path, Config(), 2)
     monkeypatch.setattr(workers, "train", pytest.fail)
@@ -165,6 +166,7 @@ def test_a_failure_names_the_model_and_keeps_the_others(
     assert "b  failed: training must stay finite, got " in capfd.readouterr().err
 
 
+@pytest.mark.long
 def test_a_worker_that_is_killed_leaves_its_model_to_the_study(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -212,6 +214,7 @@ def test_workers_end_with_a_run_that_is_killed(tmp_path: Path) -> None:
     assert not alive
 
 
+@pytest.mark.long
 def test_a_resumed_run_goes_on_from_the_checkpoints_of_its_workers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -112,6 +112,7 @@ def bomb(paper: Path, edit: Any, out: Path) -> Path:
     return out
 
 
+@pytest.mark.long
 def test_a_batch_with_bombs_is_judged_to_its_end(
     light: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -156,6 +157,7 @@ WORDS = (
 )  # fmt: skip
 
 
+@pytest.mark.long
 def test_no_command_line_ends_in_a_traceback(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -188,6 +190,7 @@ def damaged(content: bytes, rng: np.random.Generator) -> bytes:
     return bytes(out)
 
 
+@pytest.mark.long
 def test_no_damaged_file_ends_in_a_traceback(
     light: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -77,6 +77,7 @@ def test_whoever_has_to_have_signed_and_has_not(paper: Path, keys: Path) -> None
 
 
 @needs_ssh
+@pytest.mark.long
 def test_several_authors_sign_and_one_may_sign_again(paper: Path, keys: Path) -> None:
     marks = [signing.sign(paper, keys / name) for name in ("ben", "ana", "ben", "ana")]
     verdict = checked(paper, None, keys / "signers")
@@ -170,6 +171,7 @@ def test_a_signature_for_another_purpose_does_not_count(
 
 
 @needs_ssh
+@pytest.mark.long
 def test_what_is_not_verified_or_names_nobody_is_not_signed(
     record: Results, paper: Path, keys: Path, tmp_path: Path
 ) -> None:

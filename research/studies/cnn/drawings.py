@@ -49,12 +49,12 @@ def draw_kernels(results: Results) -> Figure:
     """All kernels of conv1, and those of the first maps of conv2 on their first inputs."""
     weights = results.arrays("kernels")
     first = weights["conv1"][:, 0].reshape(2, 16, 3, 3)
-    second = weights["conv2"][:6, :16]
+    second = weights["conv2"][:4, :16]
     side = figures.COLUMN_MM / 16
-    figure = figures.canvas(figures.COLUMN_MM, 8 * side + 9)
-    grid = figure.subplots(2, 1, height_ratios=[2, 6])
+    figure = figures.canvas(figures.COLUMN_MM, 6 * side + 9)
+    grid = figure.subplots(2, 1, height_ratios=[2, 4])
     figures.tiles(grid[0], first, "conv1: all 32 kernels")
-    figures.tiles(grid[1], second, "conv2: maps 1 to 6 (down) on inputs 1 to 16 (across)")
+    figures.tiles(grid[1], second, "conv2: maps 1 to 4 (down) on inputs 1 to 16 (across)")
     return figure
 
 
@@ -177,7 +177,7 @@ def draw_maps(results: Results) -> Figure | None:
     if "maps" not in results.names("arrays"):
         return None
     data, rows = results.arrays("maps"), results.table("maps").rows
-    figure = figures.canvas(figures.COLUMN_MM, 44)
+    figure = figures.canvas(figures.COLUMN_MM, 41)
     grid = figure.subplots(1, max(len(rows), 3), squeeze=False)[0]
     for axes, (perplexity, trust, kept) in zip(grid, rows, strict=False):
         points = data[f"perplexity{perplexity}"]

@@ -39,7 +39,6 @@ NONE = {"translation": 0.0, "scale": 1.0, "rotation": 0.0}
 def measure_invariance(group: Sequence[Viewed], fill: float, config: Config, log: Log) -> None:
     """Curves of the first and the last layer and of the followed class, a mean over images."""
     images = spread(len(group[0].test), config.moved)
-    rows: list[dict[str, Cell]] = []
     for name, change in CHANGES.items():
         amounts = AMOUNTS[name]
         found = [
@@ -58,15 +57,11 @@ def measure_invariance(group: Sequence[Viewed], fill: float, config: Config, log
             amounts=np.array(amounts), first=first, last=last, probability=probability,
         )  # fmt: skip
         at = amounts.index(NAMED[name])
-        row: dict[str, Cell] = {"change": name}
         for key, values in {"first": first, "last": last, "probability": probability}.items():
             known = SHARE if key == "probability" else None
-            row[key] = number = over_seeds(values[:, at].tolist(), range=known)
-            log.number(f"{name}_{key}", number)
-        rows.append(row)
+            log.number(f"{name}_{key}", over_seeds(values[:, at].tolist(), range=known))
         pair = first[:, at].tolist(), last[:, at].tolist()
         log.claim(f"last_more_invariant_{name}", claim_pairs(*pair, "less"))
-    log.table("invariance", Table.of(rows))
     unmoved = amounts.index(NONE[name])  # the same for all changes
     log.number("unmoved_probability", over_seeds(probability[:, unmoved].tolist(), range=SHARE))
     log.number("moved", len(images))
