@@ -201,7 +201,7 @@ def _transposed(
         shape: that of its input.
     """
     if _size(window) == tuple(above[-2:]):
-        return _in_full(transposed(conv, window.values, tuple(shape[-2:])))
+        return _in_full(transposed(conv, window.values, (shape[1], shape[2])))
     return _fitted(Window(transposed(conv, window.values), _below(window.corner, conv)), shape)
 
 
