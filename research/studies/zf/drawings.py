@@ -168,7 +168,7 @@ def draw_converging(results: Results) -> Figure:
     shades = colormaps["viridis"](np.linspace(0, 0.9, len(data)))
     for (name, values), colour in zip(data.items(), shades, strict=True):
         figures.band(axes, epochs, values, colour, printed(name), marker="o")
-    axes.set(xlabel="epoch", ylabel="CKA with the last epoch", ylim=(0, 1.03))
+    axes.set(xlabel="epoch", ylabel="CKA", ylim=(0, 1.03))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(ncols=2, loc="lower right")
     return figure
@@ -202,7 +202,7 @@ def draw_invariance(results: Results) -> Figure:
         column[0].set_ylim(bottom=0)
         column[1].set_ylim(0, 100)
     grid[0, 0].set_ylabel("distance")
-    grid[1, 0].set_ylabel("probability (%)")
+    grid[1, 0].set_ylabel("class (%)")
     figure.align_ylabels(grid[:, 0])
     figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return figure
