@@ -12,7 +12,7 @@ import pikepdf
 import pytest
 
 from research.provenance import trail as provenance
-from research.records import Claim, Number, Results, write_claims, write_manifest
+from research.records import Claim, Number, write_claims, write_manifest
 from research.report import Built
 from research.verification.verify import verify
 from tests.verification.edits import attach, edited, record_edit
@@ -30,10 +30,17 @@ WORDS = (
 
 
 @pytest.fixture
-def claiming(record: Results, write: Callable[..., Built]) -> Built:
-    write_claims(record.folder, CLAIMS)
-    write_manifest(record.folder)
-    return write(replace=("## Abstract\n", f"## Abstract\n\n{WORDS}"))
+def claiming(request: pytest.FixtureRequest) -> Built:
+    """A paper with claims, built once: its tests only read it."""
+    if not CLAIMING:
+        record, write = map(request.getfixturevalue, ("record", "write"))
+        write_claims(record.folder, CLAIMS)
+        write_manifest(record.folder)
+        CLAIMING.append(write(replace=("## Abstract\n", f"## Abstract\n\n{WORDS}")))
+    return CLAIMING[0]
+
+
+CLAIMING: list[Built] = []
 
 
 def table_of(pdf: Path) -> bytes:

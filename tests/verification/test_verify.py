@@ -146,7 +146,18 @@ def test_a_single_seed_is_marked_again(facts: Trail, printed: str) -> None:
 
 
 @pytest.fixture
-def claiming(record: Results, write: Callable[..., Built]) -> Built:
+def claiming(request: pytest.FixtureRequest) -> Built:
+    """`claimed`, built once: its tests only read it."""
+    if not CLAIMING:
+        record, write = map(request.getfixturevalue, ("record", "write"))
+        CLAIMING.append(claimed(record, write))
+    return CLAIMING[0]
+
+
+CLAIMING: list[Built] = []
+
+
+def claimed(record: Results, write: Callable[..., Built]) -> Built:
     """A paper with a claim that holds, and a table over seeds."""
     over = Number(0.31, half_width=0.06, n=3, values=(0.30, 0.29, 0.34))
     write_claims(record.folder, {"sharper": Claim(over, 0.002, 3, "paired t test")})
