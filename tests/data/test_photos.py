@@ -160,6 +160,7 @@ def test_a_missing_photograph_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         load(Data("photos"))
 
 
+@pytest.mark.long
 def test_another_process_gets_the_same_bytes_and_imports_no_large_package(data: Dataset) -> None:
     code = (
         "import sys; from research.config import Data; from research.data import load; "

@@ -68,6 +68,7 @@ def test_selection_tells_of_every_run() -> None:
     assert selection(run, History()) == ""
 
 
+@pytest.mark.long
 def test_the_foot_prints_both(record: Results, tmp_path: Path) -> None:
     run = dataclasses.replace(record.run, models=MODELS)
     write_run(record.folder, run)

@@ -158,6 +158,7 @@ def test_the_page_for_a_screen_is_one_file_with_the_same_text(built: Built) -> N
         assert target in ids
 
 
+@pytest.mark.long
 def test_the_same_record_gives_the_same_bytes_in_another_process(
     built: Built, record: Results, tmp_path: Path
 ) -> None:

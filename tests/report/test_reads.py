@@ -70,6 +70,7 @@ def test_numbers_of_both_runs_are_printed_and_traced(
     assert "beside it run" in html and "ffff0000" in html
 
 
+@pytest.mark.long
 def test_the_paper_is_out_of_date_when_the_other_run_is_another(
     record: Results, other: Results, tmp_path: Path
 ) -> None:

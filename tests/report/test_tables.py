@@ -172,6 +172,7 @@ def test_a_long_table_is_cut_and_says_so(write: Callable[..., Built]) -> None:
 @pytest.mark.parametrize(
     ("key", "value"), [("value", (4, 9)), ("value", (5, 10)), ("file", "numbers.json")]
 )
+@pytest.mark.long
 def test_a_cut_that_is_told_wrongly_is_found(
     key: str, value: Any, write: Callable[..., Built]
 ) -> None:

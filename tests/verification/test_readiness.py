@@ -78,6 +78,7 @@ def test_a_paper_without_fault_is_written(store: FolderStore) -> None:
     assert readiness.unseen(paper() / "ae.pdf") == []
 
 
+@pytest.mark.long
 def test_a_final_paper_is_the_one_that_was_checked(
     store: FolderStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,6 +25,7 @@ def test_the_run_tells_what_it_was(record: Results) -> None:
         assert drawing.width_mm <= (178.01 if name == "attention" else 86.01)
 
 
+@pytest.mark.long
 def test_a_second_run_trains_nothing_and_finds_the_same(record: Results, tmp_path: Path) -> None:
     other = run(tmp_path, "0", "1")
     assert {model["origin"] for model in other.run.models.values()} == {"found"}

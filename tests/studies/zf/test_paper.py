@@ -62,6 +62,7 @@ def test_every_branch_of_every_claim_is_fit_to_print(
     assert spoken(zf_record, "zf")
 
 
+@pytest.mark.long
 def test_a_second_run_trains_nothing_and_finds_the_same(
     zf_record: Results, stripes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
