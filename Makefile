@@ -9,7 +9,7 @@ STUDIES := $(sort $(subst _,-,$(basename $(notdir $(filter-out %/__init__.py,$(w
 # flags for the study behind the verb: make run-ae FLAGS="--preset full --train.epochs 50"
 FLAGS ?=
 
-.PHONY: help setup test test-long test-service check bench bench-full ui studies api lock clean
+.PHONY: help setup test test-long test-service check bench bench-full ui studies full results gallery api lock clean
 
 help:
 	@echo "make report-STUDY    builds paper/STUDY.pdf; trains first if there is no finished run"
@@ -25,6 +25,9 @@ help:
 	@echo "make check           ruff, mypy --strict and the import contracts"
 	@echo "make bench           measures each speed against its peer once, in six minutes"
 	@echo "make bench-full      the same in many turns, which takes half an hour"
+	@echo "make full            runs every study in full, on a CPU at the size that docs/full.toml tells"
+	@echo "make results         writes docs/results.md: the sources' numbers beside those of the full runs"
+	@echo "make gallery         writes docs/gallery.md: pictures of the built papers"
 	@echo "make api             writes docs/api.md from the docstrings"
 	@echo "make setup           creates .venv from the hash-pinned requirements.lock"
 	@echo "make lock            renews requirements.lock from pyproject.toml"
@@ -97,6 +100,15 @@ bench: $(READY)
 bench-full: $(READY)
 	@for bench in train threads workers adversarial deconvnet distances occlusion; do \
 	  $(BIN)/python -m tests.bench.$$bench || exit 1; done
+
+full: $(READY)
+	@$(BIN)/python docs/full.py $(FLAGS)
+
+results: $(READY)
+	@$(BIN)/python docs/results.py $(FLAGS)
+
+gallery: $(READY)
+	@$(BIN)/python docs/gallery.py $(FLAGS)
 
 api: $(READY)
 	@$(BIN)/python docs/api.py

@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from research.errors import ArgumentError
 from research.methods.chain import Chain, Passage
 from research.methods.reversible import MIXED, PASSED, SCALES, Scale
+from research.methods.transposed import extent, pair, transposed
 from research.models.layers import CentredPixels, Normalise
 
 
@@ -50,13 +51,13 @@ class Window(NamedTuple):
     corner: Tensor
 
 
-def project(chain: Chain, images: Tensor, layer: str, units: Units, batch: int = 64) -> Window:
+def project(chain: Chain, images: Tensor, layer: str, units: Units, batch: int = 0) -> Window:
     """Projects activations of a layer back to the pixels, each seeded with its own value.
 
     Arguments:
         images: (N, C, H, W) in [0, 1].
         units: what to project; `units.image` indexes `images`.
-        batch: projections at a time.
+        batch: projections at a time; 0 for as many as their images make eight megabytes.
 
     Returns:
         The window of pixels that each unit can see, (B, C, h, w) of either sign, at most the whole
@@ -76,6 +77,7 @@ def project(chain: Chain, images: Tensor, layer: str, units: Units, batch: int =
         (torch.Size([1, 1, 3, 3]), [[2, 5]])
     """
     _check_images(units, images)
+    batch = batch or max(_AT_ONCE // max(images.shape[1:].numel(), 1), 16)
     order = units.image.argsort(stable=True)  # so that each image passes through once, or nearly so
     parts = []
     for rows in torch.split(order, batch):
@@ -125,14 +127,15 @@ def cut(images: Tensor, corner: Tensor, size: tuple[int, int], fill: float) -> T
     return window.values.where(_inside(corner, size, images.shape), fill)
 
 
-_FEW = 4
-"""input channels up to which a convolution is transposed by phases"""
+_AT_ONCE = 2**21
+"""values of the images that are projected to at a time"""
 
 # --- the way back --------------------------------------------------------------------------------
 
 
 def _descended(passage: Passage, units: Units, layer: str) -> Window:
     window = _seeded(passage.output, units, layer)
+    above = passage.output.shape[1:]
     for place in reversed(range(len(passage.links))):
         module, shape = passage.links[place].module, passage.shapes[place]
         if isinstance(module, nn.ReLU):
@@ -140,13 +143,14 @@ def _descended(passage: Passage, units: Units, layer: str) -> Window:
         elif isinstance(module, nn.MaxPool2d):
             window = _unpooled(module, window, passage.switches[place], units.image, shape)
         elif isinstance(module, nn.Conv2d):
-            window = _transposed(module, window, shape)
+            window = _transposed(module, window, above, shape)
         elif isinstance(module, SCALES):
             window = _scaled(module, window, shape)
         elif isinstance(module, MIXED):
             window = _whole(module, window, shape)
         else:
             assert isinstance(module, PASSED)
+        above = shape
     return window
 
 
@@ -187,34 +191,18 @@ def _check_units(units: Units, shape: Sequence[int], layer: str) -> None:
         )
 
 
-def _transposed(conv: nn.Conv2d, window: Window, shape: Sequence[int]) -> Window:
-    """The filters transposed, without biases; what falls onto the padding is dropped."""
-    if conv.in_channels <= _FEW and conv.dilation == (1, 1) and conv.groups == 1:
-        values = _by_phases(conv, window.values)
-    else:
-        values = F.conv_transpose2d(
-            window.values, conv.weight,
-            stride=conv.stride, dilation=conv.dilation, groups=conv.groups,
-        )  # fmt: skip
-    return _fitted(Window(values, _below(window.corner, conv)), shape)
+def _transposed(
+    conv: nn.Conv2d, window: Window, above: Sequence[int], shape: Sequence[int]
+) -> Window:
+    """The filters transposed, without biases; what falls onto the padding is dropped.
 
-
-def _by_phases(conv: nn.Conv2d, values: Tensor) -> Tensor:
-    """The transposed convolution as an ordinary one, which is 2 to 4 times as fast on a CPU.
-
-    With stride s, every s-th row of the result is made with every s-th row of the flipped filters:
-    these become s² times as many channels, which are then interleaved.
+    Arguments:
+        above: the shape of the layer's output, (C, H, W).
+        shape: that of its input.
     """
-    (down, right), (kernel, across) = pair(conv.stride), pair(conv.kernel_size)
-    high, wide = -(-kernel // down), -(-across // right)
-    weight = F.pad(conv.weight, (0, wide * right - across, 0, high * down - kernel))
-    weight = weight.view(*weight.shape[:2], high, down, wide, right).flip(2, 4)
-    weight = weight.permute(1, 3, 5, 0, 2, 4).flatten(0, 2)
-    planes = F.conv2d(values, weight, padding=(high - 1, wide - 1))
-    count, _, h, w = planes.shape
-    planes = planes.view(count, conv.in_channels, down, right, h, w).permute(0, 1, 4, 2, 5, 3)
-    rows, columns = (_extent(n, conv, axis) for axis, n in enumerate(values.shape[2:]))
-    return planes.reshape(count, conv.in_channels, h * down, w * right)[:, :, :rows, :columns]
+    if _size(window) == tuple(above[-2:]):
+        return _in_full(transposed(conv, window.values, (shape[1], shape[2])))
+    return _fitted(Window(transposed(conv, window.values), _below(window.corner, conv)), shape)
 
 
 def _unpooled(
@@ -225,19 +213,23 @@ def _unpooled(
     shape: Sequence[int],
 ) -> Window:
     """Each value at the place of its maximum; where windows overlap, values add up."""
-    seen = [_extent(n, pool, axis) for axis, n in enumerate(window.values.shape[2:])]
+    seen = [extent(n, pool, axis) for axis, n in enumerate(window.values.shape[2:])]
     corner, (height, width) = _framed(_below(window.corner, pool), seen, shape)
-    row, column = (start[:, None, None, None] for start in corner.unbind(1))
     places = _under(window, switches, image)
-    flat = (places // shape[2] - row) * width + (places % shape[2] - column)
+    if (height, width) != tuple(shape[-2:]):
+        row, column = (start[:, None, None, None] for start in corner.unbind(1))
+        places = (places // shape[2] - row) * width + (places % shape[2] - column)
+        # what lies outside the plane, zeros, may fall anywhere
+        places = places.clamp_(0, height * width - 1)
     planes = window.values.new_zeros(*window.values.shape[:2], height * width)
-    # what lies outside the plane, zeros, may fall anywhere
-    planes.scatter_add_(2, flat.flatten(2).clamp_(0, height * width - 1), window.values.flatten(2))
+    planes.scatter_add_(2, places.flatten(2), window.values.flatten(2))
     return Window(planes.view(*planes.shape[:2], height, width), corner)
 
 
 def _under(window: Window, switches: Tensor, image: Tensor) -> Tensor:
     """The switches below each window, (B, C, h, w); outside the plane those of its border."""
+    if _size(window) == switches.shape[2:] and not window.corner.any():
+        return switches.index_select(0, image)
     rows, columns = (
         at.clamp(0, whole - 1)
         for at, whole in zip(_places(window.corner, _size(window)), switches.shape[2:], strict=True)
@@ -293,24 +285,6 @@ def _whole(module: nn.Module, window: Window, shape: Sequence[int]) -> Window:
 
 
 # --- windows -------------------------------------------------------------------------------------
-
-
-def pair(value: int | tuple[int, ...] | str | None) -> tuple[int, int]:
-    """A layer's setting for rows and columns.
-
-    Example:
-        >>> pair(3), pair((3, 5))
-        ((3, 3), (3, 5))
-    """
-    assert not isinstance(value, str)
-    assert value is not None
-    return (value, value) if isinstance(value, int) else (value[0], value[1])
-
-
-def _extent(size: int, layer: nn.Conv2d | nn.MaxPool2d, axis: int) -> int:
-    """How many places of its input `size` neighbouring outputs of a layer see."""
-    kernel, dilation = pair(layer.kernel_size)[axis], pair(layer.dilation)[axis]
-    return (size - 1) * pair(layer.stride)[axis] + dilation * (kernel - 1) + 1
 
 
 def _below(corner: Tensor, layer: nn.Conv2d | nn.MaxPool2d) -> Tensor:
@@ -383,4 +357,8 @@ def _shifted(values: Tensor, steps: Sequence[int], size: Sequence[int]) -> Tenso
     for step, length, known in zip(steps, size, values.shape[2:], strict=True):
         step = min(max(step, -length), known)  # further away, nothing of it is seen either
         pads = [-step, step + length - known, *pads]
-    return F.pad(values, pads) if any(pads) else values
+    if max(pads) <= 0:  # to cut off needs no copy
+        left, right, top, bottom = pads
+        rows, columns = values.shape[2:]
+        return values[:, :, -top : rows + bottom, -left : columns + right]
+    return F.pad(values, pads)

@@ -23,8 +23,8 @@ from torch.nn import functional as F
 
 from research.errors import ArgumentError
 from research.methods.chain import apply
-from research.methods.deconvnet import pair
 from research.methods.reversible import PASSED, Scale
+from research.methods.transposed import pair
 from research.models.inference import evaluation
 from research.models.layers import CentredPixels, Normalise
 

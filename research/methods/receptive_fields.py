@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from research.methods.chain import Chain
-from research.methods.deconvnet import pair
 from research.methods.tracing import Link
+from research.methods.transposed import pair
 
 _WINDOWED = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)
 _WHOLE = (nn.Linear, nn.Flatten)

@@ -1,6 +1,6 @@
 """FGSM at seven eps here against foolbox's and the tutorial's, and one noise for all against ART's.
 
-    python tests/bench_adversarial.py [THREADS]
+    python -m tests.bench.adversarial [THREADS]
 
 Both sides attack the same network with the same cross-entropy on the same images of random pixels;
 equal adversarial images and equal counts are asserted before anything is timed. They take turns in

@@ -1,6 +1,6 @@
 """Projections here against captum's, and the search for top activations against plain inference.
 
-    python tests/bench_deconvnet.py [THREADS]
+    python -m tests.bench.deconvnet [THREADS]
 
 Both sides project the same activations, the nine strongest of each of 16 maps in a set of images;
 that they come to the same pictures is asserted before anything is timed. captum is used as its

@@ -1,6 +1,6 @@
 """Occlusion maps here against captum's, at its default and at its best, on two sizes of network.
 
-    python tests/bench_occlusion.py [THREADS]
+    python -m tests.bench.occlusion [THREADS]
 
 Both sides occlude the same image at the same positions; that our map, averaged over the windows
 that cover a pixel, is captum's attribution is asserted before anything is timed. captum's best is

@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import platform
+import resource
 import subprocess
 import sys
 import tempfile
@@ -49,9 +50,16 @@ def facts() -> dict[str, Any]:
         "cpu": machine["cpu"],
         "cores": machine["cores"],
         "memory_gib": machine["memory_gib"],
+        "threads": torch.get_num_threads(),
         "load": os.getloadavg()[0],
         "date": datetime.now(UTC).date().isoformat(),
     }
+
+
+def children() -> float:
+    """CPU time in s of all processes that were started here and have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -74,9 +82,10 @@ def main() -> None:
             print(f"--- {bench}", flush=True)
             # none takes more than its half, so that a busy machine still measures some of each
             left = asked.seconds - (time.monotonic() - start)
+            before = children()
             why = measured(bench, min(left, asked.seconds / 2), file)
             # each asserts equal results before it times anything
-            note = why or "equal results on both sides"
+            note = why or f"equal results on both sides; {children() - before:.0f} s of CPU time"
             checks.append({"check": bench, "passed": not why, "note": note})
         rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
     content = {"machine": machine, "rows": rows, "checks": checks}

@@ -1,6 +1,6 @@
 """Training as here against training as in the course's notebooks, and what tracking costs.
 
-    python tests/bench_train.py
+    python -m tests.bench.train
 
 Both sides train the same network from the same weights on the same images in the same order, in
 batches of 20; equal losses are asserted before anything is timed. They take turns in one process,

@@ -1,7 +1,8 @@
 """What all benchmarks share: sides that take turns in one process, and networks that peers know.
 
 Each ratio is one of neighbours in time, so that a machine whose speed drifts does not decide it.
-RESEARCH_BENCH=FILE, which `tests.bench.suite` sets, has each ratio measured once and noted there.
+RESEARCH_BENCH=FILE, which `tests.bench.suite` sets, has ratios noted there after a few
+turns each.
 """
 
 import json
@@ -18,6 +19,9 @@ Work = Callable[[], object]
 
 ONCE = os.environ.get("RESEARCH_BENCH", "")
 """file of the ratios where each is measured once, at a size for minutes"""
+
+ENOUGH = 2.0
+"""seconds after which no more turns are begun where there are minutes for all ratios"""
 
 EPS = (0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
 """the tutorial's attacks"""
@@ -44,21 +48,35 @@ def compare(
         what: is compared, for the table of all benchmarks.
         goals: of the ratios, by the other side's name.
     """
-    count = 1 if ONCE else rounds
-    found = [{name: seconds(work) for name, work in works.items()} for _ in range(count)]
+    found = _turns(works, rounds)
     for index, clock in enumerate(("wall", "CPU")):
         times = {name: [each[name][index] for each in found] for name in works}
         for name, values in times.items():
             least, middle = (1000 * value for value in (min(values), statistics.median(values)))
             print(f"  {clock:4}  {name:18} min {least:8.1f} median {middle:8.1f} ms", end="")
             for own in ours if name not in ours else ():
-                ratio = statistics.median(a / b for a, b in zip(values, times[own], strict=True))
-                print(f", {ratio:6.2f} × {own}", end="")
-                if clock == "wall":
-                    note(
-                        f"{what}: {name} over {own}", ratio, goals.get(name, ""), f"{least:.0f} ms"
-                    )
+                print(f", {_ratio(found, name, own, index):6.2f} × {own}", end="")
             print(flush=True)
+    for name, own in ((name, own) for name in works if name not in ours for own in ours):
+        wall, cpu = (_ratio(found, name, own, index) for index in (0, 1))
+        about = f"{1000 * min(each[name][0] for each in found):.0f} ms; {cpu:.3g} in CPU time"
+        note(f"{what}: {name} over {own}", wall, goals.get(name, ""), about)
+
+
+_Times = dict[str, tuple[float, float]]
+
+
+def _turns(works: Mapping[str, Work], rounds: int) -> list[_Times]:
+    """Wall and CPU times of all sides, round by round; for the table as many as seconds allow."""
+    found: list[_Times] = []
+    start = time.perf_counter()
+    while len(found) < rounds and not (ONCE and found and time.perf_counter() - start > ENOUGH):
+        found.append({name: seconds(work) for name, work in works.items()})
+    return found
+
+
+def _ratio(found: Sequence[_Times], name: str, own: str, index: int) -> float:
+    return statistics.median(each[name][index] / each[own][index] for each in found)
 
 
 def note(row: str, value: float, goal: str, about: str, unit: str = "times as long") -> None:

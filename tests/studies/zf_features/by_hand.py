@@ -1,10 +1,12 @@
 """Draws and networks of the study `zf-features` by hand."""
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from research.data import Dataset, Split
+from research.records import Array
 from tests.studies.zf.by_hand import Weights, normalised
 
 
@@ -44,3 +46,10 @@ def by_hand(w: Weights, images: Tensor) -> dict[str, Tensor]:
 
 def middles(split: Split) -> Tensor:
     return split.images[:, :, 2:-2, 2:-2].double() / 255
+
+
+def thumbnail(image: Tensor) -> Array:
+    """Each pixel the mean of the pixels of which it covers any part."""
+    grey = np.tensordot([0.299, 0.587, 0.114], image.numpy().astype(float), 1)
+    edges = [(i * 52 // 16, -(-(i + 1) * 52 // 16)) for i in range(16)]
+    return np.array([[grey[a:b, c:d].mean() for c, d in edges] for a, b in edges])

@@ -2,27 +2,9 @@
 
 import numpy as np
 import pytest
-from torch import Tensor
 
 from research.data import Dataset
 from research.records import Array, Results
-
-
-def thumbnail(image: Tensor) -> Array:
-    """Each pixel the mean of the pixels of which it covers any part."""
-    grey = np.tensordot([0.299, 0.587, 0.114], image.numpy().astype(float), 1)
-    edges = [(i * 52 // 16, -(-(i + 1) * 52 // 16)) for i in range(16)]
-    return np.array([[grey[a:b, c:d].mean() for c, d in edges] for a, b in edges])
-
-
-@pytest.fixture(scope="module")
-def likest(zf_data: Dataset, target: Dataset) -> Array:
-    """The correlation of each source image with its likest target image."""
-    small = [thumbnail(image) for split in (target.train, target.test) for image in split.images]
-    others = np.array([one.ravel() for view in small for one in (view, view[:, ::-1])])
-    mine = np.array([thumbnail(image).ravel() for image in zf_data.train.images])
-    found: Array = np.corrcoef(mine, others)[: len(mine), len(mine) :].max(1)
-    return found
 
 
 @pytest.mark.long
