@@ -23,6 +23,8 @@ Models = Mapping[str, Sequence[ZFNet]]
 """One model per seed, by arm."""
 
 SHOWN_FILTERS = 24
+SHARES = ("silent", "beyond", "aliased")
+"""Of what `first_layer` measures, which are shares: their intervals stay within 0 and 1."""
 
 
 def measure_errors(models: Models, whole: Split, middle: Split, log: Log) -> None:
@@ -73,7 +75,10 @@ def measure_first_layers(
     rows: list[dict[str, Cell]] = []
     for arm, group in groups.items():
         found = [first_layer(view, config) for view in group]
-        cells = {name: over_seeds([one[name] for one in found]) for name in found[0]}
+        cells = {
+            name: over_seeds([one[name] for one in found], range=SHARE if name in SHARES else None)
+            for name in found[0]
+        }
         layer = first_convolution(group[0])[1]
         rows.append({
             "arm": arm, "kernel": layer.kernel_size[0], "stride": layer.stride[0],

@@ -3,6 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from research.config import Text, digest
 from research.data import bitext
 from research.records import Results
