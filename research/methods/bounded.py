@@ -21,8 +21,8 @@ from research.records.measured import FISHER, LOGIT, PERCENT, POINTS, SHARE, Ran
 
 UNITS = {"%": PERCENT, "points": POINTS}
 """Units that bound what they measure."""
-ROUNDING = 1e-9
-"""Share of the range by which arithmetic may carry a value out of it."""
+ROUNDING = 1e-6
+"""Share of the range by which arithmetic in single precision may carry a value out of it."""
 
 
 def range_of(values: Sequence[float], unit: str, wanted: Range | None) -> Range | None:

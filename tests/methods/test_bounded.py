@@ -97,3 +97,10 @@ def test_p_of_an_effect_without_seeds_is_read_off_its_interval() -> None:
     lopsided = claim_of(Number(0.5, low=0.1, high=0.6), "greater", test="bootstrap")
     assert lopsided.p == pytest.approx(2 * stats.norm.sf(0.5 / 0.4 * stats.norm.ppf(0.975)))
     assert claim_of(Number(0.5), "greater").p is None
+
+
+def test_a_cosine_in_single_precision_may_be_a_little_over_one() -> None:
+    over = over_seeds([float(np.nextafter(np.float32(1), 2)), 0.9, 0.95], range=(-1, 1))
+    assert over.bounds is not None and over.bounds[1] <= 1
+    with pytest.raises(ArgumentError, match="values lie in -1 to 1, got 1.0001"):
+        over_seeds([1.0001, 0.9, 0.95], range=(-1, 1))
