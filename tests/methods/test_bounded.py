@@ -102,5 +102,5 @@ def test_p_of_an_effect_without_seeds_is_read_off_its_interval() -> None:
 def test_a_cosine_in_single_precision_may_be_a_little_over_one() -> None:
     over = over_seeds([float(np.nextafter(np.float32(1), 2)), 0.9, 0.95], range=(-1, 1))
     assert over.bounds is not None and over.bounds[1] <= 1
-    with pytest.raises(ArgumentError, match="values lie in -1 to 1, got 1.0001"):
+    with pytest.raises(ArgumentError, match=r"values lie in -1 to 1, got 1\.0001"):
         over_seeds([1.0001, 0.9, 0.95], range=(-1, 1))
