@@ -31,6 +31,7 @@ def around(tmp_path: Path) -> dict[str, str]:
     }
 
 
+@pytest.mark.long
 def test_the_tutorial_makes_a_paper_and_asks_one_more_thing(
     tmp_path: Path, around: dict[str, str]
 ) -> None:

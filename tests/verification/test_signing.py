@@ -25,6 +25,7 @@ from research.verification.verdicts import as_json, as_text, checked
 from research.verification.verify import verify
 from tests.samples import SAMPLE
 
+pytestmark = pytest.mark.long
 needs_ssh = pytest.mark.skipif(
     shutil.which("ssh-keygen") is None, reason="needs ssh-keygen, of OpenSSH"
 )
@@ -77,7 +78,6 @@ def test_whoever_has_to_have_signed_and_has_not(paper: Path, keys: Path) -> None
 
 
 @needs_ssh
-@pytest.mark.long
 def test_several_authors_sign_and_one_may_sign_again(paper: Path, keys: Path) -> None:
     marks = [signing.sign(paper, keys / name) for name in ("ben", "ana", "ben", "ana")]
     verdict = checked(paper, None, keys / "signers")
@@ -171,7 +171,6 @@ def test_a_signature_for_another_purpose_does_not_count(
 
 
 @needs_ssh
-@pytest.mark.long
 def test_what_is_not_verified_or_names_nobody_is_not_signed(
     record: Results, paper: Path, keys: Path, tmp_path: Path
 ) -> None:
