@@ -1,5 +1,7 @@
 """Small networks and digits that tests of perturbations share."""
 
+from typing import TypeVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -9,6 +11,7 @@ from research.data import load
 
 DATA = load(Data("mnist-sample"))
 SHAPE = (1, 28, 28)
+Model = TypeVar("Model", bound=nn.Module)
 
 
 class Direction(nn.Module):
@@ -27,11 +30,8 @@ class Direction(nn.Module):
         return logits
 
 
-def small(seed: int) -> nn.Module:
-    torch.manual_seed(seed)
-    model = nn.Sequential(
-        nn.Conv2d(1, 8, 5, stride=2), nn.ReLU(), nn.Dropout(0.1), nn.Flatten(), nn.Linear(1152, 10)
-    )
+def descended(model: Model) -> Model:
+    """A network after plain gradient descent over the training digits once, in evaluation mode."""
     for index in torch.split(torch.randperm(4000), 16):
         images, labels = DATA.train.images[index] / 255, DATA.train.labels[index]
         gradients = torch.autograd.grad(
@@ -40,3 +40,11 @@ def small(seed: int) -> nn.Module:
         for parameter, gradient in zip(model.parameters(), gradients, strict=True):
             parameter.data -= 0.1 * gradient
     return model.eval()
+
+
+def small(seed: int) -> nn.Module:
+    torch.manual_seed(seed)
+    model = nn.Sequential(
+        nn.Conv2d(1, 8, 5, stride=2), nn.ReLU(), nn.Dropout(0.1), nn.Flatten(), nn.Linear(1152, 10)
+    )
+    return descended(model)

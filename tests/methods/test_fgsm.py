@@ -10,8 +10,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from research.config import Data
-from research.data import load
 from research.errors import ArgumentError, UserError
 from research.methods.fgsm import (
     accuracy_curve,
@@ -24,10 +22,10 @@ from research.methods.fgsm import (
     stable_loss,
 )
 from research.methods.signs import tied_pixels, wrong_signs
+from tests.methods.directions import DATA, descended
 
 LOSSES = (cross_entropy_loss, stable_loss)
 EPS = [0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3]
-DATA = load(Data("mnist-sample"))
 IMAGES, LABELS = DATA.test.floats()[::10], DATA.test.labels[::10]
 
 
@@ -48,15 +46,7 @@ def lenet() -> nn.Sequential:
 @pytest.fixture(scope="module")
 def trained() -> nn.Sequential:
     torch.manual_seed(0)
-    model = lenet()
-    for index in torch.split(torch.randperm(4000), 16):
-        images, labels = DATA.train.images[index] / 255, DATA.train.labels[index]
-        gradients = torch.autograd.grad(
-            F.cross_entropy(model(images), labels), list(model.parameters())
-        )
-        for parameter, gradient in zip(model.parameters(), gradients, strict=True):
-            parameter.data -= 0.1 * gradient
-    return model.eval()
+    return descended(lenet())
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ import pytest
 from research import __main__ as command
 from research.records import Results
 from research.studies import autoencoders
+from tests.studies.drawn import drawn
 
 from .tiny import parent
 
@@ -23,7 +24,7 @@ def test_every_branch_of_every_claim_is_fit_to_print(
 
 
 def test_every_figure_is_drawn_from_files_of_the_record(record: Results) -> None:
-    assert record.names("figures") == sorted(autoencoders.FIGURES)
+    assert drawn(record, autoencoders.FIGURES)
     examples = record.arrays("examples_digits")
     # mid-grey and brighter is all that the network as published can draw
     assert examples["published"].min() >= 0.5 and examples["input"].min() == 0

@@ -10,18 +10,14 @@ import pytest
 from research import __main__ as command
 from research.records import Results
 from research.studies import fgsm
+from tests.studies.drawn import drawn
 from tests.trails import trail
 
 from .tiny import run
 
 
 def test_every_figure_is_drawn_from_files_of_the_record(record: Results) -> None:
-    assert record.names("figures") == sorted(fgsm.FIGURES)
-    for name in fgsm.FIGURES:
-        drawing = record.figure(name)
-        assert drawing.data
-        for path in (drawing.svg, drawing.png, *drawing.data):
-            assert (record.folder / path).exists()
+    assert drawn(record, fgsm.FIGURES)
 
 
 def built(store: Path, paper: Path) -> None:

@@ -11,17 +11,13 @@ from research import paths
 from research.paths import PAPER
 from research.records import Results
 from research.studies import mlp
+from tests.studies.drawn import WIDTHS, drawn
 
 from .tiny import run
 
 
 def test_every_figure_is_drawn_from_files_of_the_record(record: Results) -> None:
-    assert record.names("figures") == sorted(mlp.FIGURES)
-    for name in mlp.FIGURES:
-        drawing = record.figure(name)
-        assert drawing.data
-        assert all((record.folder / path).exists() for path in (drawing.svg, *drawing.data))
-        assert drawing.width_mm in (pytest.approx(86), pytest.approx(178))
+    assert all(drawing.width_mm in WIDTHS for drawing in drawn(record, mlp.FIGURES).values())
 
 
 def built(store: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:

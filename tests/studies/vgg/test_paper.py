@@ -16,18 +16,14 @@ from research.records import Number, Results, read_numbers, write_manifest, writ
 from research.report.values import untagged
 from research.studies import vgg
 from research.studies.vgg import frozen
+from tests.studies.drawn import WIDTHS, drawn
 from tests.trails import trail
 
 from .tiny import parent, run
 
 
 def test_every_figure_is_drawn_from_files_of_the_record(record: Results) -> None:
-    assert record.names("figures") == sorted(vgg.FIGURES)
-    for name in vgg.FIGURES:
-        drawing = record.figure(name)
-        for path in (drawing.svg, drawing.png, *drawing.data):
-            assert (record.folder / path).exists()
-        assert drawing.data and drawing.width_mm in (pytest.approx(86), pytest.approx(178))
+    assert all(drawing.width_mm in WIDTHS for drawing in drawn(record, vgg.FIGURES).values())
 
 
 def with_earlier_run(source: Results, store: Path, universal: float = 0.0) -> None:

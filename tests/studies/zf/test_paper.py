@@ -12,18 +12,14 @@ from safetensors.torch import load_file, save_file
 from research.records import Results
 from research.studies import zf
 from research.studies.zf import drawings
+from tests.studies.drawn import drawn
 from tests.trails import trail
 
 from .tiny import parents, report, run
 
 
 def test_every_figure_is_drawn_from_files_of_the_record(zf_record: Results) -> None:
-    assert zf_record.names("figures") == sorted(zf.FIGURES)
-    for name in zf.FIGURES:
-        drawing = zf_record.figure(name)
-        for path in (drawing.svg, drawing.png, *drawing.data):
-            assert (zf_record.folder / path).exists()
-        assert drawing.data
+    for name, drawing in drawn(zf_record, zf.FIGURES).items():
         assert drawing.width_mm <= (178.01 if name in ("tops", "occlusion") else 86.01)
         assert drawing.height_mm < 120
 

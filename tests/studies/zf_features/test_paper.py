@@ -10,6 +10,7 @@ import pytest
 from research import __main__ as command
 from research.records import Results
 from research.studies import zf_features as study
+from tests.studies.drawn import drawn
 from tests.trails import trail
 
 from .tiny import ARMS, parent, run
@@ -28,10 +29,8 @@ def report(paper: Path, store: Path) -> str:
 
 
 def test_every_figure_is_drawn(record: Results) -> None:
-    assert record.names("figures") == sorted(study.FIGURES) == ["ablations", "layers", "pairs"]
-    for name in study.FIGURES:
-        drawing = record.figure(name)
-        assert all((record.folder / path).exists() for path in (drawing.svg, *drawing.data))
+    assert sorted(study.FIGURES) == ["ablations", "layers", "pairs"]
+    for drawing in drawn(record, study.FIGURES).values():
         assert drawing.width_mm <= 86.01 and drawing.height_mm < 120
 
 
